@@ -1,0 +1,101 @@
+"""Pure. Every way a build request can end badly, sorted by who must act.
+
+Foreign exceptions (tarfile, zlib, gRPC, h2) are translated where they enter, `from exc`; above that
+boundary only this tree is raised. A message is one or two sentences for the caller: what was wrong and
+what to do. It never carries a secret, a daemon path or a stack trace.
+
+    BuilderError
+    ├── RequestError 400            the caller must change the request
+    │   ├── SignatureError 401
+    │   ├── NotFound 404
+    │   ├── MethodNotAllowed 405
+    │   ├── BodyTooLarge 413
+    │   ├── ArchiveError 400
+    │   └── ConfigError 400
+    ├── BuildFailed 422             the caller must change the source
+    │   └── BuildTimedOut 422
+    ├── Busy 429                    the caller may try again later
+    └── Unavailable 503             the operator, or time, must mend it
+        ├── NotReady
+        ├── Interrupted
+        └── DaemonUnavailable
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BuilderError(Exception):
+    """Root of the tree; *status* is the HTTP status of a single JSON answer, *code* a word for logs."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    retry_after: ClassVar[int | None] = None  # seconds
+
+
+class RequestError(BuilderError):
+    status = 400
+    code = "bad_request"
+
+
+class SignatureError(RequestError):
+    status = 401
+    code = "bad_signature"
+
+
+class NotFound(RequestError):
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(RequestError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class BodyTooLarge(RequestError):
+    status = 413
+    code = "too_large"
+
+
+class ArchiveError(RequestError):
+    """The body is not a tar that a build can be made from."""
+
+    code = "bad_archive"
+
+
+class ConfigError(RequestError):
+    """com.openfaas.docker.config says something that cannot be built."""
+
+    code = "bad_config"
+
+
+class Busy(BuilderError):
+    status = 429
+    code = "busy"
+    retry_after = 10
+
+
+class Unavailable(BuilderError):
+    status = 503
+    code = "unavailable"
+    retry_after = 5
+
+
+class NotReady(Unavailable):
+    """Something an operator must provide is missing, such as the payload secret."""
+
+    code = "not_ready"
+
+
+class Interrupted(Unavailable):
+    """This replica is shutting down and could not finish the build."""
+
+    code = "interrupted"
+
+
+class DaemonUnavailable(Unavailable):
+    """buildkitd refused the connection, died, or fell silent."""
+
+    code = "buildkitd_unavailable"

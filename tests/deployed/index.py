@@ -1,0 +1,1 @@
+../../template/python3-http/index.py
