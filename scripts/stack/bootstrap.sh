@@ -1,0 +1,37 @@
+# Sourced by up, down and test. Gets as far as a Python that can run the stack package.
+#
+# Nothing is assumed but a Debian with apt, bash and coreutils, and root or sudo.
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  exit 1
+}
+
+become_root() {
+  if [ "$(id -u)" -eq 0 ]; then return; fi
+  command -v sudo >/dev/null || fail "this needs root: run it as root, or install sudo."
+  # PATH is handed over by name because sudo replaces it; -H keeps root's files out of your home.
+  exec sudo -E -H env "PATH=$PATH" "$0" "$@"
+}
+
+# Always Debian's own Python, which the unprivileged account can run too: one under someone's home
+# directory would be out of its reach.
+ensure_python() {
+  if /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    return
+  fi
+  command -v apt-get >/dev/null || fail "this needs Debian 12 or 13, or another system with apt."
+  echo "  packages     installing python3 and python3-venv" >&2
+  DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 &&
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 \
+      install --no-install-recommends python3 python3-venv ca-certificates >/dev/null ||
+    fail "apt-get could not install python3: check this machine's apt sources and network, then try again."
+}
+
+run_stack() {
+  become_root "${@:2}"
+  export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+  ensure_python
+  cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+  exec /usr/bin/python3 -B -m stack "$@"
+}

@@ -1,0 +1,108 @@
+"""Starts the function, laid out as the template's image lays it out under /home/app.
+
+Behind OpenFaaS' of-watchdog when this machine has it, else served by waitress alone.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from . import daemon, fingerprint, ports
+from .daemon import Daemon
+from .machine import Machine
+from .paths import Paths
+
+# Longer than the function itself gives running builds (its shutdown_grace).
+STOP_SECONDS = 35.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Function:
+    """The running function. As a context manager it stops at the end of the block."""
+
+    url: str
+    daemon: Daemon
+
+    def stop(self) -> None:
+        self.daemon.stop(STOP_SECONDS)
+
+    def kill(self) -> None:
+        self.daemon.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(
+    machine: Machine,
+    *,
+    settings: Mapping[str, str],
+    port: int | None = None,
+    directory: Path | None = None,
+    watchdog: Path | None = None,
+) -> Function:
+    """Starts a copy of this clone's function with these settings in its environment.
+
+    On a free port and in a folder that goes with it unless told.
+    """
+    folder = directory or machine.account.scratch(machine.paths, "function")
+    machine.account.own(folder, 0o755)
+    home = folder / "app"
+    lay_out(machine.paths, home)
+    number = port or ports.free()
+    serve: list[str | Path] = [machine.venv / "bin" / "python", "index.py"]
+    own = {"port": str(number), "PYTHONUNBUFFERED": "1"}
+    command = serve
+    upstream = number
+    if watchdog:
+        upstream = ports.free()
+        command = [watchdog]
+        own |= behind_watchdog(serve, upstream)
+    started = daemon.launch(
+        "function",
+        command,
+        account=machine.account,
+        environment=machine.account.environment(**own, **settings),
+        folder=home,
+        log=folder / "function.log",
+        belongings=() if directory else (folder,),
+    )
+
+    def ready() -> bool:
+        return all(ports.answers(ports.LOOPBACK, each) for each in {number, upstream})
+
+    daemon.wait_until_ready(started, ready)
+    return Function(url=f"http://{ports.LOOPBACK}:{number}", daemon=started)
+
+
+def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, str]:
+    """of-watchdog's settings (its README.md, version 0.11.3).
+
+    `port` is read by of-watchdog and by the template alike: the function gets its own.
+    """
+    return {
+        "mode": "http",
+        "fprocess": " ".join(["env", f"port={upstream}", *map(str, serve)]),
+        "upstream_url": f"http://{ports.LOOPBACK}:{upstream}",
+    }
+
+
+def lay_out(paths: Paths, home: Path) -> None:
+    """A fresh copy, since the account that runs the function may not read the clone."""
+    shutil.rmtree(home, ignore_errors=True)
+    template = paths.repository / "template" / "python3-http"
+    ignored = shutil.ignore_patterns("__pycache__", "function")
+    shutil.copytree(template, home, ignore=ignored)
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(paths.repository / "builder-fn", home / "function", ignore=ignored)
+
+
+def sources(paths: Paths) -> str:
+    """A fingerprint of everything that is served."""
+    template = fingerprint.of_folder(paths.repository / "template" / "python3-http")
+    return fingerprint.of_folder(paths.repository / "builder-fn", template)

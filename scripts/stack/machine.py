@@ -1,0 +1,32 @@
+"""Looks at the disk. The prepared machine: what every daemon of the stack is started with.
+
+Tests that start their own daemons begin here, with `prepared()`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import account, programs, venv
+from .account import Account
+from .errors import StackError
+from .paths import Paths
+from .programs import Programs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    paths: Paths
+    account: Account
+    programs: Programs
+    venv: Path  # the function's Python and its packages
+
+
+def prepared(paths: Paths | None = None) -> Machine:
+    """Finds what `scripts/up` or `scripts/test` has installed; installs nothing."""
+    paths = paths or Paths()
+    found = account.find()
+    built = programs.find(paths)
+    function = venv.location(paths, "function", venv.function_requirements(paths))
+    if found is None or not built.complete or not venv.is_complete(function):
+        raise StackError("This machine is not prepared for this clone: run ./scripts/up first.")
+    return Machine(paths=paths, account=found, programs=built, venv=function)
