@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""Builds a function by builder-fn: shrink-wraps it, signs it, sends it, shows the build.
+
+    scripts/build.py --image registry.example.com/hello:1 --handler ./hello --lang python3-http
+
+Needs Python 3.11 and nothing else. See build_client/ for how.
+"""
+
+import os
+import sys
+
+from build_client.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,83 @@
+"""Pure. The builder's JSON, read tolerantly: a missing or strange field is a field not shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_VERDICTS = {"success": True, "failed": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedStep:
+    """*line* counts from 1; it and *exit_code* are None when the builder does not know them."""
+
+    name: str = ""
+    file: str = ""
+    line: int | None = None
+    exit_code: int | None = None
+    output: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The last word on a build; *document* is that word as it came."""
+
+    succeeded: bool
+    document: Mapping[str, object]
+    image: str = ""
+    digest: str = ""
+    error: str = ""
+    seconds: float | None = None
+    failed_step: FailedStep | None = None
+
+
+def log_lines(document: Mapping[str, object]) -> list[str]:
+    """What this document adds. `log` and `logs` are one list for two families of readers."""
+    lines = document.get("log") or document.get("logs")
+    return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
+
+
+def result(document: Mapping[str, object]) -> Result | None:
+    """None while the build goes on."""
+    verdict = _VERDICTS.get(_text(document, "status"))
+    if verdict is None:
+        return None
+    seconds = document.get("duration")
+    return Result(
+        succeeded=verdict,
+        document=document,
+        image=_text(document, "imageName") or _text(document, "image"),
+        digest=_text(document, "digest"),
+        error=_text(document, "error"),
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        failed_step=_failed_step(document.get("failedStep")),
+    )
+
+
+def _failed_step(value: object) -> FailedStep | None:
+    if not isinstance(value, dict):
+        return None
+    output = value.get("output")
+    return FailedStep(
+        name=_text(value, "name"),
+        file=_text(value, "file"),
+        line=_number(value, "line"),
+        exit_code=_number(value, "exitCode"),
+        output=tuple(line for line in output if isinstance(line, str))
+        if isinstance(output, list)
+        else (),
+    )
+
+
+def _text(document: Mapping[str, object], key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(document: Mapping[str, object], key: str) -> int | None:
+    value = document.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

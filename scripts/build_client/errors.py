@@ -1,0 +1,36 @@
+"""Pure. Everything that can go wrong between the handler and the answer, and the exit code of each.
+
+    ClientError 2
+    ├── UsageError          an argument or a file: the person at the keyboard must act
+    ├── UnreachableError         no builder could be asked
+    ├── RefusedError             a builder was asked and turned the request down before building
+    └── StreamBrokenError 1      the builder began, and its answer ended without a verdict
+
+A build that failed is an answer, not an exception (answer.py), and exits with 1 as well.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ClientError(Exception):
+    """Its message is one sentence or two for a person: what went wrong, and what to do."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class UsageError(ClientError):
+    pass
+
+
+class UnreachableError(ClientError):
+    pass
+
+
+class RefusedError(ClientError):
+    pass
+
+
+class StreamBrokenError(ClientError):
+    exit_code = 1

@@ -1,0 +1,106 @@
+"""Pure. Log lines in the manner of `docker build --progress=plain`, turned into steps with a state.
+
+    #5 [2/4] COPY . .             a step begins, or is named again
+    #5 0.123 text                 its output, 0.123 s after it began
+    #5 transferring context: 2B   what it is busy with
+    #5 DONE 0.3s                  and its end: also CACHED, CANCELED, or ERROR: and a cause
+
+Any other line belongs to no step and is handed back.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from .text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KEPT_OUTPUT: Final = 8
+
+_NUMBERED = re.compile(r"#(\d{1,9}) (.*)", re.DOTALL)
+_OUTPUT = re.compile(r"\d+\.\d+(?: (.*)|$)", re.DOTALL)
+_DONE = re.compile(r"DONE (\d+(?:\.\d+)?)s$")
+
+
+class State(enum.Enum):
+    RUNNING = enum.auto()
+    DONE = enum.auto()
+    CACHED = enum.auto()
+    FAILED = enum.auto()
+    CANCELED = enum.auto()
+
+
+@dataclass(slots=True)
+class Step:
+    """From its first line to its end. *began* is our monotonic clock, *seconds* its own measure."""
+
+    number: int
+    name: str
+    began: float
+    state: State = State.RUNNING
+    seconds: float | None = None
+    detail: str = ""
+    output: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_OUTPUT))
+
+    @property
+    def internal(self) -> bool:
+        """Not a line of the Dockerfile, but the builder's own doing."""
+        return self.name.startswith(("[internal]", "[auth]")) or not self.name.startswith("[")
+
+
+class Steps:
+    """Every step of one build, in the order they began."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, Step] = {}
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps.values())
+
+    @property
+    def running(self) -> list[Step]:
+        return [step for step in self if step.state is State.RUNNING]
+
+    def feed(self, line: str, now: float) -> Step | str | None:
+        """The step this line ended, or the line itself if it belongs to none, or None."""
+        numbered = _NUMBERED.match(line)
+        if numbered is None:
+            return line
+        number, rest = int(numbered[1]), numbered[2]
+        step = self._steps.get(number)
+        if step is None:
+            self._steps[number] = step = Step(number, "", now)
+        return step if _advance(step, rest) else None
+
+
+def _advance(step: Step, rest: str) -> bool:
+    """True if this ended the step."""
+    if ended := _end(rest):
+        repeated = step.state is ended
+        step.state = ended
+        if done := _DONE.match(rest):
+            step.seconds = float(done[1])
+        if ended is State.FAILED:
+            step.detail = printable(rest.removeprefix("ERROR:").strip())
+        return not repeated
+    if output := _OUTPUT.match(rest):
+        step.output.append(printable(output[1] or ""))
+    elif not step.name:
+        step.name = printable(rest)
+    elif rest not in {step.name, "..."}:
+        step.detail = printable(rest)
+    return False
+
+
+def _end(rest: str) -> State | None:
+    if _DONE.match(rest):
+        return State.DONE
+    if rest.startswith("ERROR:"):
+        return State.FAILED
+    return {"CACHED": State.CACHED, "CANCELED": State.CANCELED}.get(rest)
