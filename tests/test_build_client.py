@@ -1,0 +1,476 @@
+"""scripts/build.py as its users meet it: against a server that speaks the protocol."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+import http.server
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+from build_client.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Reply = Callable[["Handler"], None]
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "build.py"
+SECRET = "a-payload-secret"
+NDJSON = "application/x-ndjson"
+
+LOG = ["#1 [1/2] FROM x", "#1 CACHED", "#2 [2/2] RUN y", "#2 0.1 hello", "#2 DONE 0.2s"]
+SUCCESS = {"status": "success", "image": "r/a:1", "log": [], "digest": "sha256:1", "duration": 0.5}
+FAILED = {
+    "status": "failed",
+    "image": "r/a:1",
+    "log": [],
+    "error": "[2/2] RUN y failed",
+    "failedStep": {"name": "[2/2] RUN y", "file": "Dockerfile", "line": 2, "exitCode": 7},
+}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    replies: ClassVar[list[Reply]]
+    bodies: ClassVar[list[bytes]]
+    paths: ClassVar[list[str]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        type(self).bodies.append(body)
+        type(self).paths.append(self.path)
+        expected = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        if self.headers["X-Build-Signature"] != expected:
+            one(401, {"status": "failed", "error": "signature mismatch"})(self)
+            return
+        type(self).replies.pop(0)(self)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base's name
+        pass
+
+
+def one(status: int, document: object, **headers: str) -> Reply:
+    """A single JSON document."""
+
+    def reply(handler: Handler) -> None:
+        body = json.dumps(document, indent=2).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return reply
+
+
+def stream(*documents: object, cut: int = 1 << 20, ends: bool = True) -> Reply:
+    """Chunked ndjson, a chunk every *cut* bytes; without *ends* the connection just closes."""
+
+    def reply(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", NDJSON)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        data = "".join(f"{json.dumps(document)}\n" for document in documents).encode()
+        for start in range(0, len(data), cut):
+            chunk = data[start : start + cut]
+            handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        if ends:
+            handler.wfile.write(b"0\r\n\r\n")
+        handler.close_connection = True
+
+    return reply
+
+
+def progress(*lines: str) -> dict[str, object]:
+    return {"status": "in_progress", "log": list(lines)}
+
+
+class Builder:
+    """A server in this process; *replies* are given one a request."""
+
+    def __init__(self, url: str, handler: type[Handler]) -> None:
+        self.url = url
+        self._handler = handler
+
+    def will(self, *replies: Reply) -> None:
+        self._handler.replies[:] = replies
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return self._handler.bodies
+
+    @property
+    def paths(self) -> list[str]:
+        return self._handler.paths
+
+
+@pytest.fixture
+def builder() -> Iterator[Builder]:
+    handler = type("Handler", (Handler,), {"replies": [], "bodies": [], "paths": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield Builder(f"http://127.0.0.1:{server.server_port}", handler)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def handler(tmp_path: Path) -> Path:
+    folder = tmp_path / "hello"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM x\nRUN y\n")
+    return folder
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    file = tmp_path / "payload-secret"
+    file.write_text(f"{SECRET}\n")
+    return file
+
+
+@pytest.fixture
+def call(builder: Builder, handler: Path, secret: Path) -> Callable[..., int]:
+    def run(*arguments: str) -> int:
+        environ = {"BUILDER_URL": builder.url, "PAYLOAD_SECRET_FILE": str(secret)}
+        return main([*asked(handler), *arguments], environ)
+
+    return run
+
+
+def asked(handler: Path) -> list[str]:
+    return ["--image", "r/a:1", "--lang", "dockerfile", "--handler", str(handler)]
+
+
+def test_a_built_image_exits_0_and_shows_the_log(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(stream(progress(*LOG[:3]), progress(), progress(*LOG[3:]), SUCCESS))
+
+    assert call() == 0
+
+    shown = capsys.readouterr()
+    assert "\n".join(LOG) in shown.out
+    assert shown.out.endswith("r/a:1 built and pushed in 0.5s, 1 of 2 steps cached\n   sha256:1\n")
+    assert shown.err == ""
+
+
+def test_posts_a_signed_tar_to_build_below_the_url(
+    builder: Builder, call: Callable[..., int]
+) -> None:
+    builder.will(stream(SUCCESS))
+
+    assert call("--url", f"{builder.url}/function/builder-fn/?failed=200", "--skip-push") == 0
+
+    assert builder.paths == ["/function/builder-fn/build?failed=200"]
+    with tarfile.open(fileobj=io.BytesIO(builder.bodies[0])) as archive:
+        config = archive.extractfile("com.openfaas.docker.config")
+        assert config is not None
+        assert json.load(config) == {"image": "r/a:1", "skipPush": True}
+        assert "context/Dockerfile" in archive.getnames()
+
+
+@pytest.mark.parametrize("reply", [stream(progress(*LOG), FAILED), one(422, FAILED)])
+def test_a_failed_build_exits_1_and_shows_where(
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    reply: Reply,
+) -> None:
+    builder.will(reply)
+
+    assert call() == 1
+
+    shown = capsys.readouterr().err
+    assert "[2/2] RUN y failed with exit code 7\n   Dockerfile:2\n" in shown
+    assert "> 2 | RUN y" in shown
+
+
+def test_a_single_document_is_understood_as_well(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(one(200, {**SUCCESS, "log": LOG, "logs": LOG}))
+
+    assert call() == 0
+    assert capsys.readouterr().out.count("#2 0.1 hello") == 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 64])
+def test_a_stream_is_read_wherever_its_chunks_are_cut(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str], cut: int
+) -> None:
+    builder.will(stream(progress("#1 [1/1] RUN é", "#1 0.1 →"), SUCCESS, cut=cut))
+
+    assert call() == 0
+    assert "#1 [1/1] RUN é\n#1 0.1 →\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(stream(progress(*LOG)), id="ended properly, but without a verdict"),
+        pytest.param(stream(progress(*LOG), ends=False), id="cut"),
+        pytest.param(stream(), id="nothing at all"),
+        pytest.param(stream(progress(*LOG), "not an object"), id="something else"),
+    ],
+)
+def test_a_stream_without_a_verdict_exits_1_and_says_so(
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    reply: Reply,
+) -> None:
+    builder.will(reply)
+
+    assert call() == 1
+    assert capsys.readouterr().err.startswith("build.py: The ")
+
+
+def test_json_prints_the_result_alone_on_standard_output(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(stream(progress(*LOG), FAILED))
+
+    assert call("--json") == 1
+
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == FAILED
+    assert "#2 0.1 hello" in shown.err
+
+
+def test_a_busy_builder_is_asked_again_as_often_as_it_is_allowed(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy = one(429, {"status": "failed", "error": "16 builds are running"}, Retry_After="0")
+    down = one(503, {}, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")
+    builder.will(busy, down, stream(SUCCESS))
+
+    assert call() == 0
+    assert "asks to try again in 0s. 16 builds are running" in capsys.readouterr().out
+
+    builder.will(busy, busy, busy)
+    assert call("--retries", "1") == 2
+    assert len(builder.bodies) == 5
+    assert "also at a second try" in capsys.readouterr().err
+
+
+def test_a_broken_stream_is_never_asked_for_again(
+    builder: Builder, call: Callable[..., int]
+) -> None:
+    builder.will(stream(progress(*LOG), ends=False), stream(SUCCESS))
+
+    assert call() == 1
+    assert len(builder.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (400, "cannot build what it was sent. It says: the reason"),
+        (404, "No builder answers at http://127.0.0.1"),
+        (405, "No builder answers at http://127.0.0.1"),
+        (413, "bytes is too large for the builder"),
+        (500, "answered with status 500. It says: the reason"),
+        (502, "answered with status 502"),
+    ],
+)
+def test_a_refusal_exits_2_with_a_sentence(
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    sentence: str,
+) -> None:
+    builder.will(one(status, {"status": "failed", "error": "the reason"}))
+
+    assert call() == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_redirect_names_where_to_go(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(one(307, {}, Location="https://elsewhere/build"))
+
+    assert call() == 2
+    assert "use --url https://elsewhere/build." in capsys.readouterr().err
+
+
+def test_a_wrong_secret_is_told_and_never_shown(
+    call: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("another-secret")
+
+    assert call("--payload-secret", str(wrong)) == 2
+
+    shown = capsys.readouterr()
+    assert "does not accept the signature" in shown.err
+    assert "another-secret" not in shown.out + shown.err
+
+
+def test_a_missing_secret_is_asked_for_when_the_builder_wants_one(
+    builder: Builder, handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(asked(handler), {"BUILDER_URL": builder.url}) == 2
+    assert "wants a signed request" in capsys.readouterr().err
+
+
+def test_a_web_page_is_no_builder(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def page(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    builder.will(page)
+
+    assert call() == 2
+    assert "What answered is not a builder" in capsys.readouterr().err
+
+
+def test_silence_in_the_middle_exits_1(
+    builder: Builder, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given_up = threading.Event()
+
+    def silent(handler: Handler) -> None:
+        stream(progress(*LOG), ends=False)(handler)
+        handler.wfile.flush()
+        given_up.wait()
+
+    builder.will(silent)
+
+    try:
+        assert call("--idle-timeout", "0.05") == 1
+    finally:
+        given_up.set()
+    assert "fell silent for 0.05 seconds" in capsys.readouterr().err
+
+
+def test_a_closed_port_exits_2_and_says_what_to_do(
+    handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        port = server.server_port
+
+    assert main(asked(handler), {"BUILDER_URL": f"http://127.0.0.1:{port}"}) == 2
+    assert f"Nothing listens at http://127.0.0.1:{port}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--url", "localhost:8080"], "is no builder URL"),
+        (["--url", "http://[::1"], "is no builder URL"),
+        (["--payload-secret", "/nonexistent"], "/nonexistent cannot be read"),
+        (["--payload-secret", "/dev/null"], "/dev/null is empty"),
+        (["--build-arg", "=x"], "takes NAME=VALUE"),
+        (["--build-arg", "UNSET"], "has no UNSET"),
+        (["--handler", "/nonexistent"], "/nonexistent is not a folder"),
+        (["--lang", "go", "--template", "/nonexistent"], "There is no template in /nonexistent"),
+    ],
+)
+def test_a_mistaken_argument_exits_2_with_a_sentence(
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
+    assert call(*arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_no_builder_named_is_a_usage_error(
+    handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(asked(handler), {})
+
+    assert exited.value.code == 2
+    assert "say where the builder is: --url or BUILDER_URL" in capsys.readouterr().err
+
+
+def test_a_context_without_a_dockerfile_is_not_sent(
+    builder: Builder, call: Callable[..., int], handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (handler / "Dockerfile").unlink()
+
+    assert call() == 2
+    assert "There is no Dockerfile" in capsys.readouterr().err
+    assert builder.bodies == []
+
+
+def test_tar_writes_what_would_be_sent(
+    builder: Builder, call: Callable[..., int], tmp_path: Path
+) -> None:
+    builder.will(stream(SUCCESS))
+    options = ["--build-arg", "A=b=c", "--platform", "linux/amd64, linux/arm64", "--compress"]
+
+    assert call(*options) == 0
+    assert call(*options, "--tar", str(tmp_path / "req.tar")) == 0
+
+    assert (tmp_path / "req.tar").read_bytes() == builder.bodies[0]
+    with tarfile.open(tmp_path / "req.tar", "r:gz") as archive:
+        config = archive.extractfile("com.openfaas.docker.config")
+        assert config is not None
+        assert json.load(config) == {
+            "image": "r/a:1",
+            "buildArgs": {"A": "b=c"},
+            "platforms": ["linux/amd64", "linux/arm64"],
+        }
+
+
+def test_a_terminal_gets_the_live_view(builder: Builder, handler: Path, secret: Path) -> None:
+    builder.will(stream(progress(*LOG), SUCCESS))
+    environ = {"BUILDER_URL": builder.url, "PAYLOAD_SECRET_FILE": str(secret), "LANG": "C.UTF-8"}
+    command = [sys.executable, "-B", str(SCRIPT), *asked(handler)]
+    ours, theirs = pty.openpty()
+
+    with os.fdopen(theirs, "wb", buffering=0) as terminal:
+        ended = subprocess.run(
+            command,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            env={**environ, "TERM": "xterm"},
+            check=False,
+        )
+    shown = everything(ours)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "\x1b[32m✓\x1b[0m" in shown
+    assert "#2 0.1 hello" not in shown
+    assert "r/a:1" in shown
+
+
+def everything(terminal: int) -> str:
+    """What was written to the other, now closed, end."""
+    shown = b""
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        try:
+            while part := screen.read(4096):
+                shown += part
+        except OSError as exc:
+            if exc.errno != errno.EIO:  # how Linux ends a terminal
+                raise
+    return shown.decode()
