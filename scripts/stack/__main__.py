@@ -64,7 +64,7 @@ def _down(paths: Paths) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    defaults = running.Ports()
+    defaults = running.DEFAULT_PORTS
     parser = argparse.ArgumentParser(prog="scripts")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser(
@@ -74,9 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         "sample function. Run again, it keeps what runs and replaces what changed.",
     )
     up.add_argument("--env", action="store_true", help="print export lines and build nothing")
-    up.add_argument("--port", type=int, default=defaults.function, help="the function's")
-    up.add_argument("--registry-port", type=int, default=defaults.registry)
-    up.add_argument("--buildkit-port", type=int, default=defaults.buildkit)
+    up.add_argument("--port", type=int, help=f"the function's, at first {defaults.function}")
+    up.add_argument("--registry-port", type=int, help=f"at first {defaults.registry}")
+    up.add_argument("--buildkit-port", type=int, help=f"at first {defaults.buildkit}")
     commands.add_parser(
         "down", prog="./scripts/down", description="Stops exactly what ./scripts/up started."
     )

@@ -21,11 +21,24 @@ ensure_python() {
     return
   fi
   command -v apt-get >/dev/null || fail "this needs Debian 12 or 13, or another system with apt."
+  keep_trusted_authorities
   echo "  packages     installing python3 and python3-venv" >&2
-  DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 &&
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 \
-      install --no-install-recommends python3 python3-venv ca-certificates >/dev/null ||
+  export DEBIAN_FRONTEND=noninteractive
+  local output
+  output=$( (apt-get -qq update && apt-get -qq -y install --no-install-recommends \
+    python3 python3-venv ca-certificates) 2>&1) || {
+    printf '%s\n' "$output" >&2
     fail "apt-get could not install python3: check this machine's apt sources and network, then try again."
+  }
+}
+
+# Installing ca-certificates (python3-venv needs it) writes the bundle anew. Whoever this machine
+# trusts already, an own proxy perhaps, goes where update-ca-certificates(8) takes it from.
+keep_trusted_authorities() {
+  local bundle=/etc/ssl/certs/ca-certificates.crt
+  if [ -e "$bundle" ] && ! command -v update-ca-certificates >/dev/null; then
+    install -D -m 644 "$bundle" /usr/local/share/ca-certificates/this-machine.crt
+  fi
 }
 
 run_stack() {

@@ -26,6 +26,10 @@ class Entry:
     def alive(self) -> bool:
         return Process(self.pid, self.started).alive
 
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
     def daemon(self, name: str) -> Daemon:
         return Daemon(name=name, process=Process(self.pid, self.started), log=Path(self.log))
 

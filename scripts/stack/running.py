@@ -17,16 +17,33 @@ from .record import Entry
 from .registry_client import RegistryClient
 
 
+class _Started(Protocol):
+    @property
+    def daemon(self) -> Daemon: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a person finds the stack. None means any free port."""
+    """Where the stack listens. What already runs keeps its port unless another one is asked for."""
 
-    registry: int | None = 5050
-    buildkit: int | None = 5051
-    function: int | None = 8081  # OpenFaaS' gateway has 8080
+    registry: int | None = None
+    buildkit: int | None = None
+    function: int | None = None
 
 
-ANY_PORTS = Ports(registry=None, buildkit=None, function=None)
+DEFAULT_PORTS = Ports(registry=5050, buildkit=5051, function=8081)  # OpenFaaS' gateway has 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One daemon of the stack. `start` is given the port, or None for any free one."""
+
+    name: str
+    made_from: str
+    asked: int | None
+    default: int | None
+    option: str
+    start: Callable[[int | None], tuple[_Started, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +62,12 @@ class Running:
         }
 
 
-class _Started(Protocol):
-    @property
-    def daemon(self) -> Daemon: ...
-
-
-def ensure(prepared: Prepared, wanted: Ports) -> Running:
+def ensure(prepared: Prepared, asked: Ports, default: Ports = DEFAULT_PORTS) -> Running:
     """Brings every daemon up, in the order in which they need each other."""
     entries = _Entries(prepared.machine.paths)
-    address = _registry(prepared, wanted, entries)
-    daemon = _buildkitd(prepared, wanted, entries, address)
-    url = _function(prepared, wanted, entries, daemon)
+    address = _registry(prepared, entries, asked.registry, default.registry)
+    daemon = _buildkitd(prepared, entries, address, asked.buildkit, default.buildkit)
+    url = _function(prepared, entries, daemon, asked.function, default.function)
     return Running(
         builder_url=url,
         buildkit_host=daemon,
@@ -89,87 +101,105 @@ class _Entries:
         self._paths = paths
         self._entries = record.load(paths)
 
-    def keep_or_start(
-        self, name: str, made_from: str, start: Callable[[], tuple[_Started, str]]
-    ) -> tuple[str, bool]:
-        """The daemon's address, and whether it was already running."""
-        found = self._entries.get(name)
-        if found and found.made_from == made_from:
-            return found.address, True
+    def keep_or_start(self, part: _Part) -> tuple[str, str]:
+        """The daemon's address, and a remark for the terminal when it was already running."""
+        found = self._entries.get(part.name)
+        port = part.asked or (found.port if found else part.default)
+        if found and found.made_from == part.made_from and found.port == port:
+            return found.address, " (already running)"
         if found:
-            found.daemon(name).stop()
-            del self._entries[name]
-        started, address = start()
-        self._entries[name] = record.entry(started.daemon, address, made_from)
+            found.daemon(part.name).stop()
+            del self._entries[part.name]
+            record.save(self._paths, self._entries)
+        if port:
+            ports.require(port, part.name, part.option)
+        started, address = part.start(port)
+        self._entries[part.name] = record.entry(started.daemon, address, part.made_from)
         record.save(self._paths, self._entries)
-        return address, False
+        return address, ""
 
 
-def _registry(prepared: Prepared, wanted: Ports, entries: _Entries) -> str:
+def _registry(prepared: Prepared, entries: _Entries, asked: int | None, default: int | None) -> str:
     machine = prepared.machine
 
-    def start() -> tuple[_Started, str]:
-        if wanted.registry:
-            ports.require(wanted.registry, "registry", "--registry-port")
+    def start(port: int | None) -> tuple[_Started, str]:
         directory = machine.paths.state / "registry"
-        started = registry.start(machine, port=wanted.registry, directory=directory)
+        started = registry.start(machine, port=port, directory=directory)
         return started, started.address
 
-    address, kept = entries.keep_or_start("registry", str(wanted.registry), start)
+    part = _Part(
+        name="registry",
+        made_from="",
+        asked=asked,
+        default=default,
+        option="--registry-port",
+        start=start,
+    )
+    address, remark = entries.keep_or_start(part)
     base_images.push(prepared.images, RegistryClient(address))
-    console.step("registry", address + (" (already running)" if kept else ""))
+    console.step("registry", address + remark)
     return address
 
 
-def _buildkitd(prepared: Prepared, wanted: Ports, entries: _Entries, mirror: str) -> str:
+def _buildkitd(
+    prepared: Prepared, entries: _Entries, mirror: str, asked: int | None, default: int | None
+) -> str:
     machine = prepared.machine
 
-    def start() -> tuple[_Started, str]:
-        if wanted.buildkit:
-            ports.require(wanted.buildkit, "BuildKit daemon", "--buildkit-port")
+    def start(port: int | None) -> tuple[_Started, str]:
         started = buildkitd.start(
             machine,
-            port=wanted.buildkit,
+            port=port,
             root=machine.paths.state / "buildkit",
             mirror=mirror,
             mirrored=prepared.mirrored,
         )
         return started, started.address
 
-    made_from = of_text(
-        str(wanted.buildkit), mirror, *prepared.mirrored, str(machine.programs.folder)
+    part = _Part(
+        name="buildkitd",
+        made_from=of_text(mirror, *prepared.mirrored, str(machine.programs.folder)),
+        asked=asked,
+        default=default,
+        option="--buildkit-port",
+        start=start,
     )
-    address, kept = entries.keep_or_start("buildkitd", made_from, start)
-    console.step("buildkitd", f"{address}, rootless" + (" (already running)" if kept else ""))
+    address, remark = entries.keep_or_start(part)
+    console.step("buildkitd", f"{address}, rootless{remark}")
     return address
 
 
-def _function(prepared: Prepared, wanted: Ports, entries: _Entries, buildkit_url: str) -> str:
-    machine = prepared.machine
+def _function(
+    prepared: Prepared, entries: _Entries, buildkit_url: str, asked: int | None, default: int | None
+) -> str:
+    machine, watchdog = prepared.machine, prepared.watchdog
     payload_secret.ensure(machine.paths, machine.account)
 
-    def start() -> tuple[_Started, str]:
-        if wanted.function:
-            ports.require(wanted.function, "function", "--port")
+    def start(port: int | None) -> tuple[_Started, str]:
         secrets = machine.paths.payload_secret.parent
         started = function.start(
             machine,
-            port=wanted.function,
+            port=port,
             directory=machine.paths.state / "function",
-            watchdog=prepared.watchdog,
+            watchdog=watchdog,
             settings={"buildkit_url": buildkit_url, "secret_mount_path": str(secrets)},
         )
         return started, started.url
 
     sources = function.sources(machine.paths)
-    made_from = of_text(
-        str(wanted.function), buildkit_url, sources, str(machine.venv), str(prepared.watchdog)
+    part = _Part(
+        name="function",
+        made_from=of_text(buildkit_url, sources, str(machine.venv), str(watchdog)),
+        asked=asked,
+        default=default,
+        option="--port",
+        start=start,
     )
-    url, kept = entries.keep_or_start("function", made_from, start)
+    url, remark = entries.keep_or_start(part)
     server = (
-        f"behind {prepared.watchdog.name}"
-        if prepared.watchdog
+        f"behind {watchdog.name}"
+        if watchdog
         else "served by waitress alone, since of-watchdog is not on PATH"
     )
-    console.step("function", f"{url}, {server}" + (" (already running)" if kept else ""))
+    console.step("function", f"{url}, {server}{remark}")
     return url

@@ -16,8 +16,8 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
         before = running.names(paths)
         prepared = preparation.prepare(paths)
         development = _development_venv(paths)
-        wanted = running.Ports() if before else running.ANY_PORTS
-        started = running.ensure(prepared, wanted)
+        # Any free ports: a test run must not fail because someone's 8081 is taken.
+        started = running.ensure(prepared, running.Ports(), default=running.Ports())
     environment = {
         **os.environ,
         **started.environment(),

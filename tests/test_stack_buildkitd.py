@@ -1,0 +1,29 @@
+"""What buildkitd is told."""
+
+import tomllib
+
+from stack import buildkitd
+
+
+def test_public_registries_are_asked_for_at_the_mirror_over_plain_http() -> None:
+    text = buildkitd.configuration("127.0.0.1:5050", ("docker.io", "ghcr.io"), ())
+
+    assert tomllib.loads(text) == {
+        "registry": {
+            "docker.io": {"mirrors": ["127.0.0.1:5050"]},
+            "ghcr.io": {"mirrors": ["127.0.0.1:5050"]},
+            "127.0.0.1:5050": {"http": True},
+        }
+    }
+
+
+def test_only_registries_out_of_reach_are_mirrored() -> None:
+    told = tomllib.loads(buildkitd.configuration("127.0.0.1:5050", ("ghcr.io",), ()))
+
+    assert "docker.io" not in told["registry"]
+
+
+def test_other_local_registries_speak_plain_http() -> None:
+    told = tomllib.loads(buildkitd.configuration(None, ("docker.io",), ["127.0.0.1:1"]))
+
+    assert told == {"registry": {"127.0.0.1:1": {"http": True}}}

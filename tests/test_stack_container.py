@@ -1,0 +1,35 @@
+"""What runc is told about an image."""
+
+import pytest
+from stack import container, oci
+
+PASSWD = "root:x:0:0:root:/root:/bin/bash\napp:x:999:998::/home/app:/bin/sh\n"
+
+
+@pytest.mark.parametrize(
+    ("user", "ids"),
+    [("", (0, 0)), ("app", (999, 998)), ("1000", (1000, 0)), ("1000:50", (1000, 50))],
+)
+def test_finds_the_ids_of_an_images_user(user: str, ids: tuple[int, int]) -> None:
+    assert container.user_ids(user, PASSWD) == ids
+
+
+def test_a_user_that_the_image_lacks_is_an_error() -> None:
+    with pytest.raises(LookupError):
+        container.user_ids("nobody", PASSWD)
+
+
+def test_the_container_starts_as_the_image_says_with_our_environment_on_top() -> None:
+    process = oci.Process(
+        entrypoint=("fwatchdog",),
+        cmd=("x",),
+        env={"port": "8080", "mode": "http"},
+        working_dir="/a",
+    )
+
+    told = container.specification(process, {"port": "9"}, (999, 998))["process"]
+
+    assert isinstance(told, dict)
+    assert told["args"] == ["fwatchdog", "x"]
+    assert set(told["env"]) == {"port=9", "mode=http"}
+    assert (told["cwd"], told["user"]) == ("/a", {"uid": 999, "gid": 998})

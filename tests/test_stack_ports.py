@@ -1,0 +1,43 @@
+"""Ports: free, taken, answering."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from stack import ports
+from stack.errors import StackError
+
+
+def test_names_the_program_that_holds_a_port_and_the_way_out() -> None:
+    with socket.create_server((ports.LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(StackError) as caught:
+            ports.require(port, "function", "--port")
+
+    sentence = str(caught.value)
+    assert f"Port {port}, wanted for the function" in sentence
+    assert f"(pid {os.getpid()})" in sentence
+    assert "choose another port with --port" in sentence
+
+
+def test_a_free_port_can_be_had() -> None:
+    ports.require(ports.free(), "function", "--port")
+
+
+def test_answers_only_while_someone_listens() -> None:
+    with socket.create_server((ports.LOOPBACK, 0)) as server:
+        port = server.getsockname()[1]
+        assert ports.answers(ports.LOOPBACK, port)
+
+    assert not ports.answers(ports.LOOPBACK, port)
+
+
+def test_a_unix_socket_answers_only_when_it_is_there(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    assert not ports.answers_unix(path)
+
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        assert ports.answers_unix(path)
