@@ -175,7 +175,7 @@ def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(term: str) -> N
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     screen = Screen()
-    screen.encoding = "ascii"  # type: ignore[misc]
+    screen.encoding = "ascii"
     plain = terminal.Style.of(screen, {"TERM": "xterm"})
 
     for mark in (*plain.marks.values(), plain.spinner):
@@ -208,7 +208,7 @@ def test_the_plain_view_passes_every_line_on_without_escapes() -> None:
     assert stream.getvalue() == "#1 0.1 bold\n"
 
 
-FAILED = {
+FAILED: dict[str, object] = {
     "status": "failed",
     "image": "r/a:1",
     "error": "the whole story",
