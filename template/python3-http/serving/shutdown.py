@@ -1,0 +1,87 @@
+"""Everything between SIGTERM and the exit. Traps signals; reads the clock."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from .hooks import hook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from .server import Server
+    from .settings import ServerSettings
+
+_LAST_ANSWERS_SECONDS = 3.0
+_POLL_SECONDS = 0.02
+
+
+class ServerDied(Exception):  # noqa: N818 - a fact rather than an error in a request
+    """The thread that serves has ended, which it never should."""
+
+
+class Signals:
+    """SIGTERM and SIGINT, as something to wait for."""
+
+    def __init__(self) -> None:
+        # Unlike an Event's set(), put() may interrupt get() in the same thread, as signal handlers
+        # do.
+        self._received: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda received, _frame: self._received.put(received))
+
+    def wait(self, seconds: float | None = None) -> signal.Signals | None:
+        """None when no signal came in time. Raises ServerDied."""
+        try:
+            received = self._received.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if received is None:
+            raise ServerDied
+        return signal.Signals(received)
+
+    def server_died(self) -> None:
+        self._received.put(None)
+
+
+def shut_down(
+    server: Server,
+    handler: ModuleType,
+    settings: ServerSettings,
+    signals: Signals,
+    *,
+    say: Callable[[str], None],
+) -> None:
+    """Waits for a signal, then for the running requests, as long as the settings allow."""
+    received = signals.wait()
+    began = time.monotonic()
+    say(f"{received.name if received else 'Signal'}: refusing new requests, finishing running ones")
+    server.drain()
+    _call(hook(handler, "drain"))
+    if not _finished(server, settings.shutdown_grace, signals, at_least=settings.shutdown_delay):
+        say("Stopping the requests that still run")
+        _call(hook(handler, "stop"))
+        _finished(server, _LAST_ANSWERS_SECONDS, signals)
+    say(f"Leaving after {time.monotonic() - began:.1f} s")
+
+
+def _finished(server: Server, seconds: float, signals: Signals, *, at_least: float = 0.0) -> bool:
+    """Waits until the server is idle, or time is up, or another signal says to hurry."""
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
+        if waited >= at_least and server.idle:
+            return True
+        if signals.wait(_POLL_SECONDS):
+            break
+    return server.idle
+
+
+def _call(found: Callable[[], object] | None) -> None:
+    """In a thread of its own: a hook that fails or hangs must not keep the process from leaving."""
+    if found:
+        threading.Thread(target=found, name="hook", daemon=True).start()
