@@ -251,7 +251,8 @@ def _complaint(response: http.client.HTTPResponse) -> str:
         body = response.read(_LONGEST_REFUSAL)
     except (OSError, http.client.HTTPException):
         return ""
-    return complaint(response.getheader("Content-Type", ""), body)
+    said = complaint(response.getheader("Content-Type", ""), body)
+    return "" if said == response.reason else said
 
 
 def _wait(retry_after: str | None) -> float:
