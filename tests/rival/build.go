@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -34,10 +33,12 @@ func build(
 		// Its own place among the daemon's synced folders, so that neither buildctl's uploads nor
 		// its own make the other's larger or smaller.
 		SharedKey: "rival",
-		Exports: []client.ExportEntry{{
+	}
+	if !wanted.SkipPush {
+		options.Exports = []client.ExportEntry{{
 			Type:  client.ExporterImage,
-			Attrs: map[string]string{"name": wanted.Image, "push": strconv.FormatBool(!wanted.SkipPush)},
-		}},
+			Attrs: map[string]string{"name": wanted.Image, "push": "true"},
+		}}
 	}
 	for name, value := range wanted.BuildArgs {
 		options.FrontendAttrs["build-arg:"+name] = value

@@ -1,0 +1,129 @@
+"""Process and disk I/O. What the contenders need: started for this run alone, or given.
+
+A stack that runs already is used when the environment names it (eval "$(./scripts/up --env)"); its
+daemon then keeps what is in its cache except uploaded contexts and the benchmark's large snapshots.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import base_images, buildkitd, function, golang, preparation, record, registry
+from stack.errors import StackError
+from stack.machine import Machine
+from stack.paths import Paths
+
+from .errors import BenchmarkError
+from .report import OURS, RIVAL
+from .services import Service
+from .timing import Daemon
+
+# The function's own page: it is served only when requests are.
+READINESS = "/_/ready"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    daemon: Daemon
+    services: Mapping[str, Service]
+    given: Mapping[str, str]  # addresses of servers that run already, by contender
+    secret: bytes
+    scratch: Path
+
+
+@contextmanager
+def running(environment: Mapping[str, str]) -> Iterator[Parts]:
+    """Everything stops at the end of the block. Raises BenchmarkError when a part cannot be had."""
+    paths = Paths()
+    with ExitStack() as stack:
+        try:
+            with record.locked(paths):
+                prepared = preparation.prepare(paths)
+            parts = _assemble(prepared, environment, stack)
+        except StackError as exc:
+            raise BenchmarkError(str(exc)) from exc
+        yield parts
+
+
+def _assemble(prepared: preparation.Prepared, environment: Mapping[str, str], stack: ExitStack) -> Parts:
+    machine = prepared.machine
+    scratch = machine.account.scratch(machine.paths, "benchmark")
+    stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+    daemon = _given_daemon(machine, environment) or _own_daemon(prepared, stack)
+    secret_file = machine.account.own(scratch / "secrets", 0o755) / "payload-secret"
+    url = environment.get("BUILDER_URL")
+    secret = _secret(environment if url else {})
+    secret_file.write_bytes(secret)
+    secret_file.chmod(0o644)
+    services = {
+        OURS: _ours(machine, daemon, scratch, secret_file),
+        RIVAL: _rival(machine, daemon, scratch, secret_file),
+    }
+    return Parts(
+        daemon=daemon,
+        services=services,
+        given={OURS: url} if url else {},
+        secret=secret,
+        scratch=scratch,
+    )
+
+
+def _given_daemon(machine: Machine, environment: Mapping[str, str]) -> Daemon | None:
+    address, host = environment.get("BUILDKIT_HOST"), environment.get("REGISTRY")
+    if not address and not host:
+        return None
+    if not address or not host:
+        raise BenchmarkError("BUILDKIT_HOST and REGISTRY belong together: set both, or neither.")
+    return Daemon(buildctl=machine.programs.buildctl, address=address, registry=host)
+
+
+def _own_daemon(prepared: preparation.Prepared, stack: ExitStack) -> Daemon:
+    machine = prepared.machine
+    store = stack.enter_context(registry.start(machine))
+    base_images.push(prepared.images, store.client())
+    daemon = stack.enter_context(buildkitd.start(machine, mirror=store.address, mirrored=prepared.mirrored))
+    return Daemon(buildctl=machine.programs.buildctl, address=daemon.address, registry=store.address)
+
+
+def _secret(environment: Mapping[str, str]) -> bytes:
+    """The one that a given function was started with; else any."""
+    given = environment.get("PAYLOAD_SECRET_FILE")
+    return Path(given).read_bytes().strip() if given else secrets.token_hex(16).encode()
+
+
+def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -> Service:
+    home = scratch / "app"
+    function.lay_out(machine.paths, home)
+    # The account writes bytecode below it, as the first start of a container does.
+    for folder in (home, *(path for path in home.rglob("*") if path.is_dir())):
+        machine.account.own(folder, 0o755)
+    settings = {"buildkit_url": daemon.address, "secret_mount_path": str(secret_file.parent)}
+    return Service(
+        name=OURS,
+        account=machine.account,
+        folder=home,
+        command=lambda _port: [machine.venv / "bin" / "python", "index.py"],
+        environment=lambda port: {"port": str(port), **settings},
+        readiness=READINESS,
+    )
+
+
+def _rival(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -> Service:
+    module = machine.paths.repository / "tests" / "rival"
+    log = machine.paths.logs / "go.log"
+    programs = machine.paths.cache / "rival"
+    programs.mkdir(parents=True, exist_ok=True)
+    go = golang.toolchain(machine.paths, module / "go.mod", log)
+    golang.build(go, module, ["."], into=programs, log=log)
+    options: list[str | Path] = ["--buildkit", daemon.address, "--secret-file", secret_file]
+    return Service(
+        name=RIVAL,
+        account=machine.account,
+        folder=machine.account.own(scratch / "rival", 0o755),
+        command=lambda port: [programs / "rival", "--listen", f"127.0.0.1:{port}", *options],
+        environment=lambda _port: {},
+        readiness="/",
+    )
