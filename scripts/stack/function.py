@@ -16,6 +16,10 @@ from .paths import Paths
 
 # Longer than the function itself gives running builds (its shutdown_grace).
 STOP_SECONDS = 35.0
+# of-watchdog cuts requests off after 10 s unless told; the function's own build_timeout is 30m.
+LONGEST_BUILD = "31m"
+# Fixed in of-watchdog 0.11.3, config/config.go.
+WATCHDOG_METRICS_PORT = 8081
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,12 +60,16 @@ def start(
     lay_out(machine.paths, home)
     number = port or ports.free()
     serve: list[str | Path] = [machine.venv / "bin" / "python", "index.py"]
-    own = {"port": str(number), "PYTHONUNBUFFERED": "1"}
+    own = {"host": ports.LOOPBACK, "port": str(number), "PYTHONUNBUFFERED": "1"}
     command = serve
     upstream = number
     if watchdog:
+        ports.require(WATCHDOG_METRICS_PORT, "metrics of of-watchdog, which has no other")
         upstream = ports.free()
-        command = [watchdog]
+        # A copy, since the account may not be able to read the folder it is in.
+        command = [Path(shutil.copy(watchdog, folder / "of-watchdog"))]
+        # It keeps a lock under a fixed name in the folder for temporary files.
+        own["TMPDIR"] = str(machine.account.own(folder / "tmp"))
         own |= behind_watchdog(serve, upstream)
     started = daemon.launch(
         "function",
@@ -73,22 +81,25 @@ def start(
         belongings=() if directory else (folder,),
     )
 
-    def ready() -> bool:
-        return all(ports.answers(ports.LOOPBACK, each) for each in {number, upstream})
-
-    daemon.wait_until_ready(started, ready)
+    # The template listens before it has imported the function, so only an answer means ready.
+    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, upstream))
+    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, number))
     return Function(url=f"http://{ports.LOOPBACK}:{number}", daemon=started)
 
 
 def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, str]:
     """of-watchdog's settings (its README.md, version 0.11.3).
 
-    `port` is read by of-watchdog and by the template alike: the function gets its own.
+    `port` is the watchdog's own; the template finds its port in `upstream_url`, as the watchdog
+    does.
     """
     return {
         "mode": "http",
-        "fprocess": " ".join(["env", f"port={upstream}", *map(str, serve)]),
+        "fprocess": " ".join(map(str, serve)),
         "upstream_url": f"http://{ports.LOOPBACK}:{upstream}",
+        "read_timeout": LONGEST_BUILD,
+        "write_timeout": LONGEST_BUILD,
+        "exec_timeout": LONGEST_BUILD,
     }
 
 

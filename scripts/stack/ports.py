@@ -1,5 +1,6 @@
 """Reads /proc and opens sockets. Which ports are free, who holds one, who is listening."""
 
+import http.client
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from .errors import StackError
 
 LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 1.0
+_ANSWER_SECONDS = 10.0
 _LISTENING = "0A"  # TCP_LISTEN in the kernel's include/net/tcp_states.h
 
 
@@ -17,16 +19,16 @@ def free() -> int:
         return int(probe.getsockname()[1])
 
 
-def require(port: int, purpose: str, option: str) -> None:
+def require(port: int, purpose: str, option: str = "") -> None:
     """Raises a sentence that names the holder when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as exc:
+            choice = f", or choose another port with {option}" if option else ""
             raise StackError(
-                f"Port {port}, wanted for the {purpose}, is in use by {_holder(port)}: "
-                f"stop it, or choose another port with {option}."
+                f"Port {port}, wanted for the {purpose}, is in use by {_holder(port)}: stop it{choice}."
             ) from exc
 
 
@@ -35,6 +37,19 @@ def answers(host: str, port: int) -> bool:
         socket.create_connection((host, port), _CONNECT_SECONDS).close()
     except OSError:
         return False
+    return True
+
+
+def answers_http(host: str, port: int) -> bool:
+    """Whether a web server answers, whatever it thinks of the request."""
+    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
     return True
 
 

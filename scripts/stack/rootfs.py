@@ -168,6 +168,5 @@ def _run(command: Sequence[str], log: IO[bytes], environment: dict[str, str] | N
     )
     if finished.returncode:
         raise StackError(
-            f"{command[0]} failed with status {finished.returncode}; the last lines of "
-            f"{log.name} say why."
+            f"{command[0]} failed with status {finished.returncode}; the last lines of {log.name} say why."
         )

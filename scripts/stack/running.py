@@ -31,7 +31,7 @@ class Ports:
     function: int | None = None
 
 
-DEFAULT_PORTS = Ports(registry=5050, buildkit=5051, function=8081)  # OpenFaaS' gateway has 8080
+DEFAULT_PORTS = Ports(registry=5050, buildkit=5051, function=5052)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
         before = running.names(paths)
         prepared = preparation.prepare(paths)
         development = _development_venv(paths)
-        # Any free ports: a test run must not fail because someone's 8081 is taken.
+        # Any free ports: a test run must not fail because someone's port is taken.
         started = running.ensure(prepared, running.Ports(), default=running.Ports())
     environment = {
         **os.environ,
