@@ -15,6 +15,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     ├── BuildFailed 422             the caller must change the source
     │   └── BuildTimedOut 422
     ├── Busy 429                    the caller may try again later
+    ├── CallerGone                  nobody is left to answer
     └── Unavailable 503             the operator, or time, must mend it
         ├── NotReady
         ├── Interrupted
@@ -23,7 +24,10 @@ what to do. It never carries a secret, a daemon path or a stack trace.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from .outcome import FailedStep
 
 
 class BuilderError(Exception):
@@ -71,10 +75,30 @@ class ConfigError(RequestError):
     code = "bad_config"
 
 
+class BuildFailed(BuilderError):
+    """The daemon answered, and what it said is the caller's to mend."""
+
+    status = 422
+    code = "build_failed"
+
+    def __init__(self, message: str, failed_step: FailedStep | None = None) -> None:
+        super().__init__(message)
+        self.failed_step = failed_step
+
+
+class BuildTimedOut(BuildFailed):
+    code = "build_timed_out"
+
+
 class Busy(BuilderError):
     status = 429
     code = "busy"
     retry_after = 10
+
+
+class CallerGone(BuilderError):
+    status = 499  # nginx's word for it; it reaches logs only
+    code = "caller_gone"
 
 
 class Unavailable(BuilderError):
@@ -90,7 +114,7 @@ class NotReady(Unavailable):
 
 
 class Interrupted(Unavailable):
-    """This replica is shutting down and could not finish the build."""
+    """The replica is shutting down and could not finish the build."""
 
     code = "interrupted"
 

@@ -1,0 +1,6 @@
+"""The sending half of DiffCopy, after tonistiigi/fsutil as vendored by moby/buildkit v0.32.2. All pure."""
+
+from .sender import Sender, SenderError
+from .walk import PatternError, Patterns, walk
+
+__all__ = ["PatternError", "Patterns", "Sender", "SenderError", "walk"]

@@ -1,0 +1,111 @@
+"""I/O: the way to one daemon. Opens its channel, keeps it, and starts builds on it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import grpc
+
+from ..config import MAX_GRPC_MESSAGE_BYTES, DaemonTLS
+from ..errors import DaemonUnavailable, NotReady
+from ..pb import control_pb2 as pb
+from .control import Control
+from .solve import Solve, daemon_unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .solve_request import SolveSpec
+    from .tunnel import Call, Headers
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_BYTES),
+    # grpcio shares connections by target; a build must keep to the connection of its session.
+    ("grpc.use_local_subchannel_pool", 1),
+    # A daemon that was restarted is found again at once, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A proxy in the environment is for the function's callers, never for the daemon.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class Client:
+    """One daemon; safe for use by many threads. Connects with the first call."""
+
+    def __init__(self, url: str, tls: DaemonTLS | None, *, patience: float) -> None:
+        """*patience* is how many seconds the daemon may take to say anything. Raises NotReady."""
+        self._target = target(url)
+        self._tls = tls
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+
+    def solve(
+        self,
+        spec: SolveSpec,
+        services: Mapping[str, Callable[[Headers], Call]],
+        *,
+        shared_key: str,
+    ) -> Solve:
+        """Start a build; the caller closes it."""
+        control = Control(self._connected())
+        return Solve(control, spec, services, shared_key=shared_key, patience=self._patience)
+
+    def version(self) -> str:
+        """The daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""
+        try:
+            response = Control(self._connected()).info(pb.InfoRequest(), timeout=self._patience)
+        except grpc.RpcError as exc:
+            if exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                self.reconnect()
+                raise DaemonUnavailable(
+                    f"buildkitd has not answered for {self._patience:.0f} s. Try again later."
+                ) from exc
+            raise daemon_unavailable(exc) from exc
+        return str(response.buildkitVersion.version)
+
+    def reconnect(self) -> None:
+        """Leave the connection behind, which may be dead without knowing it; builds on it end."""
+        with self._lock:
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _connected(self) -> grpc.Channel:
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._open()
+            return self._channel
+
+    def _open(self) -> grpc.Channel:
+        if self._tls is None:
+            return grpc.insecure_channel(self._target, options=_OPTIONS)
+        name = self._tls.server_name
+        options = (*_OPTIONS, ("grpc.ssl_target_name_override", name)) if name else _OPTIONS
+        return grpc.secure_channel(self._target, _credentials(self._tls), options=options)
+
+
+def target(url: str) -> str:
+    """*url* as gRPC names it. Raises NotReady."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path:
+        return f"unix:{parts.path}"
+    if parts.scheme == "tcp" and parts.hostname and parts.port:
+        return f"dns:///{parts.netloc}"
+    raise NotReady(f'buildkit_url must be "tcp://host:port" or "unix:///path", not "{url}".')
+
+
+def _credentials(tls: DaemonTLS) -> grpc.ChannelCredentials:
+    try:
+        return grpc.ssl_channel_credentials(
+            root_certificates=tls.ca.read_bytes(),
+            private_key=tls.key.read_bytes(),
+            certificate_chain=tls.cert.read_bytes(),
+        )
+    except OSError as exc:
+        raise NotReady(f"{exc.filename} cannot be read; TLS to buildkitd needs it.") from exc

@@ -1,0 +1,68 @@
+"""Pure. FileSync: shows the daemon a context, as the request's patterns ask for it.
+
+moby/buildkit v0.32.2 session/filesync/filesync.go names the headers. One tree serves every directory name:
+"context" and "dockerfile" are the same place in a function's tar.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from ..fsutil import PatternError, Patterns, Sender, SenderError, walk
+from .grpc_status import Code, RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..tree import Tree
+    from .tunnel import Buffer, Call, Headers
+
+DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
+
+
+def diff_copy(tree: Tree) -> Callable[[Headers], Call]:
+    """The DiffCopy method over *tree*."""
+
+    def start(headers: Headers) -> Call:
+        return _DiffCopy(tree, patterns_of(headers))
+
+    return start
+
+
+def patterns_of(headers: Headers) -> Patterns:
+    return Patterns(
+        include=_values(headers, "include-patterns"),
+        exclude=_values(headers, "exclude-patterns"),
+        follow_paths=_values(headers, "followpaths"),
+    )
+
+
+def _values(headers: Headers, name: str) -> tuple[str, ...]:
+    values = tuple(headers.get(name, ()))
+    if headers.get(f"{name}-encoded", ("",))[0] == "1":
+        return tuple(map(urllib.parse.unquote_plus, values))
+    return values
+
+
+class _DiffCopy:
+    """fsutil's Sender as a gRPC call."""
+
+    def __init__(self, tree: Tree, patterns: Patterns) -> None:
+        try:
+            self._sender = Sender(walk(tree, patterns))
+        except PatternError as exc:
+            raise RpcError(Code.UNKNOWN, str(exc)) from exc
+
+    def receive(self, message: bytes) -> None:
+        try:
+            self._sender.receive(message)
+        except SenderError as exc:
+            raise RpcError(Code.UNKNOWN, str(exc)) from exc
+
+    def send(self, limit: int) -> Sequence[Buffer]:
+        return self._sender.send(limit)
+
+    @property
+    def done(self) -> bool:
+        return self._sender.done

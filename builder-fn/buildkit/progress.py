@@ -1,0 +1,178 @@
+"""Pure. Status updates of a build as log lines, like `docker build --progress=plain` shows them.
+
+A step gets a number when it starts, and every line about it begins with that number, so that steps running
+side by side stay apart. Output comes whole lines at a time; nothing is dropped or cut.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from ..pb import control_pb2 as pb
+
+# How much of a step's end an error repeats.
+TAIL_LINES = 20
+
+# A long transfer is worth a line this often; its end always is.
+_STATUS_INTERVAL_SECONDS = 5.0
+
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(slots=True)
+class Step:
+    """A vertex of the build's graph, as the log has shown it so far."""
+
+    number: int
+    name: str
+    started: float = 0.0
+    announced: bool = False
+    ended: bool = False
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+    streams: dict[int, _Output] = field(default_factory=dict)
+    reported: dict[str, float] = field(default_factory=dict)  # status id to when it was last shown
+
+
+class _Output:
+    """One stream of a step: bytes in any pieces, whole lines out."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._pieces: list[str] = []
+
+    def feed(self, data: bytes) -> list[str]:
+        text = self._decoder.decode(data)
+        if "\n" not in text and "\r" not in text:
+            self._pieces.append(text)
+            return []
+        text = "".join((*self._pieces, text))
+        # A "\r" at the very end may be half of "\r\n".
+        held = "\r" if text.endswith("\r") else ""
+        *lines, rest = _LINE_ENDS.split(text.removesuffix("\r") if held else text)
+        self._pieces = [rest + held]
+        return lines
+
+    def finish(self) -> list[str]:
+        text = "".join((*self._pieces, self._decoder.decode(b"", final=True))).rstrip("\r")
+        self._pieces = []
+        return [text] if text else []
+
+
+class Progress:
+    """Takes a build's StatusResponses in order and keeps what an error will want to repeat."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, Step] = {}
+
+    def update(self, response: pb.StatusResponse) -> list[str]:
+        """The log lines that *response* adds."""
+        lines: list[str] = []
+        for vertex in response.vertexes:
+            self._begin(vertex, lines)
+        for status in response.statuses:
+            self._status(status, lines)
+        for log in response.logs:
+            self._output(log, lines)
+        for vertex in response.vertexes:
+            self._end(vertex, lines)
+        for warning in response.warnings:
+            step = self._step(warning.vertex)
+            lines.append(f"#{step.number} WARN: {warning.short.decode(errors='replace')}")
+        return lines
+
+    def finish(self) -> list[str]:
+        """Output still held back when the build has ended without ending its steps."""
+        lines: list[str] = []
+        for step in self._steps.values():
+            _flush(step, lines)
+        return lines
+
+    def step(self, digest: str) -> Step | None:
+        """The step of a vertex, if it was ever seen."""
+        return self._steps.get(digest)
+
+    def _step(self, digest: str, name: str = "") -> Step:
+        if digest not in self._steps:
+            self._steps[digest] = Step(number=len(self._steps) + 1, name=name)
+        return self._steps[digest]
+
+    def _begin(self, vertex: pb.Vertex, lines: list[str]) -> None:
+        if not (vertex.HasField("started") or vertex.cached):
+            return
+        step = self._step(vertex.digest, vertex.name)
+        step.name = step.name or vertex.name
+        if not step.announced:
+            step.announced = True
+            step.started = _seconds(vertex.started)
+            lines.append(f"#{step.number} {step.name}")
+
+    def _end(self, vertex: pb.Vertex, lines: list[str]) -> None:
+        if not (vertex.HasField("completed") or vertex.cached):
+            return
+        step = self._step(vertex.digest, vertex.name)
+        if step.ended:
+            return
+        step.ended = True
+        _flush(step, lines)
+        if vertex.error:
+            canceled = vertex.error.endswith("context canceled")
+            lines.append(f"#{step.number} {'CANCELED' if canceled else f'ERROR: {vertex.error}'}")
+        elif vertex.cached:
+            lines.append(f"#{step.number} CACHED")
+        else:
+            elapsed = _seconds(vertex.completed) - _seconds(vertex.started)
+            lines.append(f"#{step.number} DONE {elapsed:.1f}s")
+
+    def _status(self, status: pb.VertexStatus, lines: list[str]) -> None:
+        step = self._step(status.vertex)
+        now = _seconds(status.timestamp)
+        done = status.HasField("completed")
+        since = step.reported.setdefault(status.ID, now)
+        if since < 0 or not (done or now - since >= _STATUS_INTERVAL_SECONDS):
+            return
+        step.reported[status.ID] = -1.0 if done else now
+        words = [f"#{step.number} {status.ID}"]
+        if status.total:
+            words.append(f"{_size(status.current)} / {_size(status.total)}")
+        elif status.current:
+            words.append(_size(status.current))
+        if done:
+            elapsed = _seconds(status.completed) - _seconds(status.started)
+            words.append(f"{elapsed:.1f}s done" if elapsed >= 0.05 else "done")
+        lines.append(" ".join(words))
+
+    def _output(self, log: pb.VertexLog, lines: list[str]) -> None:
+        step = self._step(log.vertex)
+        output = step.streams.setdefault(log.stream, _Output())
+        elapsed = max(0.0, _seconds(log.timestamp) - step.started) if step.started else 0.0
+        for line in output.feed(log.msg):
+            step.tail.append(line)
+            lines.append(f"#{step.number} {elapsed:.3f} {line}")
+
+
+def _flush(step: Step, lines: list[str]) -> None:
+    for output in step.streams.values():
+        for line in output.finish():
+            step.tail.append(line)
+            lines.append(f"#{step.number} {line}")
+
+
+def _seconds(timestamp: Timestamp) -> float:
+    return timestamp.seconds + timestamp.nanos / 1e9
+
+
+def _size(count: int) -> str:
+    """Bytes as Docker writes them: powers of 1,000, three digits."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f}{unit}" if unit == "B" else f"{value:.2f}{unit}"
+        value /= 1000
+    raise AssertionError

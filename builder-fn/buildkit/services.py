@@ -1,0 +1,25 @@
+"""Pure. What a build's session exposes to the daemon: this context, these credentials, and no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import auth, filesync, health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..registry_auth import Credentials
+    from ..tree import Tree
+    from .tunnel import Call, Headers
+
+
+def session_services(
+    context: Tree, credentials: Callable[[str], Credentials]
+) -> Mapping[str, Callable[[Headers], Call]]:
+    """The session's methods by full name; *credentials* is asked with a registry's host."""
+    return {
+        filesync.DIFF_COPY: filesync.diff_copy(context),
+        auth.CREDENTIALS: auth.credentials(credentials),
+        health.CHECK: health.check,
+    }

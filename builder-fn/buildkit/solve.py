@@ -1,0 +1,188 @@
+"""I/O: one build on one daemon, from opening its Session to the end of its Status.
+
+Session, Solve and Status run side by side on one channel, and so on one daemon. What they report meets in
+one queue, which the caller drains by iterating; nothing here decides how long a build may take.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ..errors import BuilderError, DaemonUnavailable
+from ..outcome import BuildResult
+from ..pb import control_pb2 as pb
+from .failure import build_failed, clean_message
+from .progress import Progress
+from .session import Session
+from .solve_request import SolveSpec, solve_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .control import Control
+    from .tunnel import Call, Headers
+
+_DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
+_DETAILS = "grpc-status-details-bin"
+
+# How often the caller gets to look at its clock and its client.
+_TICK_SECONDS = 0.25
+# After so long without a word the daemon is asked whether it is there.
+_QUIET_SECONDS = 1.0
+# Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
+_STATUS_GRACE_SECONDS = 0.5
+
+# What the threads put into the queue beside StatusResponses.
+_STATUS_ENDED = object()
+_SOLVE_ENDED = object()
+
+
+class Solve:
+    """A running build. Iterate it for log lines, then ask for its `result`; always `close` it."""
+
+    def __init__(
+        self,
+        control: Control,
+        spec: SolveSpec,
+        services: Mapping[str, Callable[[Headers], Call]],
+        *,
+        shared_key: str,
+        patience: float,
+    ) -> None:
+        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        self._control = control
+        self._patience = patience
+        self._progress = Progress()
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._last_heard = time.monotonic()
+        self._probe: grpc.Future | None = None
+        self._probe_started = 0.0
+        self._session = Session(control, services, shared_key=shared_key, heard=self._heard)
+        self._solve = control.solve.future(solve_request(spec, self._session.id))
+        self._solve.add_done_callback(lambda _future: self._events.put(_SOLVE_ENDED))
+        self._status = control.status(pb.StatusRequest(Ref=spec.ref))
+        threading.Thread(
+            target=_follow,
+            args=(self._status, self._events, self._heard),
+            name="status",
+            daemon=True,
+        ).start()
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Log lines as they come, and an empty list at least every quarter of a second.
+
+        Ends when the daemon has. Raises DaemonUnavailable if it falls silent.
+        """
+        solve_ended = status_ended = False
+        deadline = float("inf")
+        while not (solve_ended and status_ended):
+            try:
+                event = self._events.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                event = None
+            if event is _SOLVE_ENDED:
+                solve_ended = True
+                self._session.close()
+                deadline = time.monotonic() + _STATUS_GRACE_SECONDS
+            elif event is _STATUS_ENDED:
+                status_ended = True
+            elif event is not None:
+                yield self._progress.update(event)
+            elif time.monotonic() > deadline:
+                break
+            else:
+                if not solve_ended:
+                    self._require_alive()
+                yield []
+        if lines := self._progress.finish():
+            yield lines
+
+    def result(self) -> BuildResult:
+        """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        try:
+            response = self._solve.result(timeout=0)
+        except grpc.RpcError as exc:
+            raise self._translate(exc) from exc
+        return BuildResult(digest=response.ExporterResponse.get(_DIGEST, ""))
+
+    def close(self) -> None:
+        """Leave nothing running, here or on the daemon; safe to call at any time."""
+        self._solve.cancel()
+        self._status.cancel()
+        if self._probe:
+            self._probe.cancel()
+        if self._solve.cancelled():
+            self._session.cancel()
+        else:
+            self._session.close()
+
+    def _heard(self) -> None:
+        self._last_heard = time.monotonic()
+
+    def _require_alive(self) -> None:
+        now = time.monotonic()
+        if self._probe is not None:
+            if self._probe.done():
+                self._probe = None
+                self._heard()
+            elif now - self._probe_started > self._patience - _QUIET_SECONDS:
+                raise DaemonUnavailable(
+                    f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
+                    "Try again later."
+                )
+        elif now - self._last_heard > _QUIET_SECONDS:
+            self._probe_started = now
+            self._probe = self._control.info.future(pb.InfoRequest())
+
+    def _translate(self, error: grpc.RpcError) -> BuilderError:
+        code = error.code()
+        details_bin = dict(error.trailing_metadata() or ()).get(_DETAILS, b"")
+        # The daemon's own answers carry details; a lost connection cannot.
+        lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
+        if lost:
+            return daemon_unavailable(error)
+        return build_failed(error.details() or "", details_bin, self._progress)
+
+
+def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
+    """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
+    details = error.details() or ""
+    if "onnect" in details and ("refused" in details or "failed to connect" in details.lower()):
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: the connection was refused. Check buildkit_url and that "
+            "the daemon runs."
+        )
+    if "SSL" in details or "certificate" in details.lower() or "handshake" in details.lower():
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: the TLS handshake failed. Check the certificates in "
+            "buildkit_tls_ca, buildkit_tls_cert and buildkit_tls_key, and buildkit_server_name."
+        )
+    if "DNS" in details or "resol" in details:
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: the host in buildkit_url has no address."
+        )
+    return DaemonUnavailable(
+        f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
+        "Try again."
+    )
+
+
+def _follow(
+    status: Iterator[pb.StatusResponse],
+    events: queue.SimpleQueue[Any],
+    heard: Callable[[], None],
+) -> None:
+    """Put what Status streams into *events*; the body of a thread."""
+    try:
+        for response in status:
+            heard()
+            events.put(response)
+    except grpc.RpcError:
+        pass  # Solve's error says more.
+    finally:
+        events.put(_STATUS_ENDED)

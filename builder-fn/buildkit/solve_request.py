@@ -1,0 +1,45 @@
+"""Pure. A build config as the SolveRequest that asks for it.
+
+Names of attributes: moby/buildkit v0.32.2 frontend/dockerui/config.go and exporter/containerimage/exptypes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..pb import control_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveSpec:
+    """What the daemon is to make: *frontend_attrs* for dockerfile.v0; *image* empty for no export."""
+
+    ref: str
+    frontend_attrs: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
+    push: bool = True
+
+
+def frontend_attrs(build_args: Mapping[str, str], platforms: tuple[str, ...]) -> dict[str, str]:
+    attrs = {f"build-arg:{name}": value for name, value in build_args.items()}
+    if platforms:
+        attrs["platform"] = ",".join(platforms)
+    return attrs
+
+
+def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
+    exporters = []
+    if spec.image:
+        attrs = {"name": spec.image, "push": "true" if spec.push else "false"}
+        exporters = [pb.Exporter(Type="image", Attrs=attrs)]
+    return pb.SolveRequest(
+        Ref=spec.ref,
+        Session=session_id,
+        Frontend="dockerfile.v0",
+        FrontendAttrs=dict(spec.frontend_attrs),
+        Exporters=exporters,
+    )

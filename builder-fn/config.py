@@ -1,0 +1,142 @@
+"""Pure. Every setting and limit of the function, its default and its reason.
+
+Read once from the environment, in the style of OpenFaaS: lower-case names, Go durations ("30m", "1m30s").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# gRPC's own default receive limit is 4 MiB; buildkitd sends and accepts 16 MiB
+# (containerd defaults.DefaultMaxRecvMsgSize, vendored by moby/buildkit v0.32.2).
+MAX_GRPC_MESSAGE_BYTES = 16 << 20
+
+# go-sdk reads a stream by lines of at most 64 KiB and ends silently at a longer one
+# (go-sdk builder.go, bufio.Scanner). Half of it leaves room for JSON's escapes at their usual rate.
+MAX_STREAM_LINE_BYTES = 60 * 1024
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonTLS:
+    """Paths of PEM files: the daemon's CA, and our certificate with its key."""
+
+    ca: Path
+    cert: Path
+    key: Path
+    server_name: str = ""  # when the certificate names another host than the URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Durations are in seconds, sizes in bytes."""
+
+    buildkit_url: str = "tcp://buildkitd:1234"
+    buildkit_tls: DaemonTLS | None = None
+    disable_hmac: bool = False
+    secret_mount_path: Path = Path("/var/openfaas/secrets")
+    build_timeout: float = 1800.0
+    # The body is held in memory, once. Functions are kilobytes; this leaves room for models and assets.
+    max_body_bytes: int = 512 << 20
+    # A compressed body is held unpacked as well: what a bomb may cost.
+    max_context_bytes: int = 1 << 30
+    # Linux, the largest source tree people bring, has about 90,000 files.
+    max_context_entries: int = 200_000
+    # More than this many builds at once only slow each other down on one daemon.
+    max_builds: int = 16
+    # Builds that wait for one of those places; each holds a thread of the server.
+    max_waiting: int = 8
+    # A caller's proxy cuts a silent stream after 60 s at the earliest.
+    heartbeat: float = 10.0
+    # From the moment a daemon stops answering to our own answer.
+    daemon_patience: float = 4.0
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises NotReady naming the variable whose value makes no sense."""
+        chosen: dict[str, object] = {}
+        readers = {
+            "buildkit_url": _text,
+            "disable_hmac": _boolean,
+            "secret_mount_path": _path,
+            "build_timeout": _duration,
+            "max_body_bytes": _positive,
+            "max_context_bytes": _positive,
+            "max_context_entries": _positive,
+            "max_builds": _positive,
+            "max_waiting": _natural,
+            "heartbeat": _duration,
+            "daemon_patience": _duration,
+        }
+        for name, read in readers.items():
+            if value := environ.get(name, "").strip():
+                chosen[name] = read(name, value)
+        return cls(buildkit_tls=_daemon_tls(environ), **chosen)  # type: ignore[arg-type]
+
+
+def _daemon_tls(environ: Mapping[str, str]) -> DaemonTLS | None:
+    names = ("buildkit_tls_ca", "buildkit_tls_cert", "buildkit_tls_key")
+    paths = [environ.get(name, "").strip() for name in names]
+    if not any(paths):
+        return None
+    if missing := [name for name, path in zip(names, paths, strict=True) if not path]:
+        raise NotReady(
+            f"{' and '.join(missing)} must be set as well: TLS to buildkitd takes all three files."
+        )
+    ca, cert, key = map(Path, paths)
+    return DaemonTLS(
+        ca=ca, cert=cert, key=key, server_name=environ.get("buildkit_server_name", "").strip()
+    )
+
+
+def _text(_name: str, value: str) -> str:
+    return value
+
+
+def _path(_name: str, value: str) -> Path:
+    return Path(value)
+
+
+def _boolean(name: str, value: str) -> bool:
+    match value.lower():
+        case "true" | "1" | "yes":
+            return True
+        case "false" | "0" | "no":
+            return False
+    raise NotReady(f'{name} must be "true" or "false", not "{value}".')
+
+
+def _natural(name: str, value: str) -> int:
+    if not value.isdecimal():
+        raise NotReady(f'{name} must be a whole number, not "{value}".')
+    return int(value)
+
+
+def _positive(name: str, value: str) -> int:
+    number = _natural(name, value)
+    if number == 0:
+        raise NotReady(f"{name} must be at least 1.")
+    return number
+
+
+def _duration(name: str, value: str) -> float:
+    """A Go duration or a bare number of seconds, as OpenFaaS' own components accept."""
+    if value.isdecimal():
+        seconds = float(value)
+    elif _DURATION.sub("", value) == "":
+        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(value))
+    else:
+        raise NotReady(f'{name} must be a duration such as "30m" or "90s", not "{value}".')
+    if seconds <= 0:
+        raise NotReady(f"{name} must be longer than nothing.")
+    return seconds

@@ -1,0 +1,30 @@
+"""Pure. The few bytes we frame by hand, where a generated class or a library would copy the payload.
+
+Sources: protobuf.dev, "Encoding"; grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
+"""
+
+from __future__ import annotations
+
+import struct
+
+MESSAGE_PREFIX = struct.Struct(">BI")  # compressed flag, length
+
+
+def varint(number: int) -> bytes:
+    """*number*, which is not negative, in base 128."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def message_prefix(length: int) -> bytes:
+    """What precedes an uncompressed gRPC message of *length* bytes."""
+    return MESSAGE_PREFIX.pack(0, length)
+
+
+def framed(message: bytes) -> bytes:
+    """*message* as gRPC sends it."""
+    return MESSAGE_PREFIX.pack(0, len(message)) + message
