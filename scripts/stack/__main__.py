@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", type=int, help=f"the function's, at first {defaults.function}")
     up.add_argument("--registry-port", type=int, help=f"at first {defaults.registry}")
     up.add_argument("--buildkit-port", type=int, help=f"at first {defaults.buildkit}")
-    commands.add_parser("down", prog="./scripts/down", description="Stops exactly what ./scripts/up started.")
+    commands.add_parser(
+        "down", prog="./scripts/down", description="Stops exactly what ./scripts/up started."
+    )
     return parser
 
 

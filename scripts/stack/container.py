@@ -163,7 +163,9 @@ def user_ids(user: str, passwd: str) -> tuple[int, int]:
     raise LookupError(name)
 
 
-def _pull(registry: RegistryClient, image: str, into: Path) -> tuple[registry_client.Image, list[Path]]:
+def _pull(
+    registry: RegistryClient, image: str, into: Path
+) -> tuple[registry_client.Image, list[Path]]:
     repository, separator, reference = image.partition("@")
     if not separator:
         repository, _, reference = image.partition(":")

@@ -129,7 +129,9 @@ def launch(  # noqa: PLR0913 - keywords
     return Daemon(name=name, process=process, log=log, belongings=belongings, child=child)
 
 
-def wait_until_ready(daemon: Daemon, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+def wait_until_ready(
+    daemon: Daemon, ready: Callable[[], bool], seconds: float = READY_SECONDS
+) -> None:
     """Returns as soon as the daemon answers; stops it and says why if it does not."""
     deadline = time.monotonic() + seconds
     while daemon.alive and time.monotonic() < deadline:

@@ -21,6 +21,8 @@ def of_files(files: Iterable[Path], *parts: str) -> str:
 
 def of_folder(folder: Path, *parts: str) -> str:
     """Names and content of every file below the folder, bytecode aside."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
     names = (str(path.relative_to(folder)) for path in files)
     return of_files(files, *names, *parts)

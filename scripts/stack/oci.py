@@ -72,7 +72,9 @@ def manifest_document(layers: Sequence[Layer], config: bytes) -> bytes:
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
-            "layers": [{"mediaType": LAYER, "digest": layer.digest, "size": layer.size} for layer in layers],
+            "layers": [
+                {"mediaType": LAYER, "digest": layer.digest, "size": layer.size} for layer in layers
+            ],
         }
     )
 

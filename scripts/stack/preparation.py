@@ -73,7 +73,9 @@ def _images(paths: Paths) -> tuple[list[BaseImage], tuple[str, ...]]:
         log = paths.logs / "base-images.log"
         made = base_images.debian_and_python(paths, log, report.working)
     names = " and ".join(mirrored)
-    report.done(f"{names} out of reach: own images under the same names" if mirrored else "public ones")
+    report.done(
+        f"{names} out of reach: own images under the same names" if mirrored else "public ones"
+    )
     return made, mirrored
 
 

@@ -58,7 +58,9 @@ def namespaces(members: Iterable[Process]) -> set[int]:
     return {number for number in found if number is not None} - {_user_namespace(os.getpid())}
 
 
-def inhabitants(numbers: Iterable[int], living: Iterable[Process] | None = None) -> Iterator[Process]:
+def inhabitants(
+    numbers: Iterable[int], living: Iterable[Process] | None = None
+) -> Iterator[Process]:
     """Everyone who lives in these user namespaces."""
     wanted = frozenset(numbers)
     if not wanted:

@@ -134,7 +134,9 @@ class RegistryClient:
 def _expect(response: http.client.HTTPResponse, status: int, purpose: str) -> None:
     if response.status != status:
         reason = response.read(500).decode(errors="replace").strip()
-        raise StackError(f"The registry refused to {purpose} with status {response.status}: {reason}")
+        raise StackError(
+            f"The registry refused to {purpose} with status {response.status}: {reason}"
+        )
 
 
 def save(stream: IO[bytes], path: Path) -> None:

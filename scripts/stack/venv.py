@@ -34,7 +34,9 @@ def is_complete(venv: Path) -> bool:
     return (venv / _COMPLETE).exists()
 
 
-def ensure(paths: Paths, name: str, files: Sequence[Path], more: Sequence[str] = (), *, log: Path) -> Path:
+def ensure(
+    paths: Paths, name: str, files: Sequence[Path], more: Sequence[str] = (), *, log: Path
+) -> Path:
     """The venv that holds these requirement files' packages, and more besides."""
     venv = location(paths, name, files, more)
     if is_complete(venv):
