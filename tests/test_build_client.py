@@ -272,6 +272,50 @@ def test_a_busy_builder_is_asked_again_as_often_as_it_is_allowed(
     assert "also at a second try" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("bad_signature", "does not accept the signature"),
+        ("too_large", "is too large for the builder"),
+        ("bad_config", "cannot build what it was sent. It says: the reason"),
+        ("not_found", "No builder answers at"),
+    ],
+)
+def test_a_refusal_inside_a_stream_exits_2_as_well(
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    reason: str,
+    sentence: str,
+) -> None:
+    builder.will(stream({"status": "failed", "log": [], "error": "the reason", "reason": reason}))
+
+    assert call() == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reason", ["busy", "not_ready", "buildkitd_unavailable"])
+def test_a_builder_that_is_busy_inside_a_stream_is_asked_again(
+    builder: Builder, call: Callable[..., int], reason: str
+) -> None:
+    busy = {"status": "failed", "log": [], "error": "no", "reason": reason, "retryAfter": 0}
+    builder.will(stream(busy), stream(progress(), SUCCESS))
+
+    assert call() == 0
+    assert len(builder.bodies) == 2
+
+
+def test_a_build_interrupted_on_its_way_is_a_failed_build(
+    builder: Builder, call: Callable[..., int]
+) -> None:
+    interrupted = {**FAILED, "reason": "interrupted", "retryAfter": 0, "buildId": "b1"}
+    builder.will(stream(progress(*LOG), interrupted), stream(interrupted))
+
+    assert call() == 1
+    assert call() == 1
+    assert len(builder.bodies) == 2
+
+
 def test_a_broken_stream_is_never_asked_for_again(
     builder: Builder, call: Callable[..., int]
 ) -> None:

@@ -79,7 +79,7 @@ def test_a_named_again_step_is_the_same_step() -> None:
     assert step.detail == "transferring 2B"
 
 
-@pytest.mark.parametrize("line", ["", "plain words", "#", "#x y", "#5"])
+@pytest.mark.parametrize("line", ["", "plain words", "#", "#x y", "#5", "#5 WARN: old syntax"])
 def test_a_line_of_no_step_is_handed_back(line: str) -> None:
     assert Steps().feed(line, 0.0) == line
 

@@ -5,7 +5,9 @@
     #5 transferring context: 2B   what it is busy with
     #5 DONE 0.3s                  and its end: also CACHED, CANCELED, or ERROR: and a cause
 
-Any other line belongs to no step and is handed back.
+    #5 WARN: text                 something to read that changes nothing
+
+The last one, and any line of another form, belongs to no step and is handed back.
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ class Steps:
         if numbered is None:
             return line
         number, rest = int(numbered[1]), numbered[2]
+        if rest.startswith("WARN:"):
+            return line
         step = self._steps.get(number)
         if step is None:
             self._steps[number] = step = Step(number, "", now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from .text import clip, printable
 
@@ -38,36 +38,59 @@ _SENTENCES: Final[Mapping[int, str]] = {
 }
 
 
+# A stream is always answered with 200, so there a refusal is the first and only document, told by
+# having no buildId, and `reason` stands for the status.
+_STATUS_OF_REASON: Final[Mapping[str, int]] = {
+    "bad_signature": HTTPStatus.UNAUTHORIZED,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "busy": HTTPStatus.TOO_MANY_REQUESTS,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """*count* is the body's size in bytes, *retries* how often a busy builder was asked again."""
+    """*complaint* is the builder's own words; *retry_after* as RFC 9110 has it, or empty."""
 
     status: int
-    location: str
-    complaint: str
-    url: str
-    count: int
-    retries: int
-    signed: bool
+    complaint: str = ""
+    location: str = ""
+    retry_after: str = ""
 
-    def __str__(self) -> str:
-        if self.status == HTTPStatus.UNAUTHORIZED and not self.signed:
+    @classmethod
+    def in_stream(cls, document: Mapping[str, object]) -> Self | None:
+        """None if a stream that begins with *document* is of a build."""
+        if (
+            document.get("status") != "failed"
+            or document.get("buildId")
+            or "reason" not in document
+        ):
+            return None
+        wait, error = document.get("retryAfter"), document.get("error")
+        otherwise = HTTPStatus.BAD_REQUEST if wait is None else HTTPStatus.SERVICE_UNAVAILABLE
+        reason = str(document["reason"])
+        return cls(
+            status=_STATUS_OF_REASON.get(reason, otherwise),
+            complaint=_first_line(error) if isinstance(error, str) else "",
+            retry_after="" if wait is None else str(wait),
+        )
+
+    @property
+    def passes(self) -> bool:
+        """Whether asking again may help."""
+        return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+    def sentence(self, *, url: str, count: int, retries: int, signed: bool) -> str:
+        """*count* is the body's size in bytes, *retries* how often a busy builder was asked again."""
+        if self.status == HTTPStatus.UNAUTHORIZED and not signed:
             return _UNSIGNED
         if self.location:
             return f"The builder has moved ({self.status}): use --url {printable(self.location)}."
-        sentence = _SENTENCES.get(self.status, "The builder answered with status {status}.").format(
-            url=self.url, count=self.count, tries=self._tries(), status=self.status
+        ours = _SENTENCES.get(self.status, "The builder answered with status {status}.").format(
+            url=url, count=count, tries=_tries(retries), status=self.status
         )
-        return f"{sentence} It says: {self.complaint}" if self.complaint else sentence
-
-    def _tries(self) -> str:
-        match self.retries:
-            case 0:
-                return "and was asked once"
-            case 1:
-                return "also at a second try"
-            case retries:
-                return f"also after {retries} more tries"
+        return f"{ours} It says: {self.complaint}" if self.complaint else ours
 
 
 def complaint(content_type: str, body: bytes) -> str:
@@ -82,4 +105,18 @@ def complaint(content_type: str, body: bytes) -> str:
         text = said if isinstance(said, str) else ""
     elif "text/plain" not in content_type:
         return ""
+    return _first_line(text)
+
+
+def _first_line(text: str) -> str:
     return clip(printable(text.partition("\n")[0]), _LONGEST_COMPLAINT)
+
+
+def _tries(retries: int) -> str:
+    match retries:
+        case 0:
+            return "and was asked once"
+        case 1:
+            return "also at a second try"
+        case _:
+            return f"also after {retries} more tries"

@@ -7,8 +7,10 @@ refusal's status means to a person is in refusal.py.
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import http.client
+import itertools
 import json
 import socket
 import ssl
@@ -22,10 +24,9 @@ from .errors import RefusedError, StreamBrokenError, UnreachableError, UsageErro
 from .refusal import Refusal, complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
 _ANSWERS: Final = {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.UNPROCESSABLE_ENTITY}
-_TRY_AGAIN: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 _DEFAULT_WAIT: Final = 5.0  # seconds, where a builder names none
 _LONGEST_WAIT: Final = 60.0  # seconds, whatever it names
 _SLICE: Final = 256 << 10  # bytes between two reports of how much is sent
@@ -86,11 +87,25 @@ def documents(
     for, and its reason. Raises UnreachableError, RefusedError or StreamBrokenError.
     """
     endpoint = Endpoint.parse(request.url)
-    connection, response = _begin(endpoint, request, on_sent, on_wait)
-    try:
-        yield from _read(response, request.idle)
-    finally:
-        connection.close()
+    tries_left = request.retries
+    while True:
+        with contextlib.closing(endpoint.connect(request.idle)) as connection:
+            refusal = yield from _attempt(connection, endpoint, request, on_sent)
+        if refusal is None:
+            return
+        if not refusal.passes or not tries_left:
+            raise RefusedError(
+                refusal.sentence(
+                    url=f"{endpoint}{endpoint.target}",
+                    count=len(request.body),
+                    retries=request.retries,
+                    signed=request.signature is not None,
+                )
+            )
+        tries_left -= 1
+        seconds = _seconds(refusal.retry_after)
+        on_wait(seconds, refusal.complaint)
+        time.sleep(seconds)
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -103,38 +118,23 @@ def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _begin(
+def _attempt(
+    connection: http.client.HTTPConnection,
     endpoint: Endpoint,
     request: Request,
     on_sent: Callable[[int], None],
-    on_wait: Callable[[float, str], None],
-) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    for tries_left in range(request.retries, -1, -1):
-        connection = endpoint.connect(request.idle)
-        try:
-            response = _post(connection, endpoint, request, on_sent)
-            if response.status in _ANSWERS:
-                return connection, response
-            said = _complaint(response)
-        except BaseException:
-            connection.close()
-            raise
-        connection.close()
-        if response.status not in _TRY_AGAIN or not tries_left:
-            break
-        seconds = _wait(response.getheader("Retry-After"))
-        on_wait(seconds, said)
-        time.sleep(seconds)
-    refusal = Refusal(
-        status=response.status,
-        location=response.getheader("Location", ""),
-        complaint=said,
-        url=f"{endpoint}{endpoint.target}",
-        count=len(request.body),
-        retries=request.retries,
-        signed=request.signature is not None,
-    )
-    raise RefusedError(str(refusal))
+) -> Generator[Mapping[str, object], None, Refusal | None]:
+    """The answer's documents, unless it is a refusal, which is returned."""
+    response = _post(connection, endpoint, request, on_sent)
+    if response.status not in _ANSWERS:
+        return _refusal(response)
+    answer = _read(response, request.idle)
+    for document in itertools.islice(answer, 1):
+        if refusal := Refusal.in_stream(document):
+            return refusal
+        yield document
+    yield from answer
+    return None
 
 
 def _post(
@@ -246,18 +246,23 @@ def _document(line: bytes) -> Mapping[str, object]:
     return document
 
 
-def _complaint(response: http.client.HTTPResponse) -> str:
+def _refusal(response: http.client.HTTPResponse) -> Refusal:
     try:
         body = response.read(_LONGEST_REFUSAL)
     except (OSError, http.client.HTTPException):
-        return ""
+        body = b""
     said = complaint(response.getheader("Content-Type", ""), body)
-    return "" if said == response.reason else said
+    return Refusal(
+        status=response.status,
+        complaint="" if said == response.reason else said,
+        location=response.getheader("Location", ""),
+        retry_after=response.getheader("Retry-After", ""),
+    )
 
 
-def _wait(retry_after: str | None) -> float:
+def _seconds(retry_after: str) -> float:
     """RFC 9110, 10.2.3: seconds, or the date at which to try again."""
-    if retry_after is None:
+    if not retry_after:
         return _DEFAULT_WAIT
     if retry_after.strip().isdecimal():
         seconds = float(retry_after)
