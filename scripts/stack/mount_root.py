@@ -17,6 +17,7 @@ _MS_BIND = 4096
 _MS_REC = 16384
 _MS_PRIVATE = 1 << 18
 _MNT_DETACH = 2
+_DIFFERENT = 3  # exit code of the child that compares roots
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,13 +49,12 @@ def leave_chroot() -> bool:
 
 
 def _is_chroot() -> bool:
-    """The root of our mount namespace carries the mount point "/" in its own table."""
-    # proc_pid_mountinfo(5) shows only mounts below the process's root: in a chroot whose folder
-    # is no mount point, none of them is "/"; elsewhere compare with where the namespace starts.
-    pid = os.fork()
-    if pid == 0:
+    # Nothing in /proc says so. Comparing our root with the namespace's means moving there, from
+    # where there is no way back: a child goes and tells.
+    child = os.fork()
+    if child == 0:
         os._exit(_compare_with_namespace_root())
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == _DIFFERENT
 
 
 def _compare_with_namespace_root() -> int:
@@ -62,9 +62,9 @@ def _compare_with_namespace_root() -> int:
     try:
         _enter_namespace_root()
     except OSError:
-        return 0
+        return 0  # without the privilege to look, there is none to change it either
     theirs = Path("/").stat()
-    return int((ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino))
+    return 0 if os.path.samestat(ours, theirs) else _DIFFERENT
 
 
 def _enter_namespace_root() -> None:
