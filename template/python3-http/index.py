@@ -57,6 +57,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 from serving.hooks import hook
+from serving.memory import map_large_buffers
 from serving.settings import ServerSettings, SettingsError
 from serving.shutdown import ServerDied, Signals, shut_down
 
@@ -77,6 +78,7 @@ def main() -> int:
     except SettingsError as error:
         _say(str(error))
         return 2
+    map_large_buffers()
     # Flask and the handler take a third of a second to import. The port is open before that:
     # callers wait in its backlog, where of-watchdog would turn a refused connection into a 500.
     handler = import_module("function.handler")

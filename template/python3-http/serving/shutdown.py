@@ -21,7 +21,7 @@ _LAST_ANSWERS_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
 
-class ServerDied(Exception):  # noqa: N818 - a fact rather than an error in a request
+class ServerDied(Exception):
     """The thread that serves has ended, which it never should."""
 
 

@@ -1,0 +1,522 @@
+"""The template as faas-cli stages it, run as a process of its own and spoken to over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TEMPLATE = Path(__file__).parent.parent / "template" / "python3-http"
+MIB = 1 << 20
+
+
+class Served:
+    """A staged template that runs."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.port = 0
+        self._connections: list[HTTPConnection] = []
+
+    def line(self) -> str:
+        """The next line the process writes."""
+        assert self.process.stderr
+        return self.process.stderr.readline().rstrip("\n")
+
+    def wait_for(self, text: str) -> None:
+        while (line := self.line()) != text:
+            assert line, f"The process ended before it wrote {text!r}."
+
+    def wait_until_ready(self) -> None:
+        line = self.line()
+        listening = re.fullmatch(r"Listening on 127\.0\.0\.1:(\d+)", line)
+        assert listening, line
+        self.port = int(listening[1])
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+
+    def request(self, method: str, path: str, body: object = None) -> HTTPResponse:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self._connections.append(connection)
+        connection.request(method, path, body)  # type: ignore[arg-type]
+        return connection.getresponse()
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stderr
+        self.process.stderr.close()
+
+    def memory(self, name: str) -> int:
+        """VmRSS or VmHWM of the process, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        found = re.search(rf"{name}:\s+(\d+) kB", status)
+        assert found
+        return int(found[1]) << 10
+
+
+class Serve(Protocol):
+    def __call__(self, handler: str, *, ready: bool = True, **settings: str) -> Served: ...
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    running: list[Served] = []
+
+    def start(handler: str, *, ready: bool = True, **settings: str) -> Served:
+        home = tmp_path / f"app-{len(running)}"
+        shutil.copytree(TEMPLATE, home, ignore=shutil.ignore_patterns("__pycache__"))
+        (home / "function" / "__init__.py").touch()
+        (home / "function" / "handler.py").write_text(textwrap.dedent(handler))
+        environment = {"PATH": os.environ["PATH"], "host": "127.0.0.1", "port": "0"} | settings
+        served = Served(
+            subprocess.Popen(
+                [sys.executable, "-B", "index.py"],
+                cwd=home,
+                env=environment,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        running.append(served)
+        if ready:
+            served.wait_until_ready()
+        return served
+
+    yield start
+    for served in running:
+        served.close()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> tuple[str, Callable[[], None]]:
+    """A path whose opening for reading waits for the function that is returned with it."""
+    fifo = tmp_path / "gate"
+    os.mkfifo(fifo)
+
+    def open_gate() -> None:
+        fifo.open("w").close()
+
+    return str(fifo), open_gate
+
+
+STREAM_THROUGH_A_GATE = """
+    import os, sys, threading
+
+    def drain():
+        print("drain()", file=sys.stderr, flush=True)
+
+    def handle(event, context):
+        yield "first"
+        open(os.environ["gate"]).close()
+        yield "last"
+"""
+
+# Answers only once it is told to, or never.
+WAITS_FOR_STOP = """
+    import sys, threading
+
+    stopping = threading.Event()
+
+    def stop():
+        stopping.set()
+
+    def handle(event, context):
+        print("running", file=sys.stderr, flush=True)
+        stopping.wait()
+        return "stopped"
+"""
+
+LENGTH_OF_BODY = """
+    def handle(event, context):
+        return f"{event.method} {len(event.buffer)}"
+"""
+
+
+def read_all(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def slices(body: bytes, size: int) -> Iterator[bytes]:
+    return (body[start : start + size] for start in range(0, len(body), size))
+
+
+def chunked(body: bytes, size: int) -> Iterator[bytes]:
+    """As of-watchdog forwards a body: in the transfer coding of RFC 9112, section 7.1."""
+    for piece in slices(body, size):
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+def test_the_first_chunk_arrives_before_the_handler_ends(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    response = serve(STREAM_THROUGH_A_GATE, gate=path).request("GET", "/")
+
+    assert response.read(5) == b"first"
+    open_gate()
+    assert response.read() == b"last"
+
+
+def test_after_sigterm_a_running_stream_ends_and_new_requests_are_refused(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    served = serve(STREAM_THROUGH_A_GATE, gate=path)
+    running = served.request("GET", "/")
+    assert running.read(5) == b"first"
+
+    served.process.terminate()
+    served.wait_for("drain()")
+    refused = served.request("POST", "/", b"work")
+
+    assert refused.status == 503
+    assert refused.headers["Retry-After"] == "5"
+    assert refused.headers["Connection"] == "close"
+    assert json.load(refused)["status"] == "failed"
+    open_gate()
+    assert running.read() == b"last"
+    assert served.process.wait() == 0
+
+
+def test_an_idle_process_leaves_at_sigterm(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect():
+        served.process.terminate()
+
+        assert served.process.wait() == 0
+
+
+def test_stays_for_shutdown_delay_to_refuse_though_idle(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY, shutdown_delay="1h", shutdown_grace="1h")
+    served.process.terminate()
+    served.wait_for("SIGTERM: refusing new requests, finishing running ones")
+
+    assert served.request("GET", "/").status == 503
+
+
+def test_what_still_runs_after_the_grace_is_told_to_stop(serve: Serve) -> None:
+    served = serve(WAITS_FOR_STOP, shutdown_grace="0s")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("running")
+        served.process.terminate()
+
+        assert read_all(connection).endswith(b"stopped")
+    assert served.process.wait() == 0
+
+
+def test_a_second_signal_cuts_the_grace_short(serve: Serve) -> None:
+    served = serve(WAITS_FOR_STOP, shutdown_grace="1h")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("running")
+        served.process.terminate()
+        served.wait_for("SIGTERM: refusing new requests, finishing running ones")
+        served.process.send_signal(signal.SIGINT)
+
+        assert read_all(connection).endswith(b"stopped")
+    assert served.process.wait() == 0
+
+
+def test_the_process_leaves_though_a_handler_and_its_threads_hang(serve: Serve) -> None:
+    served = serve(
+        """
+        import sys, threading
+
+        def stop():
+            raise RuntimeError("a hook that fails")
+
+        def handle(event, context):
+            threading.Thread(target=threading.Event().wait, daemon=False).start()
+            print("running", file=sys.stderr, flush=True)
+            threading.Event().wait()
+        """,
+        shutdown_grace="0s",
+    )
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("running")
+        served.process.terminate()
+
+        assert served.process.wait() == 0
+
+
+def test_a_handler_can_tell_that_its_client_hung_up(serve: Serve) -> None:
+    served = serve(
+        """
+        import sys, threading
+
+        def handle(event, context):
+            print("running", file=sys.stderr, flush=True)
+            while not event.client_disconnected():
+                threading.Event().wait(0.01)
+            print("noticed", file=sys.stderr, flush=True)
+        """
+    )
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        served.wait_for("running")
+
+    served.wait_for("noticed")
+
+
+def test_a_stream_is_closed_when_its_client_hung_up(serve: Serve) -> None:
+    served = serve(
+        """
+        import sys
+
+        def handle(event, context):
+            try:
+                while True:
+                    yield "heartbeat"
+            finally:
+                print("closed", file=sys.stderr, flush=True)
+        """
+    )
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.recv(1)
+
+    served.wait_for("closed")
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 4096, 32768])
+def test_collects_a_chunked_body(serve: Serve, chunk: int) -> None:
+    body = bytes(range(256)) * 40
+    served = serve("def handle(event, context): return event.body")
+    with served.connect() as connection:
+        connection.sendall(
+            b"PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(b"".join(chunked(body, chunk)))
+
+        assert read_all(connection).partition(b"\r\n\r\n")[2] == body
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("transfer", ["Content-Length", "chunked"])
+@pytest.mark.parametrize(
+    ("size", "times"),
+    [
+        pytest.param(96 * MIB, 1, id="a large body"),
+        # glibc would learn from the first to keep the others on its heap.
+        pytest.param(24 * MIB, 4, id="middling bodies one after another"),
+    ],
+)
+def test_a_body_is_in_memory_once_and_gone_afterwards(
+    serve: Serve, transfer: str, size: int, times: int
+) -> None:
+    # With one thread, an answer says that the request before it is over and done with.
+    served = serve(LENGTH_OF_BODY, threads="1")
+    served.request("POST", "/", b"warm").read()
+    idle = served.memory("VmRSS")
+    body = b"x" * size
+
+    for _ in range(times):
+        sent = body if transfer == "Content-Length" else slices(body, 32768)
+        assert served.request("POST", "/", sent).read() == b"POST %d" % size
+        assert served.request("POST", "/", b"next").read() == b"POST 4"
+
+    # Room for what waitress receives into and for Python's own heap, none for half a second copy.
+    assert served.memory("VmHWM") - idle < size + 12 * MIB
+    assert served.memory("VmRSS") - idle < 12 * MIB
+
+
+def refused_by_limit(answer: bytes, limit: int) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return (
+        head.startswith(b"HTTP/1.1 413 ")
+        and b"\r\nConnection: close\r\n" in head
+        and str(limit) in json.loads(body)["error"]
+    )
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000])
+def test_takes_a_body_up_to_the_limit(serve: Serve, size: int) -> None:
+    served = serve(LENGTH_OF_BODY, max_body_bytes="1000")
+
+    assert served.request("POST", "/", b"x" * size).read() == b"POST %d" % size
+
+
+@pytest.mark.parametrize("size", [1001, 16 * MIB])
+@pytest.mark.parametrize("transfer", ["Content-Length", "chunked"])
+def test_a_client_that_writes_everything_first_still_reads_why_its_body_was_refused(
+    serve: Serve, transfer: str, size: int
+) -> None:
+    served = serve(LENGTH_OF_BODY, max_body_bytes="1000")
+    body = b"x" * size
+    length = f"Content-Length: {size}" if transfer != "chunked" else "Transfer-Encoding: chunked"
+    with served.connect() as connection:
+        connection.sendall(f"POST / HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n".encode())
+        for piece in chunked(body, 32768) if transfer == "chunked" else [body]:
+            connection.sendall(piece)
+
+        assert refused_by_limit(read_all(connection), 1000)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_refused_body_takes_no_memory(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY, max_body_bytes=str(MIB))
+    served.request("POST", "/", b"warm").read()
+    idle = served.memory("VmRSS")
+
+    # http.client sends what it iterates over in chunks.
+    assert served.request("POST", "/", slices(b"x" * (64 * MIB), 32768)).status == 413
+    assert served.memory("VmHWM") - idle < 12 * MIB
+
+
+def test_a_client_that_asks_first_is_refused_before_it_sends(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY, max_body_bytes="1000")
+    with served.connect() as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n"
+        )
+
+        assert refused_by_limit(read_all(connection), 1000)
+
+
+def test_what_follows_a_refusal_is_not_taken_for_a_request(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY, max_body_bytes="1000")
+    with served.connect() as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n"
+            b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        )
+
+        assert read_all(connection).count(b"HTTP/1.1 ") == 1
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect() as connection:
+        connection.sendall(
+            b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"body")
+
+        assert read_all(connection).endswith(b"\r\n\r\nPOST 4")
+
+
+def test_as_many_requests_run_at_once_as_there_are_threads(serve: Serve) -> None:
+    served = serve(
+        """
+        import threading
+
+        together = threading.Barrier(12)
+
+        def handle(event, context):
+            together.wait()
+            return "together"
+        """,
+        threads="12",
+    )
+    answers: list[bytes] = []
+    clients = [
+        threading.Thread(target=lambda: answers.append(served.request("GET", "/").read()))
+        for _ in range(12)
+    ]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+
+    assert answers == [b"together"] * 12
+
+
+def test_start_is_called_before_the_first_request_is_served(serve: Serve) -> None:
+    served = serve(
+        """
+        started = []
+
+        def start():
+            started.append("once")
+
+        def handle(event, context):
+            return str(started)
+        """
+    )
+
+    assert served.request("GET", "/").read() == b"['once']"
+
+
+def test_a_handler_refuses_to_start_with_a_sentence(serve: Serve) -> None:
+    served = serve(
+        """
+        def start():
+            raise SystemExit("Something an operator must provide is missing.")
+        """,
+        ready=False,
+    )
+
+    assert served.line() == "Something an operator must provide is missing."
+    assert served.process.wait() == 1
+
+
+def test_callers_may_connect_while_the_handler_is_still_being_imported(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+    served = serve(
+        """
+        import os, sys
+
+        print("importing", file=sys.stderr, flush=True)
+        open(os.environ["gate"]).close()
+
+        def handle(event, context):
+            return "served"
+        """,
+        ready=False,
+        port=str(port),
+        gate=path,
+    )
+    served.wait_for("importing")
+    served.port = port
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        open_gate()
+
+        assert read_all(connection).endswith(b"\r\n\r\nserved")
+
+
+def test_a_setting_that_makes_no_sense_ends_with_a_sentence(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY, ready=False, threads="none")
+
+    assert served.line() == 'threads must be a whole number, not "none".'
+    assert served.line() == ""
+    assert served.process.wait() == 2
+
+
+def test_a_taken_port_ends_with_a_sentence(serve: Serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        served = serve(LENGTH_OF_BODY, ready=False, port=str(port))
+
+        assert served.line().startswith(
+            f"Cannot listen on 127.0.0.1:{port}: Address already in use"
+        )
+        assert served.process.wait() == 2

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from serving.settings import ServerSettings, SettingsError
+
+DEFAULTS = ServerSettings()
+
+
+def test_keeps_every_default_when_nothing_is_set() -> None:
+    assert ServerSettings.from_env({}) == DEFAULTS
+
+
+def test_takes_an_empty_value_for_not_set() -> None:
+    assert ServerSettings.from_env({"threads": "", "shutdown_grace": " "}) == DEFAULTS
+
+
+def test_reads_every_setting() -> None:
+    settings = ServerSettings.from_env(
+        {
+            "host": "127.0.0.1",
+            "port": "0",
+            "threads": "8",
+            "recv_bytes": "65536",
+            "max_body_bytes": "1000",
+            "inbuf_overflow": "2000",
+            "outbuf_high_watermark": "3000",
+            "outbuf_overflow": "4000",
+            "connection_limit": "50",
+            "channel_timeout": "2m",
+            "shutdown_grace": "1m30s",
+            "shutdown_delay": "500ms",
+        }
+    )
+
+    assert settings == ServerSettings(
+        host="127.0.0.1",
+        port=0,
+        threads=8,
+        recv_bytes=65536,
+        max_body_bytes=1000,
+        inbuf_overflow=2000,
+        outbuf_high_watermark=3000,
+        outbuf_overflow=4000,
+        connection_limit=50,
+        channel_timeout=120,
+        shutdown_grace=90,
+        shutdown_delay=0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "port"),
+    [
+        pytest.param({"port": "7000"}, 7000, id="port alone"),
+        pytest.param(
+            {"port": "8080", "upstream_url": "http://127.0.0.1:5001"},
+            5001,
+            id="under of-watchdog, whose own port is the other",
+        ),
+        pytest.param(
+            {"upstream_url": "http://a:5001", "http_upstream_url": "http://a:5002"},
+            5002,
+            id="the name that of-watchdog prefers",
+        ),
+        pytest.param({"upstream_url": "http://a"}, 80, id="the port a URL without one means"),
+    ],
+)
+def test_listens_where_it_is_looked_for(environ: dict[str, str], port: int) -> None:
+    assert ServerSettings.from_env(environ).port == port
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [("25s", 25), ("25", 25), ("0", 0), ("1h2m3s", 3723), ("1.5s", 1.5), ("1m1ms", 60.001)],
+)
+def test_reads_durations_as_go_writes_them(duration: str, seconds: float) -> None:
+    settings = ServerSettings.from_env({"shutdown_grace": duration})
+
+    assert settings.shutdown_grace == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("threads", "many", 'threads must be a whole number, not "many".'),
+        ("threads", "-1", 'threads must be a whole number, not "-1".'),
+        ("threads", "٣", 'threads must be a whole number, not "٣".'),
+        ("threads", "0", "threads must be at least 1."),
+        ("max_body_bytes", "1GiB", 'max_body_bytes must be a whole number, not "1GiB".'),
+        ("port", "65536", "port must be a TCP port, at most 65535, not 65536."),
+        ("shutdown_grace", "soon", 'shutdown_grace must be a duration such as "25s"'),
+        ("shutdown_grace", "-5s", 'shutdown_grace must be a duration such as "25s"'),
+        ("upstream_url", "127.0.0.1:5000", "upstream_url must be a URL such as"),
+        ("upstream_url", "http://a:99999", "upstream_url must be a URL such as"),
+        ("upstream_url", "http://[", "upstream_url must be a URL such as"),
+    ],
+)
+def test_names_the_setting_that_makes_no_sense(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        ServerSettings.from_env({name: value})
+
+    assert sentence in str(raised.value)
+
+
+@given(
+    name=st.sampled_from(["port", "threads", "shutdown_grace", "upstream_url", "host"]),
+    value=st.text(),
+)
+def test_accepts_or_refuses_any_text(name: str, value: str) -> None:
+    try:
+        settings = ServerSettings.from_env({name: value})
+    except SettingsError:
+        return
+    assert 0 <= settings.port <= 65535
+    assert settings.threads > 0
+    assert settings.shutdown_grace >= 0
