@@ -95,7 +95,8 @@ def _build(options: Options, environ: Mapping[str, str]) -> int:
         for notice in notices:
             view.say(notice)
         count = sum(not path.is_dir() for path in source.sources.values())
-        view.say(f"Building {options.image}: {count} files, {size(len(body))}, by {options.url}")
+        files = "1 file" if count == 1 else f"{count} files"
+        view.say(f"Building {options.image}: {files}, {size(len(body))}, by {options.url}")
         request = Request(
             url=options.url,
             body=body,
