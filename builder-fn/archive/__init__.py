@@ -1,0 +1,21 @@
+"""Pure. A request's tar, indexed in memory: what it configures, what it seals, and its context.
+
+members     the tar's dialects: bytes to members, one pass, no copies
+pax         the records of PAX headers
+names       member names to paths
+index       every member judged, in one place
+context     the tree of a context, and where its Dockerfile is
+"""
+
+from .context import DOCKERFILE, rooted_at
+from .index import CONFIG, SEALED_SECRETS, Archive, Limits, index
+
+__all__ = [
+    "CONFIG",
+    "DOCKERFILE",
+    "SEALED_SECRETS",
+    "Archive",
+    "Limits",
+    "index",
+    "rooted_at",
+]

@@ -1,0 +1,79 @@
+"""Pure. Makes a tree of what was found below context/, and finds the directory to build in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import ArchiveError, BodyTooLarge
+from ..quoting import quoted
+from ..tree import Entry, Kind, Tree, sort_key
+
+_IMPLIED_MODE = 0o755
+DOCKERFILE = "Dockerfile"
+
+
+def assemble(entries: dict[str, Entry], most: int) -> Tree:
+    """The tree of *entries*, by path, to which it adds the parents that no member states.
+
+    Raises ArchiveError for an entry below one that is no directory, and BodyTooLarge for more than
+    *most* entries.
+    """
+    for path in list(entries):
+        parent = path.rpartition("/")[0]
+        while parent:
+            above = entries.get(parent)
+            if above is None:
+                entries[parent] = Entry(parent, Kind.DIRECTORY, _IMPLIED_MODE, mtime=0)
+                if len(entries) > most:
+                    raise too_many(most)
+            elif above.kind is Kind.DIRECTORY:
+                break  # its own parents are seen to in its turn
+            else:
+                raise ArchiveError(
+                    f"{quoted(path)} lies below {quoted(parent)}, "
+                    f"which is a {above.kind.value} in the same archive."
+                )
+            parent = parent.rpartition("/")[0]
+    return Tree(tuple(sorted(entries.values(), key=lambda entry: sort_key(entry.path))))
+
+
+def too_many(most: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The archive has more than {most} entries, the most this builder takes.")
+
+
+def rooted_at(context: Tree, dockerfile: str) -> Tree:
+    """*context*, or the directory in it where *dockerfile* is, if nothing else is beside that.
+
+    go-sdk puts a directory that it was given as "./a/b" below context/a/b (builder/builder.go,
+    MakeTar). Raises ArchiveError if there is no Dockerfile, naming it.
+    """
+    names = _spellings(dockerfile)
+    files = {entry.path for entry in context.entries if entry.kind is not Kind.DIRECTORY}
+    prefix = ""
+    for depth, top in enumerate(context.entries):
+        if any(prefix + name in files for name in names):
+            return _below(context, depth, prefix)
+        # In the order of a tree all that is below a directory follows it directly.
+        prefix = f"{top.path}/"
+        if not context.entries[-1].path.startswith(prefix):
+            break
+    raise ArchiveError(f"There is no {dockerfile} in context/ of the archive.")
+
+
+def _spellings(dockerfile: str) -> tuple[str, ...]:
+    """moby/buildkit v0.32.2 frontend/dockerui/config.go takes the default name in lower case too."""
+    parent, slash, name = dockerfile.rpartition("/")
+    if name != DOCKERFILE:
+        return (dockerfile,)
+    return dockerfile, parent + slash + name.lower()
+
+
+def _below(context: Tree, depth: int, prefix: str) -> Tree:
+    if not prefix:
+        return context
+    return Tree(
+        tuple(
+            replace(entry, path=entry.path.removeprefix(prefix))
+            for entry in context.entries[depth:]
+        )
+    )
