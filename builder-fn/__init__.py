@@ -2,12 +2,19 @@
 
 One request's path, and so the layers; imports point down only (tests/test_layers.py):
 
-    handler                       HTTP edge: route, verify, answer; the only reader of `event`
-    build, responses              one build from start to finish; events to JSON or ndjson
-    buildkit                      the daemon: channel, Solve, Status, and the Session it calls back on
-    fsutil                        DiffCopy: which entries of the context to send, and how
-    bundle, archive, signature    the body judged: signed, a tar, a config, a context
-    config, events, tree, errors  values
+    handler                    HTTP edge: route, verify, answer; the only reader of `event`
+    build, responses           one build from start to finish; its log and outcome as JSON or ndjson
+    buildkit, admission, secret_files, freshness
+                               the daemon: channel, Solve, Status, and the Session it calls back on;
+                               a place for the build; mounted secrets; never a stale context
+    fsutil                     DiffCopy: which entries of the context to send, and how
+    bundle                     what a request asks for: its config and its context
+    archive, compression, reference, registry_auth, signature
+                               one format each, judged
+    config, quoting, tree, wire, pb
+                               settings, values and generated messages
+    errors                     every way to end badly
+    outcome                    what a build comes to
 
 The signature is checked over the exact bytes before anything parses them. The archive is indexed in
 memory; file contents stay views into the body until they are sent. A build opens a Session that exposes
