@@ -43,10 +43,12 @@ def _up(paths: Paths, options: argparse.Namespace) -> int:
             print(f"export {name}={shlex.quote(value)}")
         return 0
     console.title("Building the template's sample function")
-    sample.build(prepared.machine, started)
+    answer = sample.build(prepared.machine, started)
     tar = sample.request(prepared.machine, started)
-    console.title(f"Up after {time.monotonic() - since:.0f} s.")
-    console.title(f"\nThe same build with curl:\n\n  {sample.curl(started, tar)}\n")
+    console.title(
+        f"\nUp after {time.monotonic() - since:.0f} s. The function answered:\n\n{answer}\n"
+    )
+    console.title(f"The same build with curl:\n\n  {sample.curl(started, tar)}\n")
     console.title('Addresses for your shell:  eval "$(./scripts/up --env)"')
     console.title("Stop everything:           ./scripts/down")
     return 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import os
 import shlex
 import subprocess
@@ -16,22 +17,28 @@ def image(running: Running) -> str:
     return f"{running.registry}/sample:latest"
 
 
-def build(machine: Machine, running: Running) -> None:
-    """Builds and pushes the sample, its log on standard error as it comes."""
-    finished = _build_py(machine, running)
+def build(machine: Machine, running: Running) -> str:
+    """Builds and pushes the sample, its log on standard error as it comes.
+
+    Returns:
+        What the function answered, as indented JSON.
+    """
+    finished = _build_py(machine, running, "--json")
     if finished.returncode:
         raise StackError(
             "The sample function was not built: its log is above, the function's log is "
             f"{machine.paths.state}/function/function.log."
         )
+    return json.dumps(json.loads(finished.stdout), indent=2)
 
 
 def request(machine: Machine, running: Running) -> Path:
     """Writes the same request as a tar, ready for curl."""
     tar = machine.paths.state / "sample.tar"
-    finished = _build_py(machine, running, "--tar", str(tar))
+    finished = _build_py(machine, running, "--tar", "-")
     if finished.returncode:
         raise StackError("scripts/build.py could not write the sample's tar: its output is above.")
+    tar.write_bytes(finished.stdout)
     return tar
 
 
@@ -52,12 +59,11 @@ def _build_py(machine: Machine, running: Running, *more: str) -> subprocess.Comp
         *("--image", image(running), "--handler", template / "function"),
         *("--lang", "python3-http", *more),
     ]
-    # Standard output belongs to what a shell may evaluate, so all of it goes to standard error.
     return subprocess.run(
         [str(part) for part in command],
         env={**os.environ, **running.environment()},
         cwd=machine.paths.repository,
         stdin=subprocess.DEVNULL,
-        stdout=2,
+        stdout=subprocess.PIPE,  # the log goes to standard error
         check=False,
     )
