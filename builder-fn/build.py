@@ -15,7 +15,7 @@ from . import secret_files
 from .admission import Admission
 from .buildkit import Client, SolveSpec, frontend_attrs, session_services
 from .errors import BuildTimedOut, CallerGone, Interrupted
-from .freshness import shared_key
+from .freshness import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +37,7 @@ class Builder:
         self.client = Client(
             settings.buildkit_url, settings.buildkit_tls, patience=settings.daemon_patience
         )
+        self.freshness = Freshness()
         self.admission = Admission(places=settings.max_builds, waiting=settings.max_waiting)
         self._stopping = threading.Event()
 
@@ -63,7 +64,7 @@ class Build:
         stopping: threading.Event,
     ) -> None:
         self.id = secrets.token_hex(16)  # also the daemon's ref of the build
-        self.image = bundle.config.image
+        self.image = bundle.config.image.text
         self.result: BuildResult | None = None
         self._builder = builder
         self._bundle = bundle
@@ -106,14 +107,14 @@ class Build:
         spec = SolveSpec(
             ref=self.id,
             frontend_attrs=frontend_attrs(config.build_args, config.platforms),
-            image="" if config.skip_push else config.image,
+            image="" if config.skip_push else f"{config.image.name}:{config.image.tag or 'latest'}",
         )
+        key, context = self._builder.freshness.prepare(config.image.name, self._bundle.context)
         services = session_services(
-            self._bundle.context,
+            context,
             # Read again when asked: a push may come long after the build began.
             lambda host: secret_files.registry_auth(settings).credentials(host),
         )
-        key = shared_key(self._bundle.context)
         return self._builder.client.solve(spec, services, shared_key=key)
 
     def _require_reason_to_go_on(self) -> None:

@@ -1,24 +1,79 @@
-"""Pure. Keeps the daemon from building a context it has seen before instead of the one just sent.
+"""Keeps the daemon from building files it has seen before instead of those just sent.
 
-Between builds the daemon keeps what it received under the session's shared key, and compares sizes, modes
-and times only, never contents (moby/buildkit v0.32.2 source/local/source.go, fsutil diff_containerd.go).
-Archives with fixed times, which reproducible tools write, would be built stale. A key made of the contents
-themselves cannot be: another content is another key, and an unchanged context is not sent twice.
+Between builds the daemon keeps what it received under the session's shared key. Of a file it has, it
+compares the size, the mode and the time, never the content (moby/buildkit v0.32.2 source/local/source.go,
+fsutil diff_containerd.go). Archives with fixed times, which reproducible tools write, would be built stale.
+
+So a file's content is written into its time, below the second: a layer keeps whole seconds only
+(containerd archive/tar.go), so the image does not change, and the daemon asks for just the files whose
+content has. That leaves one chance in 10⁹ for two contents of one size to look alike; what was sent under
+a key is remembered, and in that case, too, the key is changed and everything is sent anew.
+
+State shared by the server's threads, and no other I/O.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 
-if TYPE_CHECKING:
-    from .tree import Tree
+from .tree import Entry, Kind, Tree
+
+_NANOSECONDS = 1_000_000_000
+
+# What a file looks like to the daemon: path, size, mode, time.
+_Look = tuple[str, int, int, int]
 
 
-def shared_key(tree: Tree) -> str:
-    """Differs whenever a path's content does."""
-    digest = hashlib.sha256()
-    for entry in tree.entries:
-        digest.update(f"{entry.path}\0{len(entry.data)}\0".encode())
-        digest.update(entry.data)
-    return digest.hexdigest()
+@dataclass(slots=True)
+class _Memory:
+    """What has been sent under one key. The key is random: no other process ever sent anything under it."""
+
+    key: str = field(default_factory=lambda: secrets.token_hex(16))
+    contents: dict[_Look, bytes] = field(default_factory=dict)
+
+    def admits(self, looks: dict[_Look, bytes]) -> bool:
+        """Whether the daemon can tell all of *looks* from what it got before."""
+        return all(self.contents.get(look, content) == content for look, content in looks.items())
+
+
+class Freshness:
+    """Chooses the shared key of each build."""
+
+    def __init__(self, *, names: int = 128, files: int = 100_000) -> None:
+        """Remembers so many *names*, each with so many *files*: some 250 bytes a file."""
+        self._most_names = names
+        self._most_files = files
+        self._memories: OrderedDict[str, _Memory] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def prepare(self, name: str, tree: Tree) -> tuple[str, Tree]:
+        """The shared key to send *tree* under, and the tree to send.
+
+        Builds of one *name* share what the daemon already has.
+        """
+        looks: dict[_Look, bytes] = {}
+        stamped = Tree(tuple(_stamped(entry, looks) for entry in tree.entries))
+        with self._lock:
+            memory = self._memories.pop(name, None) or _Memory()
+            fits = len(memory.contents) + len(looks) <= self._most_files
+            if not (fits and memory.admits(looks)):
+                memory = _Memory()
+            memory.contents.update(looks)
+            self._memories[name] = memory
+            if len(self._memories) > self._most_names:
+                self._memories.popitem(last=False)
+        return memory.key, stamped
+
+
+def _stamped(entry: Entry, looks: dict[_Look, bytes]) -> Entry:
+    if entry.kind is not Kind.FILE:
+        return entry
+    content = hashlib.sha256(entry.data).digest()
+    stamp = int.from_bytes(content[:8], "big") % _NANOSECONDS
+    mtime = entry.mtime // _NANOSECONDS * _NANOSECONDS + stamp
+    looks[entry.path, len(entry.data), entry.mode, mtime] = content
+    return replace(entry, mtime=mtime)

@@ -16,6 +16,9 @@ class Kind(enum.Enum):
     SYMLINK = "symlink"
 
 
+_NOTHING = memoryview(b"")
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One path below the context's root.
@@ -30,7 +33,7 @@ class Entry:
     kind: Kind
     mode: int
     mtime: int
-    data: memoryview = memoryview(b"")
+    data: memoryview = _NOTHING
     linkname: str = ""
     inode: int = 0
 
@@ -42,6 +45,6 @@ def sort_key(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A whole context: *entries* in `sort_key` order, each path once, every parent present before its children."""
+    """A whole context: *entries* in `sort_key` order, each path once, every parent before its children."""
 
     entries: tuple[Entry, ...]

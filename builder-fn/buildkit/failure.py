@@ -112,10 +112,10 @@ def _source(value: dict[str, Any]) -> dict[str, Any]:
         text = ""
     found["source"] = tuple(text.splitlines())
     lines = [
-        position.get("line")
+        line
         for span in value.get("ranges") or []
         for position in (span.get("start") or {}, span.get("end") or {})
-        if isinstance(position.get("line"), int)
+        if isinstance(line := position.get("line"), int)
     ]
     if lines:
         found |= {"first_line": min(lines), "last_line": max(lines)}

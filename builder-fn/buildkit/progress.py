@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .failure import clean_message
+
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -108,9 +110,11 @@ class Progress:
             return
         step = self._step(vertex.digest, vertex.name)
         step.name = step.name or vertex.name
-        if not step.announced:
-            step.announced = True
-            step.started = _seconds(vertex.started)
+        started = _seconds(vertex.started)
+        if step.announced and started > step.started:
+            step.started, step.ended = started, False  # it runs again: an export, then its push
+        elif not step.announced:
+            step.announced, step.started = True, started
             lines.append(f"#{step.number} {step.name}")
 
     def _end(self, vertex: pb.Vertex, lines: list[str]) -> None:
@@ -123,7 +127,8 @@ class Progress:
         _flush(step, lines)
         if vertex.error:
             canceled = vertex.error.endswith("context canceled")
-            lines.append(f"#{step.number} {'CANCELED' if canceled else f'ERROR: {vertex.error}'}")
+            fault = "CANCELED" if canceled else f"ERROR: {clean_message(vertex.error)}"
+            lines.append(f"#{step.number} {fault}")
         elif vertex.cached:
             lines.append(f"#{step.number} CACHED")
         else:

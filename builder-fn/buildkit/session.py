@@ -47,11 +47,11 @@ class Session:
         self._closing = False
         self._heard = heard
         # Names: moby/buildkit v0.32.2 session/session.go, headerSessionID and its neighbours.
-        metadata = [
+        metadata = (
             ("x-docker-expose-session-uuid", self.id),
             ("x-docker-expose-session-sharedkey", shared_key),
             *(("x-docker-expose-session-grpc-method", method) for method in services),
-        ]
+        )
         self._call = control.session(self._outgoing(), metadata=metadata)
         self._call.add_callback(self.close)
         threading.Thread(target=self._read, name="session", daemon=True).start()

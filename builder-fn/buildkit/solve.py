@@ -18,6 +18,7 @@ from ..outcome import BuildResult
 from ..pb import control_pb2 as pb
 from .failure import build_failed, clean_message
 from .progress import Progress
+from .pushes import Pushes
 from .session import Session
 from .solve_request import SolveSpec, solve_request
 
@@ -58,13 +59,14 @@ class Solve:
         self._control = control
         self._patience = patience
         self._progress = Progress()
+        self._pushes = Pushes([spec.image] if spec.image and spec.push else [])
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_heard = time.monotonic()
-        self._probe: grpc.Future | None = None
+        self._probe: grpc.Future[pb.InfoResponse] | None = None
         self._probe_started = 0.0
         self._session = Session(control, services, shared_key=shared_key, heard=self._heard)
         self._solve = control.solve.future(solve_request(spec, self._session.id))
-        self._solve.add_done_callback(lambda _future: self._events.put(_SOLVE_ENDED))
+        self._solve.add_done_callback(self._solve_ended)
         self._status = control.status(pb.StatusRequest(Ref=spec.ref))
         threading.Thread(
             target=_follow,
@@ -76,7 +78,8 @@ class Solve:
     def __iter__(self) -> Iterator[list[str]]:
         """Log lines as they come, and an empty list at least every quarter of a second.
 
-        Ends when the daemon has. Raises DaemonUnavailable if it falls silent.
+        Ends when the image has been pushed, else when the daemon has ended. Raises DaemonUnavailable
+        if it falls silent.
         """
         solve_ended = status_ended = False
         deadline = float("inf")
@@ -87,12 +90,14 @@ class Solve:
                 event = None
             if event is _SOLVE_ENDED:
                 solve_ended = True
-                self._session.close()
                 deadline = time.monotonic() + _STATUS_GRACE_SECONDS
             elif event is _STATUS_ENDED:
                 status_ended = True
             elif event is not None:
                 yield self._progress.update(event)
+                self._pushes.update(event)
+                if self._pushes.result:
+                    return
             elif time.monotonic() > deadline:
                 break
             else:
@@ -104,6 +109,8 @@ class Solve:
 
     def result(self) -> BuildResult:
         """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        if self._pushes.result:
+            return self._pushes.result
         try:
             response = self._solve.result(timeout=0)
         except grpc.RpcError as exc:
@@ -111,15 +118,21 @@ class Solve:
         return BuildResult(digest=response.ExporterResponse.get(_DIGEST, ""))
 
     def close(self) -> None:
-        """Leave nothing running, here or on the daemon; safe to call at any time."""
-        self._solve.cancel()
+        """Leave nothing running, here or on the daemon; safe to call at any time.
+
+        After a push the daemon's own book-keeping is left to end by itself, and the session with it.
+        """
+        if self._pushes.result:
+            return
+        if self._solve.cancel():
+            self._session.cancel()
         self._status.cancel()
         if self._probe:
             self._probe.cancel()
-        if self._solve.cancelled():
-            self._session.cancel()
-        else:
-            self._session.close()
+
+    def _solve_ended(self, _solve: object) -> None:
+        self._session.close()
+        self._events.put(_SOLVE_ENDED)
 
     def _heard(self) -> None:
         self._last_heard = time.monotonic()
@@ -141,12 +154,19 @@ class Solve:
 
     def _translate(self, error: grpc.RpcError) -> BuilderError:
         code = error.code()
-        details_bin = dict(error.trailing_metadata() or ()).get(_DETAILS, b"")
+        details_bin = _details_of(error)
         # The daemon's own answers carry details; a lost connection cannot.
         lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
         if lost:
             return daemon_unavailable(error)
         return build_failed(error.details() or "", details_bin, self._progress)
+
+
+def _details_of(error: grpc.RpcError) -> bytes:
+    for item in error.trailing_metadata() or ():
+        if item.key == _DETAILS and isinstance(item.value, bytes):
+            return item.value
+    return b""
 
 
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:

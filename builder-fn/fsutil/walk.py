@@ -79,7 +79,9 @@ class _Walk:
     def _visit(self, entry: Entry) -> bool:
         """Choose *entry* or not; False if nothing below it can be chosen."""
         parent = self._parents[-1] if self._parents else None
-        wanted, included, excluded = True, (), ()
+        wanted = True
+        included: tuple[bool, ...] = ()
+        excluded: tuple[bool, ...] = ()
         is_directory = entry.kind is Kind.DIRECTORY
         if self._include is not None:
             matched, included = self._include.match(entry.path, parent.included if parent else ())
