@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_BYTES),
+    # A failed Solve's trailers hold the whole Dockerfile, in base64 twice over; gRPC takes 8 KiB (soft) and
+    # 16 KiB by itself, and puts a reset stream in the place of the daemon's answer beyond that.
+    ("grpc.max_metadata_size", MAX_GRPC_MESSAGE_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_GRPC_MESSAGE_BYTES),
     # grpcio shares connections by target; a build must keep to the connection of its session.
     ("grpc.use_local_subchannel_pool", 1),
     # A daemon that was restarted is found again at once, not after gRPC's two minutes.
