@@ -8,7 +8,6 @@ traces above all: only what is named here is ever read.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
@@ -19,15 +18,26 @@ from google.protobuf.message import DecodeError
 from ..errors import BuildFailed
 from ..outcome import FailedStep
 from ..pb import rpc_status_pb2
+from .plain_text import ends_of, fitting, plain, start_of
 
 if TYPE_CHECKING:
-    from .progress import Progress
+    from .progress import Progress, Step
 
 _SOURCE = "errdefs.Source+json"
 _VERTEX = "errdefs.Vertex+json"
 _EXIT = "gatewayapi.ExitMessage+json"
 
 _EXCERPT_CONTEXT_LINES = 2
+
+# In characters. An error goes into one line of a stream, of 64 KiB (config.py), and most of it twice: into
+# the sentence and into its fields. 2 x (300 + 300 + 4,000) + 2,000 + 2,000, each four bytes of UTF-8 at
+# worst, leave 10 kB for the rest.
+_MAX_NAME = 300  # a step's name is its whole instruction; a file's name is as long as a user likes
+_MAX_CAUSE = 2_000  # quotes the whole command, too; what happened to it comes last
+_MAX_OUTPUT = 4_000  # with _MAX_OUTPUT_LINE, so that one minified line cannot displace all others
+_MAX_OUTPUT_LINE = 500
+_MAX_EXCERPT = 2_000
+_MAX_EXCERPT_LINE = 300
 
 _NOISE = re.compile(r"^(?:failed to solve: |failed to compute cache key: |failed to prepare: )+")
 _CHECKSUM = re.compile(r"failed to calculate checksum of ref [^:]+(?:::[^:]+)?: ")
@@ -53,11 +63,11 @@ def build_failed(message: str, details_bin: bytes, progress: Progress) -> BuildF
     if step is None and details.first_line is None:
         return BuildFailed(f"The build failed: {cause}")
     failed = FailedStep(
-        name=step.name if step else "",
+        name=start_of(plain(step.name), _MAX_NAME) if step else "",
         file=details.file,
         line=details.first_line,
         exit_code=details.exit_code,
-        output=tuple(step.tail) if step else (),
+        output=_output(step) if step else (),
         excerpt=_excerpt(details),
     )
     return BuildFailed(_sentence(failed, cause), failed)
@@ -65,8 +75,15 @@ def build_failed(message: str, details_bin: bytes, progress: Progress) -> BuildF
 
 def clean_message(message: str) -> str:
     """*message* without the daemon's own paths and the words that only say that it failed."""
-    message = _CHECKSUM.sub("", _NOISE.sub("", message))
-    return _DAEMON_PATH.sub("(a path of the daemon)", message).strip()
+    # Shortened first: a path is searched for in quadratic time.
+    message = ends_of(plain(_NOISE.sub("", message)), _MAX_CAUSE)
+    message = _DAEMON_PATH.sub("(a path of the daemon)", _CHECKSUM.sub("", message))
+    return ends_of(message.strip(), _MAX_CAUSE)
+
+
+def _output(step: Step) -> tuple[str, ...]:
+    newest_first = (start_of(plain(line), _MAX_OUTPUT_LINE) for line in reversed(step.tail))
+    return tuple(reversed(fitting(newest_first, _MAX_OUTPUT)))
 
 
 def _sentence(failed: FailedStep, cause: str) -> str:
@@ -86,50 +103,58 @@ def _details(details_bin: bytes) -> _Details:
     found: dict[str, Any] = {}
     for detail in status.details:
         try:
-            value = json.loads(detail.value)
-        except ValueError:
-            continue
-        if not isinstance(value, dict):
+            value = _object(json.loads(detail.value))
+        except (ValueError, RecursionError):
             continue
         if detail.type_url.endswith(_SOURCE):
             found |= _source(value)
         elif detail.type_url.endswith(_VERTEX):
             found["vertex"] = str(value.get("digest", ""))
         elif detail.type_url.endswith(_EXIT):
-            code = value.get("Code", value.get("code"))
-            found["exit_code"] = code if isinstance(code, int) else None
+            found["exit_code"] = _number(value.get("Code", value.get("code")))
     return _Details(**found)
 
 
 def _source(value: dict[str, Any]) -> dict[str, Any]:
-    info = value.get("info")
-    if not isinstance(info, dict):
-        return {}
-    found: dict[str, Any] = {"file": str(info.get("filename", ""))}
+    info = _object(value.get("info"))
     try:
         text = base64.b64decode(str(info.get("data", ""))).decode(errors="replace")
-    except binascii.Error:
+    except ValueError:
         text = ""
-    found["source"] = tuple(text.splitlines())
+    ranges = value.get("ranges")
+    spans = [_object(span) for span in ranges] if isinstance(ranges, list) else []
     lines = [
         line
-        for span in value.get("ranges") or []
-        for position in (span.get("start") or {}, span.get("end") or {})
-        if isinstance(line := position.get("line"), int)
+        for span in spans
+        for position in (_object(span.get("start")), _object(span.get("end")))
+        if (line := _number(position.get("line")))
     ]
-    if lines:
-        found |= {"first_line": min(lines), "last_line": max(lines)}
-    return found
+    return {
+        "file": start_of(plain(str(info.get("filename", ""))), _MAX_NAME),
+        "source": tuple(text.split("\n")) if text else (),  # as the daemon counts lines
+        "first_line": min(lines, default=None),
+        "last_line": max(lines, default=None),
+    }
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> int | None:
+    """Line numbers and exit codes; JSON's true is a number to Python."""
+    return value if type(value) is int and 0 <= value < 1 << 32 else None
 
 
 def _excerpt(details: _Details) -> tuple[str, ...]:
-    if details.first_line is None or details.last_line is None or not details.source:
+    if details.first_line is None or details.last_line is None:
         return ()
     first = max(1, details.first_line - _EXCERPT_CONTEXT_LINES)
     last = min(len(details.source), details.last_line + _EXCERPT_CONTEXT_LINES)
-    return tuple(
+    lines = (
         f"{number:4d} | "
         f"{'>>>' if details.first_line <= number <= details.last_line else '   '} "
-        f"{details.source[number - 1]}"
+        f"{plain(details.source[number - 1])}"
         for number in range(first, last + 1)
     )
+    return tuple(fitting((start_of(line, _MAX_EXCERPT_LINE) for line in lines), _MAX_EXCERPT))

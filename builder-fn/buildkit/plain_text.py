@@ -1,0 +1,47 @@
+"""Pure. What a build wrote, made fit to be repeated in an error: without control characters, and short."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# ECMA-48: control sequences (colours), then strings up to their terminator (titles, links), then the rest.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+
+_CUT = " … "
+
+
+def plain(text: str) -> str:
+    """*text* without escape sequences and control characters, tabs and newlines excepted."""
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def start_of(text: str, most: int) -> str:
+    """*text* in at most *most* characters; its end goes."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def ends_of(text: str, most: int) -> str:
+    """*text* in at most *most* characters; its middle goes."""
+    if len(text) <= most:
+        return text
+    head = (most - len(_CUT)) // 2
+    tail = most - len(_CUT) - head
+    return f"{text[:head]}{_CUT}{text[-tail:]}"
+
+
+def fitting(lines: Iterable[str], most: int) -> list[str]:
+    """As many of *lines*, from the first on, as have at most *most* characters together."""
+    found: list[str] = []
+    for line in lines:
+        most -= len(line)
+        if most < 0:
+            break
+        found.append(line)
+    return found
