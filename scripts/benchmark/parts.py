@@ -21,8 +21,8 @@ from .report import OURS, RIVAL
 from .services import Service
 from .timing import Daemon
 
-# The function's own page: it is served only when requests are.
-READINESS = "/_/ready"
+# Answers 200 once the daemon does too.
+READINESS = "/ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
