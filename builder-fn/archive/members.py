@@ -178,7 +178,7 @@ def _has_checksum(block: memoryview, field: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits up to a NUL; or base-256, GNU's way to state large and negative numbers."""
+    """Octal digits among spaces and NULs, or base-256: GNU's way to state what those cannot."""
     digits = field.strip(b"\0 ")
     if digits.isdigit():
         try:
