@@ -14,6 +14,8 @@ from .daemon import Daemon
 from .machine import Machine
 from .paths import Paths
 
+# Says that the function serves, whatever its daemon does: tests start it without one.
+HEALTH = "/healthz"
 # Longer than the function itself gives running builds (its shutdown_grace).
 STOP_SECONDS = 35.0
 # of-watchdog cuts requests off after 10 s unless told; the function's own build_timeout is 30m.
@@ -82,8 +84,8 @@ def start(
     )
 
     # The template listens before it has imported the function, so only an answer means ready.
-    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, upstream))
-    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, number))
+    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, upstream, HEALTH))
+    daemon.wait_until_ready(started, lambda: ports.answers_http(ports.LOOPBACK, number, HEALTH))
     return Function(url=f"http://{ports.LOOPBACK}:{number}", daemon=started)
 
 

@@ -40,11 +40,11 @@ def answers(host: str, port: int) -> bool:
     return True
 
 
-def answers_http(host: str, port: int) -> bool:
+def answers_http(host: str, port: int, path: str) -> bool:
     """Whether a web server answers, whatever it thinks of the request."""
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", path)
         connection.getresponse()
     except (OSError, http.client.HTTPException):
         return False
