@@ -15,7 +15,7 @@ from . import secret_files
 from .admission import Admission
 from .buildkit import Client, SolveSpec, frontend_attrs, session_services
 from .errors import BuildTimedOut, CallerGone, Interrupted
-from .freshness import Freshness
+from .freshness import Freshness, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,7 +109,11 @@ class Build:
             frontend_attrs=frontend_attrs(config.build_args, config.platforms),
             image="" if config.skip_push else f"{config.image.name}:{config.image.tag or 'latest'}",
         )
-        key, context = self._builder.freshness.prepare(config.image.name, self._bundle.context)
+        key, context = once(), self._bundle.context
+        if (
+            "SOURCE_DATE_EPOCH" not in config.build_args
+        ):  # its users want the same image, to the bit
+            key, context = self._builder.freshness.prepare(config.image.name, context)
         services = session_services(
             context,
             # Read again when asked: a push may come long after the build began.

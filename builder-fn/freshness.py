@@ -9,6 +9,9 @@ So a file's content is written into its time, below the second: a layer keeps wh
 content has. That leaves one chance in 10⁹ for two contents of one size to look alike; what was sent under
 a key is remembered, and in that case, too, the key is changed and everything is sent anew.
 
+What stays inexact, as with buildctl, is the time of a folder in which the daemon replaced a file. Where
+the image must be the same to the bit, `once` sends everything under a key of its own.
+
 State shared by the server's threads, and no other I/O.
 """
 
@@ -67,6 +70,11 @@ class Freshness:
             if len(self._memories) > self._most_names:
                 self._memories.popitem(last=False)
         return memory.key, stamped
+
+
+def once() -> str:
+    """A shared key that finds nothing at the daemon and leaves nothing to be found."""
+    return secrets.token_hex(16)
 
 
 def _stamped(entry: Entry, looks: dict[_Look, bytes]) -> Entry:

@@ -22,6 +22,7 @@ class SolveSpec:
     frontend_attrs: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
     push: bool = True
+    exporter_attrs: Mapping[str, str] = field(default_factory=dict)  # beside name and push
 
 
 def frontend_attrs(build_args: Mapping[str, str], platforms: tuple[str, ...]) -> dict[str, str]:
@@ -34,7 +35,8 @@ def frontend_attrs(build_args: Mapping[str, str], platforms: tuple[str, ...]) ->
 def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
     exporters = []
     if spec.image:
-        attrs = {"name": spec.image, "push": "true" if spec.push else "false"}
+        push = "true" if spec.push else "false"
+        attrs = {**spec.exporter_attrs, "name": spec.image, "push": push}
         exporters = [pb.Exporter(Type="image", Attrs=attrs)]
     return pb.SolveRequest(
         Ref=spec.ref,

@@ -1,0 +1,81 @@
+"""One context, built twice on one daemon: by buildctl from a folder, by our client from a tar of it.
+
+Both build without cache and with a fixed creation time, so that equal digests mean equal bytes sent:
+names, order, kinds, modes, times and contents. Folders that a COPY itself creates get the time of day;
+rewrite-timestamp takes those back to the fixed time, and leaves the earlier ones of the context alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING
+
+from function.archive import Limits
+from function.buildkit import Client, SolveSpec, session_services
+from function.bundle import unpack
+from function.errors import BuildFailed
+from function.registry_auth import RegistryAuth
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from function.freshness import Freshness
+
+CONFIG = {"image": "differential:1"}
+_ATTRS = {"no-cache": "", "build-arg:SOURCE_DATE_EPOCH": "1700000000"}
+
+FAILED = "failed"
+
+
+def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> str:
+    """The digest of the image, or FAILED. Builds of one *name* share what the daemon has of it."""
+    bundle = unpack(memoryview(tar_of(folder)), Limits())
+    key, context = freshness.prepare(name or secrets.token_hex(8), bundle.context)
+    spec = SolveSpec(
+        ref=secrets.token_hex(16),
+        frontend_attrs=_ATTRS,
+        image="differential:1",
+        push=False,
+        exporter_attrs={"rewrite-timestamp": "true"},
+    )
+    services = session_services(context, RegistryAuth().credentials)
+    solve = client.solve(spec, services, shared_key=key)
+    try:
+        for _ in solve:
+            pass
+        return solve.result().digest
+    except BuildFailed:
+        return FAILED
+    finally:
+        solve.close()
+
+
+def buildctls(address: str, folder: Path, scratch: Path) -> str:
+    """The digest of the image, or FAILED."""
+    metadata = scratch / "metadata.json"
+    attrs = [f"--opt={name}={value}" for name, value in _ATTRS.items()]
+    command = [
+        "buildctl", f"--addr={address}", "build", "--frontend=dockerfile.v0",
+        f"--local=context={folder}", f"--local=dockerfile={folder}", *attrs,
+        "--output=type=image,name=differential:1,push=false,rewrite-timestamp=true", f"--metadata-file={metadata}",
+    ]  # fmt: skip
+    finished = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    if finished.returncode != 0:
+        return FAILED
+    return str(json.loads(metadata.read_text())["containerimage.digest"])
+
+
+def tar_of(folder: Path) -> bytes:
+    """*folder* as the context of a build request."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        config = json.dumps(CONFIG).encode()
+        member = tarfile.TarInfo("com.openfaas.docker.config")
+        member.size = len(config)
+        tar.addfile(member, io.BytesIO(config))
+        tar.add(folder, arcname="context")
+    return buffer.getvalue()
