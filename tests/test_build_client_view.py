@@ -79,6 +79,29 @@ def test_a_named_again_step_is_the_same_step() -> None:
     assert step.detail == "transferring 2B"
 
 
+def test_a_step_that_goes_on_after_its_end_runs_again_but_ends_only_once() -> None:
+    steps = fed("#9 exporting to image", "#9 DONE 0.2s")
+
+    assert steps.feed("#9 pushing layers 1MB / 5MB", 1.0) is None
+    assert [step.detail for step in steps.running] == ["pushing layers 1MB / 5MB"]
+    assert steps.feed("#9 DONE 0.3s", 2.0) is None
+    assert steps.running == []
+    assert only(steps).seconds == 0.5
+
+
+def test_a_late_line_does_not_wake_an_ended_step() -> None:
+    assert fed("#3 [internal] load", "#3 DONE 0.0s", "#3 transferring: 2B done").running == []
+
+
+def test_a_step_that_fails_after_its_end_is_a_failure() -> None:
+    steps = fed("#9 exporting to image", "#9 DONE 0.2s", "#9 pushing layers 1MB / 5MB")
+
+    failed = steps.feed("#9 ERROR: denied", 1.0)
+
+    assert isinstance(failed, Step)
+    assert failed.state is State.FAILED
+
+
 @pytest.mark.parametrize("line", ["", "plain words", "#", "#x y", "#5", "#5 WARN: old syntax"])
 def test_a_line_of_no_step_is_handed_back(line: str) -> None:
     assert Steps().feed(line, 0.0) == line

@@ -46,6 +46,7 @@ class Step:
     name: str
     began: float
     state: State = State.RUNNING
+    ended: bool = False  # once at least: a step may go on after its end, and end again
     seconds: float | None = None
     detail: str = ""
     output: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_OUTPUT))
@@ -84,21 +85,23 @@ class Steps:
 
 
 def _advance(step: Step, rest: str) -> bool:
-    """True if this ended the step."""
+    """True if this ended the step for the first time, or made it a failure."""
     if ended := _end(rest):
-        repeated = step.state is ended
-        step.state = ended
+        news = not step.ended or (ended is State.FAILED and step.state is not ended)
+        step.state, step.ended = ended, True
         if done := _DONE.match(rest):
-            step.seconds = float(done[1])
+            step.seconds = (step.seconds or 0.0) + float(done[1])
         if ended is State.FAILED:
             step.detail = printable(rest.removeprefix("ERROR:").strip())
-        return not repeated
+        return news
     if output := _OUTPUT.match(rest):
         step.output.append(printable(output[1] or ""))
     elif not step.name:
         step.name = printable(rest)
     elif rest not in {step.name, "..."}:
         step.detail = printable(rest)
+        if step.state is State.DONE and not rest.endswith("done"):
+            step.state = State.RUNNING  # as the export, which ends and then goes on to push
     return False
 
 
