@@ -31,7 +31,9 @@ class Key:
 
     def __post_init__(self) -> None:
         if not self.secret.strip():
-            raise NotReady(f'The payload secret "{self.name}" is empty; write a random value to it.')
+            raise NotReady(
+                f'The payload secret "{self.name}" is empty; write a random value to it.'
+            )
 
     @property
     def variants(self) -> tuple[bytes, ...]:

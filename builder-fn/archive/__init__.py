@@ -8,7 +8,7 @@ context     the tree of a context, and where its Dockerfile is
 """
 
 from .context import DOCKERFILE, rooted_at
-from .index import CONFIG, SEALED_SECRETS, Archive, Limits, index
+from .indexing import CONFIG, SEALED_SECRETS, Archive, Limits, index
 
 __all__ = [
     "CONFIG",

@@ -52,7 +52,8 @@ _EXTENSIONS = frozenset(
 _MAX_EXTENSION_BYTES = 1 << 20  # as in Go's archive/tar, so that no real tar has more
 
 _KEYWORDS = frozenset({b"path", b"linkpath", b"size", b"mtime"})
-_SPARSE_KEYWORD = b"GNU.sparse."
+_SPARSE_KEYWORDS = b"GNU.sparse."  # what they begin with
+_SPARSE_NAME = b"GNU.sparse.name"
 
 _SECOND = 1_000_000_000
 
@@ -116,10 +117,13 @@ def _extension(kind: bytes, data: memoryview) -> dict[bytes, bytes]:
         return {b"linkpath": bytes(data).rstrip(b"\0")}
     if kind == _GNU_VOLUME_LABEL:
         return {}
-    records = pax.records(bytes(data))
-    if any(keyword.startswith(_SPARSE_KEYWORD) for keyword in records):
-        raise _sparse(records.get(b"GNU.sparse.name") or records.get(b"path", b"A member"))
-    return {key: value for key, value in records.items() if key in _KEYWORDS}
+    said = {}
+    for keyword, value in pax.records(bytes(data)):
+        if keyword in _KEYWORDS:
+            said[keyword] = value
+        elif keyword.startswith(_SPARSE_KEYWORDS):
+            said[_SPARSE_NAME] = value if keyword == _SPARSE_NAME else said.get(_SPARSE_NAME, b"")
+    return said
 
 
 def _overruled(
@@ -127,6 +131,8 @@ def _overruled(
 ) -> tuple[bytes, bytes, int, int]:
     """What extended headers say instead; an empty value stands for the member's own header."""
     name = said.get(b"path") or name
+    if _SPARSE_NAME in said:
+        raise _sparse(said[_SPARSE_NAME] or name)
     link = said.get(b"linkpath") or link
     if text := said.get(b"size"):
         length = pax.size(text)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ..errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SECOND = 1_000_000_000
 _TIME = re.compile(rb"(-?)([0-9]{1,20})(?:\.([0-9]*))?")
 _MAX_DIGITS = 20
 
 
-def records(data: bytes) -> dict[bytes, bytes]:
-    """Keyword to value; an empty value takes back what was said before. Raises ArchiveError."""
-    found: dict[bytes, bytes] = {}
+def records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keywords and values; an empty value takes back what was said before. Raises ArchiveError."""
     start = 0
     while start < len(data):
         space = data.find(b" ", start, start + _MAX_DIGITS + 1)
@@ -21,9 +24,8 @@ def records(data: bytes) -> dict[bytes, bytes]:
         keyword, equals, value = data[space + 1 : end].partition(b"=")
         if end > len(data) or not equals or value[-1:] != b"\n":
             raise _malformed("record")
-        found[keyword] = value[:-1]
+        yield keyword, value[:-1]
         start = end
-    return found
 
 
 def size(value: bytes) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CONFIG = "com.openfaas.docker.config"
 SEALED_SECRETS = "com.openfaas.secrets"
 CONTEXT = "context"
+_DOCUMENTS = frozenset({CONFIG, SEALED_SECRETS})
 
 _PERMISSIONS = 0o7777
 _TIMES = range(-(1 << 63), 1 << 63)  # nanoseconds that fsutil's Stat has room for
@@ -83,16 +84,14 @@ class _Index:
             raise too_many(self._limits.entries)
         path = to_path(member.name)
         top, _, inner = path.partition("/")
-        if path in (CONFIG, SEALED_SECRETS):
-            self._keep_document(path, member)
-        elif top != CONTEXT:
-            pass
-        elif inner:
-            self._entries[inner] = self._entry(inner, member)
-        elif member.type != tar.DIRECTORY:
-            raise ArchiveError("context must be a directory in the archive.")
-        else:
+        if top == CONTEXT:
+            if inner:
+                self._entries[inner] = self._entry(inner, member)
+            elif member.type != tar.DIRECTORY:
+                raise ArchiveError("context must be a directory in the archive.")
             self._has_context = True
+        elif path in _DOCUMENTS:
+            self._keep_document(path, member)
 
     def _keep_document(self, name: str, member: Member) -> None:
         if member.type != tar.FILE:
@@ -146,7 +145,7 @@ class _Index:
     def archive(self) -> Archive:
         if CONFIG not in self._documents:
             raise ArchiveError(f"The archive has no {CONFIG}; put it beside context/.")
-        if not self._has_context and not self._entries:
+        if not self._has_context:
             raise ArchiveError(
                 "The archive has no context/; put the Dockerfile and its files there."
             )
