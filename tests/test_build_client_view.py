@@ -293,6 +293,7 @@ def test_a_success_counts_the_dockerfiles_cached_steps() -> None:
     assert result is not None
     steps = fed(
         *("#1 [internal] load metadata", "#1 CACHED", "#2 [1/2] FROM x", "#2 CACHED"),
+        *("#5 [2/2] RUN y", "#5 CACHED"),
         *("#3 [2/2] RUN y", "#3 DONE 1.0s", "#4 exporting to image", "#4 DONE 0.1s"),
     )
 

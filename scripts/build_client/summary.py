@@ -19,8 +19,9 @@ def success(result: Result, steps: Steps, *, pushed: bool, style: Style) -> list
     mark = style.palette.green(style.marks[State.DONE])
     what = "built and pushed" if pushed else "built, not pushed"
     time = "" if result.seconds is None else f" in {duration(result.seconds)}"
-    ours = [step for step in steps if not step.internal]
-    cached = sum(step.state is State.CACHED for step in ours)
+    # BuildKit tells of some steps twice: as an earlier build had them, then as this one has.
+    ours = {step.name: step.state for step in steps if not step.internal}
+    cached = sum(state is State.CACHED for state in ours.values())
     share = f", {cached} of {len(ours)} steps cached" if cached else ""
     lines = [f" {mark} {style.palette.bold(printable(result.image))} {what}{time}{share}"]
     if result.digest:
