@@ -60,10 +60,12 @@ def shut_down(
     """Waits for a signal, then for the running requests, as long as the settings allow."""
     received = signals.wait()
     began = time.monotonic()
-    say(f"{received.name if received else 'Signal'}: refusing new requests, finishing running ones")
     server.drain()
+    say(f"{received.name if received else 'Signal'}: refusing new requests, finishing running ones")
     _call(hook(handler, "drain"))
-    if not _finished(server, settings.shutdown_grace, signals, at_least=settings.shutdown_delay):
+    # Even when idle, long enough for the server to read what has already arrived.
+    stay = max(settings.shutdown_delay, _POLL_SECONDS)
+    if not _finished(server, settings.shutdown_grace, signals, at_least=stay):
         say("Stopping the requests that still run")
         _call(hook(handler, "stop"))
         _finished(server, _LAST_ANSWERS_SECONDS, signals)
