@@ -11,14 +11,21 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from ..tree import Entry, Kind
-from .patterns import PatternError, clean_path, name_matcher
+from .filepath_match import PatternError, filepath_match
+from .order import find, names_in
+from .patterns import clean_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
+
+_MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 
 
-def follow(entries: Mapping[str, Entry], paths: Iterable[str]) -> list[str]:
-    """The sorted patterns that *paths* come to; none if one of them is the whole context."""
+def follow(entries: Sequence[Entry], paths: Iterable[str]) -> list[str]:
+    """The sorted patterns that *paths* come to; none if one of them is the whole context.
+
+    Raises PatternError if links lead to a path that is too long to be one.
+    """
     resolver = _Resolver(entries)
     for path in paths:
         resolver.add(path)
@@ -26,18 +33,18 @@ def follow(entries: Mapping[str, Entry], paths: Iterable[str]) -> list[str]:
 
 
 def without_nested(patterns: Iterable[str]) -> list[str]:
-    """*patterns*, which are sorted, without those below their predecessor; none if "." is among them."""
+    """*patterns*, which are sorted, without those below the last one kept; none if "." is among them."""
     kept: list[str] = []
     for pattern in patterns:
         if pattern == ".":
             return []
-        if not (kept and pattern.startswith(kept[-1] + "/")):
+        if not pattern.startswith((kept[-1] if kept else "") + "/"):
             kept.append(pattern)
     return kept
 
 
 class _Resolver:
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
         self.resolved: set[str] = set()
 
@@ -49,52 +56,44 @@ class _Resolver:
 
     def _step(self, path: str) -> list[str]:
         """Walk down *path* to its end or its first link; what the link leads to."""
-        rest = clean_path("./" + path.lstrip("/"))
-        while rest == ".." or rest.startswith("../"):
-            rest = clean_path(rest[3:] or ".")
+        rest = clean_path(f"./{path}")
+        if len(rest.encode()) > _MAX_PATH_BYTES:
+            raise PatternError(f"file name too long: {rest[:100]}")
         current = ""
         while True:
             part, _, rest = rest.partition("/")
             current = posixpath.join(current, part)
             targets = self._targets(current)
-            if (not rest or targets is not None) and current in self.resolved:
-                return []
-            if targets is not None:
+            if targets or not rest:
+                if current in self.resolved:
+                    return []
                 self.resolved.add(current)
                 return [posixpath.join(target, rest) for target in targets]
-            if not rest:
-                self.resolved.add(current)
-                return []
 
-    def _targets(self, path: str) -> list[str] | None:
+    def _targets(self, path: str) -> list[str]:
+        """What *path* leads to if it is a link; what the links lead to that it has a wildcard for."""
         folder, name = posixpath.split(path)
         if not _has_wildcard(name):
-            target = self._target(path)
-            return None if target is None else [target]
-        try:
-            matches = name_matcher(name)
-        except PatternError:
-            return None
-        found = [
-            target
-            for candidate in self._names(folder)
-            if matches(candidate) and (target := self._target(posixpath.join(folder, candidate))) is not None
-        ]
-        return found or None
-
-    def _target(self, path: str) -> str | None:
-        entry = self._entries.get(path)
-        if entry is None or entry.kind is not Kind.SYMLINK:
-            return None
-        return posixpath.normpath(posixpath.join("/", posixpath.dirname(path), entry.linkname))
-
-    def _names(self, folder: str) -> list[str]:
-        prefix = folder + "/" if folder else ""
+            return self._target(path)
         return [
-            path[len(prefix) :]
-            for path in self._entries
-            if path.startswith(prefix) and "/" not in path[len(prefix) :]
+            target
+            for candidate in names_in(self._entries, folder)
+            if _matches(name, candidate)
+            for target in self._target(posixpath.join(folder, candidate))
         ]
+
+    def _target(self, path: str) -> list[str]:
+        entry = find(self._entries, path)
+        if entry is None or entry.kind is not Kind.SYMLINK:
+            return []
+        return [posixpath.normpath(posixpath.join("/", posixpath.dirname(path), entry.linkname))]
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return filepath_match(pattern, name)
+    except PatternError:
+        return False  # fsutil followlinks.go, readSymlink, passes over errors as well
 
 
 def _has_wildcard(name: str) -> bool:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from ..tree import Entry, Kind, Tree
 from .follow_paths import follow, without_nested
-from .patterns import PatternError, PatternList
+from .order import end_of
+from .patterns import Hits, PatternList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-__all__ = ["PatternError", "Patterns", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +33,13 @@ def walk(tree: Tree, patterns: Patterns) -> Sequence[Entry]:
     exclude = PatternList(patterns.exclude) if patterns.exclude else None
     if include is None and exclude is None:
         return tree.entries
-    return _Walk(include, exclude).select(tree)
+    return _Walk(include, exclude).select(tree.entries)
 
 
 def _include_list(tree: Tree, patterns: Patterns) -> PatternList | None:
     texts = list(patterns.include)
-    if patterns.follow_paths:
-        followed = follow({entry.path: entry for entry in tree.entries}, patterns.follow_paths)
-        if followed:
-            texts = without_nested([*texts, *followed])
+    if patterns.follow_paths and (followed := follow(tree.entries, patterns.follow_paths)):
+        texts = without_nested([*texts, *followed])
     return PatternList(texts) if texts else None
 
 
@@ -50,9 +47,9 @@ def _include_list(tree: Tree, patterns: Patterns) -> PatternList | None:
 class _Directory:
     entry: Entry
     prefix: str
-    included: tuple[bool, ...]
-    excluded: tuple[bool, ...]
-    shown: bool = False
+    included: Hits
+    excluded: Hits
+    shown: bool
 
 
 class _Walk:
@@ -64,41 +61,38 @@ class _Walk:
         self._parents: list[_Directory] = []
         self._chosen: list[Entry] = []
 
-    def select(self, tree: Tree) -> list[Entry]:
-        skipped = None
-        for entry in tree.entries:
-            if skipped is not None and entry.path.startswith(skipped):
-                continue
-            skipped = None
+    def select(self, entries: Sequence[Entry]) -> list[Entry]:
+        index = 0
+        while index < len(entries):
+            entry = entries[index]
             while self._parents and not entry.path.startswith(self._parents[-1].prefix):
                 self._parents.pop()
-            if not self._visit(entry):
-                skipped = entry.path + "/"
+            index = index + 1 if self._visit(entry) else end_of(entries, entry.path, index)
         return self._chosen
 
     def _visit(self, entry: Entry) -> bool:
         """Choose *entry* or not; False if nothing below it can be chosen."""
         parent = self._parents[-1] if self._parents else None
-        wanted = True
-        included: tuple[bool, ...] = ()
-        excluded: tuple[bool, ...] = ()
         is_directory = entry.kind is Kind.DIRECTORY
+        wanted = True
+        included: Hits = ()
+        excluded: Hits = ()
         if self._include is not None:
             matched, included = self._include.match(entry.path, parent.included if parent else ())
             if not matched:
-                if is_directory and not _may_match_below(self._include, entry.path, exceptions=False):
+                if is_directory and not self._include.may_match_below(entry.path, exceptions=False):
                     return False
                 wanted = False
         if self._exclude is not None:
             matched, excluded = self._exclude.match(entry.path, parent.excluded if parent else ())
             if matched:
-                if is_directory and not _may_match_below(self._exclude, entry.path, exceptions=True):
+                if is_directory and not self._exclude.may_match_below(entry.path, exceptions=True):
                     return False
                 wanted = False
         if wanted:
             self._choose(entry)
         if is_directory:
-            self._parents.append(_Directory(entry, entry.path + "/", included, excluded, shown=wanted))
+            self._parents.append(_Directory(entry, entry.path + "/", included, excluded, wanted))
         return True
 
     def _choose(self, entry: Entry) -> None:
@@ -107,11 +101,3 @@ class _Walk:
                 directory.shown = True
                 self._chosen.append(directory.entry)
         self._chosen.append(entry)
-
-
-def _may_match_below(patterns: PatternList, directory: str, *, exceptions: bool) -> bool:
-    """Whether a pattern that is (or is not) an exception could match anything in *directory*."""
-    prefixes = [p.literal_prefix for p in patterns.patterns if p.is_exception == exceptions]
-    if None in prefixes:
-        return True
-    return any(f"{prefix}/".startswith(f"{directory}/") for prefix in prefixes)
