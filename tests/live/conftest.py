@@ -1,0 +1,95 @@
+"""The real parts: a function of our own on the stack's daemon, and whatever else a test breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from stack import buildkitd, function, registry
+from stack import machine as machines
+
+from .caller import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from stack.machine import Machine
+
+    StartFunction = Callable[..., AbstractContextManager[function.Function]]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return machines.prepared()
+
+
+@pytest.fixture(scope="session")
+def mirror() -> str:
+    """The stack's registry, which also has the base images."""
+    return os.environ["REGISTRY"]
+
+
+@pytest.fixture(scope="session")
+def shared_daemon() -> str:
+    return os.environ["BUILDKIT_HOST"]
+
+
+@pytest.fixture(scope="session")
+def start_function(machine: Machine) -> StartFunction:
+    """Starts functions: `start_function(daemon_url, registry_config, **settings)`."""
+
+    @contextmanager
+    def start(
+        daemon: str, registry_config: dict[str, object] | None = None, **settings: str
+    ) -> Iterator[function.Function]:
+        secrets = machine.account.own(machine.account.scratch(machine.paths, "secrets"), 0o755)
+        (secrets / "payload-secret").write_bytes(SECRET + b"\n")
+        if registry_config is not None:
+            (secrets / "config.json").write_text(json.dumps(registry_config))
+        told = {"buildkit_url": daemon, "secret_mount_path": str(secrets), **settings}
+        with function.start(machine, settings=told) as started:
+            yield started
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def builder(start_function: StartFunction, shared_daemon: str) -> Iterator[str]:
+    """The URL of a function on the shared daemon, with the default settings."""
+    with start_function(shared_daemon) as started:
+        yield started.url
+
+
+@pytest.fixture
+def start_daemon(machine: Machine, mirror: str) -> Iterator[Callable[..., buildkitd.Buildkitd]]:
+    """Starts daemons that a test may break; they are stopped with it."""
+    with ExitStack() as started:
+
+        def start(*plain_http: str, **options: object) -> buildkitd.Buildkitd:
+            daemon = buildkitd.start(
+                machine,
+                mirror=mirror,
+                plain_http=plain_http,
+                **options,  # type: ignore[arg-type]
+            )
+            started.callback(daemon.stop)
+            return daemon
+
+        yield start
+
+
+@pytest.fixture
+def start_registry(machine: Machine) -> Iterator[Callable[..., registry.Registry]]:
+    """Starts registries that a test may break; they are stopped with it."""
+    with ExitStack() as started:
+
+        def start(**options: object) -> registry.Registry:
+            own = registry.start(machine, **options)  # type: ignore[arg-type]
+            started.callback(own.stop)
+            return own
+
+        yield start
