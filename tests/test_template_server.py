@@ -206,6 +206,19 @@ def test_an_idle_process_leaves_at_sigterm(serve: Serve) -> None:
         assert served.process.wait() == 0
 
 
+def test_leaves_in_order_though_nobody_reads_its_log(serve: Serve) -> None:
+    served = serve(WAITS_FOR_STOP, shutdown_grace="0s")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("running")
+        assert served.process.stderr
+        served.process.stderr.close()
+        served.process.terminate()
+
+        assert read_all(connection).endswith(b"stopped")
+    assert served.process.wait() == 0
+
+
 def test_stays_for_shutdown_delay_to_refuse_though_idle(serve: Serve) -> None:
     served = serve(LENGTH_OF_BODY, shutdown_delay="1h", shutdown_grace="1h")
     served.process.terminate()

@@ -53,6 +53,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 _BACKLOG = 1024  # connections that wait to be accepted, as many as waitress lets wait
 _EXIT_SECONDS = 2.0
+_STDERR = 2
 
 
 def main() -> int:
@@ -123,8 +125,9 @@ def _serve(
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(f"{sentence}\n")
-    sys.stderr.flush()
+    # Whoever reads this may be gone; requests and their shutdown go on without.
+    with suppress(OSError):
+        os.write(_STDERR, f"{sentence}\n".encode())
 
 
 def _leave(code: int) -> NoReturn:
