@@ -1,5 +1,8 @@
 """What runc is told about an image."""
 
+import io
+import tarfile
+
 import pytest
 from stack import container, oci
 
@@ -33,3 +36,14 @@ def test_the_container_starts_as_the_image_says_with_our_environment_on_top() ->
     assert told["args"] == ["fwatchdog", "x"]
     assert set(told["env"]) == {"port=9", "mode=http"}
     assert (told["cwd"], told["user"]) == ("/a", {"uid": 999, "gid": 998})
+
+
+def test_whiteouts_remove_what_is_below_the_layer() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("etc/kept", "etc/.wh.gone", ".wh.top", "var/cache/.wh..wh..opq"):
+            tar.addfile(tarfile.TarInfo(name))
+    buffer.seek(0)
+
+    with tarfile.open(fileobj=buffer) as tar:
+        assert container.removed_by(tar) == ["etc/gone", "top", "var/cache"]

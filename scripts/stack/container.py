@@ -1,42 +1,45 @@
 """Runs built images. Pulls an image from a local registry and starts it with rootless runc.
 
-It is run as buildkitd runs a build step: in rootlesskit's user namespace, with the host's network
-and process table, so that it needs no privileges and works wherever builds do.
+It is run as buildkitd runs a build step: in rootlesskit's user namespace and with the host's
+process table, so that it needs no privileges and works wherever builds do. It has a network of its
+own, so that it listens where the image says, whatever else runs here.
 """
 
+import http.client
 import json
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from . import base_images, daemon, oci, ports, registry_client
-from .daemon import Daemon
+from . import base_images, daemon, network_namespace, oci, ports, registry_client
+from .daemon import STOP_SECONDS, Daemon
 from .errors import StackError
 from .machine import Machine
 from .registry_client import RegistryClient
 
-# Runs in the user namespace, where files can have the owners that the layers say. A layer's
-# whiteouts (image-spec v1.1 layer.md) remove what lies below before its own files come.
-_UNPACK_AND_RUN = """
+# Where images of functions listen: of-watchdog, and the template behind it.
+WATCHDOG_PORT = 8080
+FUNCTION_PORT = 5000
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"  # the folder's content below goes, the folder itself comes with the layer
+
+# Runs in the user namespace, where files can have the owners that the layers say. What a layer
+# removes (whiteouts, image-spec v1.1 layer.md) goes before its own files come.
+_UNPACK_AND_RUN = """#!/bin/sh
 set -eu
 cd "$1"
 mkdir rootfs
-for layer in layers/*; do
-  tar --list --file "$layer" | { grep -E '(^|/)[.]wh[.]' || true; } | while read -r whiteout; do
-    folder=$(dirname "rootfs/$whiteout") name=$(basename "$whiteout")
-    case $name in
-      .wh..wh..opq) find "$folder" -mindepth 1 -delete ;;
-      *) rm -rf "$folder/${name#.wh.}" ;;
-    esac
-  done
+for layer in layers/*.tar; do
+  (cd rootfs && xargs -0 -r rm -rf --) < "$layer.removed"
   tar --extract --file "$layer" --directory rootfs --numeric-owner --same-permissions \
     --exclude '.wh.*'
 done
 mkdir -p rootfs/proc rootfs/dev rootfs/sys rootfs/tmp rootfs/etc
 touch rootfs/etc/resolv.conf rootfs/etc/hosts
-exec runc --root runc run "$2"
+exec runc --root runc run "$(basename "$1")"
 """
 
 # runtime-spec v1.1 config-linux.md, "Default Filesystems"; /proc is the host's, as processes are.
@@ -61,7 +64,7 @@ _MOUNTS: Sequence[Mapping[str, object]] = (
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """A running container. As a context manager it stops at the end of the block.
+    """A running container. As a context manager it is killed at the end of the block.
 
     `digest` is what the registry had under the reference. The container's output is in `log`.
     """
@@ -73,8 +76,27 @@ class Container:
     def log(self) -> Path:
         return self.daemon.log
 
-    def stop(self) -> None:
-        self.daemon.stop()
+    def connect(self, port: int = WATCHDOG_PORT) -> http.client.HTTPConnection:
+        """A connection into the container's own network; whoever asked closes it."""
+        namespace = network_namespace.of(self.daemon.members())
+        if namespace is None:
+            raise StackError("The container has ended: its log says why.")
+        connection = http.client.HTTPConnection(ports.LOOPBACK, port)
+        connection.sock = network_namespace.connect(namespace, port)
+        return connection
+
+    def call(self, body: bytes, path: str = "/") -> tuple[int, bytes]:
+        """Invokes the function: the status and the body of its answer."""
+        connection = self.connect()
+        try:
+            connection.request("POST", path, body)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def stop(self, grace: float = STOP_SECONDS) -> None:
+        self.daemon.stop(grace)
 
     def kill(self) -> None:
         self.daemon.kill()
@@ -83,7 +105,7 @@ class Container:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.daemon.stop(grace=0)
 
 
 def run(
@@ -91,23 +113,25 @@ def run(
     registry: RegistryClient,
     image: str,
     *,
-    environment: Mapping[str, str],
-    ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+    listens: Sequence[int] = (WATCHDOG_PORT, FUNCTION_PORT),
 ) -> Container:
-    """Pulls `repository:tag` (or `repository@digest`) and returns once `ready()` says so.
+    """Pulls `repository:tag` (or `repository@digest`) and returns once it listens.
 
-    The container has the host's network: give it a free port through its environment.
+    The ports are in the container's own network, reached by `connect`.
     """
     folder = machine.account.scratch(machine.paths, "container")
-    pulled, layers = _pull(registry, image, machine.account.own(folder / "layers", 0o755))
+    pulled, passwd = _pull(registry, image, machine.account.own(folder / "layers", 0o755))
     process = oci.process_of(pulled.config)
-    spec = specification(process, environment, _user(process.user, layers))
+    spec = specification(process, environment or {}, _user(process.user, passwd))
     (folder / "config.json").write_text(json.dumps(spec))
+    script = folder / "unpack-and-run"
+    script.write_text(_UNPACK_AND_RUN)
     started = daemon.launch(
         f"container of {image}",
         [
             *("rootlesskit", "--net=host", "--copy-up=/etc", "--state-dir", folder / "rootlesskit"),
-            *("sh", "-c", _UNPACK_AND_RUN, "sh", folder, folder.name),
+            *("sh", script, folder),
         ],
         account=machine.account,
         environment=machine.account.environment(
@@ -117,13 +141,8 @@ def run(
         log=folder / "container.log",
         belongings=(folder,),
     )
-    daemon.wait_until_ready(started, ready)
+    daemon.wait_until_ready(started, lambda: _listens(started, listens))
     return Container(digest=pulled.digest, daemon=started)
-
-
-def listening(port: int) -> Callable[[], bool]:
-    """For containers that are ready when they listen on this port."""
-    return lambda: ports.answers(ports.LOOPBACK, port)
 
 
 def specification(
@@ -143,7 +162,7 @@ def specification(
         },
         "root": {"path": "rootfs"},
         "mounts": list(_MOUNTS),
-        "linux": {"namespaces": [{"type": "mount"}]},
+        "linux": {"namespaces": [{"type": "mount"}, {"type": "network"}]},
     }
 
 
@@ -163,35 +182,50 @@ def user_ids(user: str, passwd: str) -> tuple[int, int]:
     raise LookupError(name)
 
 
-def _pull(
-    registry: RegistryClient, image: str, into: Path
-) -> tuple[registry_client.Image, list[Path]]:
+def _listens(started: Daemon, numbers: Sequence[int]) -> bool:
+    namespace = network_namespace.of(started.members())
+    if namespace is None:
+        return False
+    try:
+        for number in numbers:
+            network_namespace.connect(namespace, number).close()
+    except OSError:
+        return False
+    return True
+
+
+def removed_by(layer: tarfile.TarFile) -> list[str]:
+    """The paths below this layer that its whiteouts take away (image-spec v1.1 layer.md)."""
+    removed = []
+    for name in layer.getnames():
+        folder, _, base = name.rpartition("/")
+        if base == _OPAQUE:
+            removed.append(folder)
+        elif base.startswith(_WHITEOUT):
+            removed.append(f"{folder}/{base.removeprefix(_WHITEOUT)}".lstrip("/"))
+    return removed
+
+
+def _pull(registry: RegistryClient, image: str, into: Path) -> tuple[registry_client.Image, str]:
+    """Fills the folder with layers in order, each with what it removes; returns /etc/passwd too."""
     repository, separator, reference = image.partition("@")
     if not separator:
         repository, _, reference = image.partition(":")
     pulled = registry.image(repository, reference or "latest", base_images.architecture())
-    files = []
+    passwd = ""
     for number, digest in enumerate(pulled.layers):
         file = into / f"{number:03}.tar"
         with registry.blob(repository, digest) as blob:
             registry_client.save(blob, file)
-        files.append(file)
-    return pulled, files
+        with tarfile.open(file) as layer:
+            into.joinpath(f"{file.name}.removed").write_text("\0".join(removed_by(layer)))
+            if "etc/passwd" in layer.getnames() and (member := layer.extractfile("etc/passwd")):
+                passwd = member.read().decode()
+    return pulled, passwd
 
 
-def _user(user: str, layers: Sequence[Path]) -> tuple[int, int]:
-    passwd = "" if not user or user[0].isdigit() else _passwd(layers)
+def _user(user: str, passwd: str) -> tuple[int, int]:
     try:
         return user_ids(user, passwd)
     except LookupError as exc:
         raise StackError(f"The image wants to run as {user}, whom its passwd lacks.") from exc
-
-
-def _passwd(layers: Sequence[Path]) -> str:
-    """The topmost layer's /etc/passwd."""
-    for layer in reversed(layers):
-        with tarfile.open(layer) as tar:
-            if "etc/passwd" in tar.getnames():
-                file = tar.extractfile("etc/passwd")
-                return file.read().decode() if file else ""
-    return ""

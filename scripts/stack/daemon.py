@@ -21,6 +21,7 @@ from .processes import Process
 POLL_SECONDS = 0.02
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
+SHOWN_LINES = 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,9 +48,9 @@ class Daemon:
 
     def members(self) -> set[Process]:
         """Everyone who must be gone when the daemon is."""
-        found = processes.family(self.process)
+        found = processes.family(self.process, self._namespaces)
         self._namespaces |= processes.namespaces(found)
-        return found | set(processes.inhabitants(self._namespaces))
+        return found
 
     def stop(self, grace: float = STOP_SECONDS) -> None:
         """Asks with SIGTERM, kills what is left after the grace, and removes the belongings."""
@@ -76,9 +77,9 @@ class Daemon:
         for member in self.members():
             member.send(signal.SIGCONT)
 
-    def last_line(self) -> str:
-        lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "(empty log)")
+    def last_lines(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-SHOWN_LINES:])
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +140,7 @@ def wait_until_ready(
             return
         time.sleep(POLL_SECONDS)
     fate = "did not answer in time" if daemon.alive else "ended before it was ready"
-    reason = daemon.last_line()
+    reason = daemon.last_lines()
     daemon.stop()
-    raise StackError(f"{daemon.name} {fate}: {reason} (whole log: {daemon.log})")
+    whole = f" (whole log: {daemon.log})" if daemon.log.exists() else ""
+    raise StackError(f"The {daemon.name} {fate}{whole}; its last words:\n{reason}")
