@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from stack.paths import REPOSITORY
+from stack.programs import BUILDKIT_VERSION
 
 from . import folder, footprint, parts, report
 from .contenders import Buildctl, Contender, Server
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     except BenchmarkError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; all that was started is stopped.", file=sys.stderr)
+        return 130
     print(report.table(results))
     if options.json:
         document = report.document(results, _conditions(options))
@@ -68,7 +72,9 @@ def _timed(options: argparse.Namespace, found: Parts, source: ContextSource) -> 
 def _footprints(options: argparse.Namespace, found: Parts, source: ContextSource) -> list[Result]:
     probes = Probes(source=source, daemon=found.daemon, secret=found.secret)
     probe_of = {PEAK: probes.peak, READY: probes.ready, IDLE: probes.idle, SETTLED: probes.settled}
-    services = {name: service for name, service in found.services.items() if name in options.contenders}
+    services = {
+        name: service for name, service in found.services.items() if name in options.contenders
+    }
     results = []
     for wanted in FOOTPRINTS:
         if wanted.name not in options.only or not services:
@@ -114,6 +120,7 @@ def _conditions(options: argparse.Namespace) -> dict[str, object]:
         "load": os.getloadavg(),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "buildkit": BUILDKIT_VERSION,
         "contenders": list(options.contenders),
     }
 

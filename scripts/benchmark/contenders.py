@@ -46,7 +46,9 @@ class Server:
     def prepare(self, context: Context, *, image: str, pushed: bool) -> "Post":
         request = requests.request(context, image=image, pushed=pushed, secret=self.secret)
         address = urlsplit(self.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=BUILD_SECONDS)
+        connection = http.client.HTTPConnection(
+            address.hostname or "", address.port, timeout=BUILD_SECONDS
+        )
         return Post(name=self.name, connection=connection, request=request)
 
 
@@ -121,7 +123,9 @@ class _Process:
         except (OSError, subprocess.TimeoutExpired) as exc:
             raise BenchmarkError(f"buildctl did not run: {exc}.") from exc
         if finished.returncode:
-            raise BenchmarkError(f"buildctl failed a build: {finished.stderr[-SHOWN_CHARACTERS:].strip()}")
+            raise BenchmarkError(
+                f"buildctl failed a build: {finished.stderr[-SHOWN_CHARACTERS:].strip()}"
+            )
         return finished.stderr.splitlines()
 
     def clean_up(self, *, large: bool) -> None:

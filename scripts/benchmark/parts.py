@@ -48,7 +48,9 @@ def running(environment: Mapping[str, str]) -> Iterator[Parts]:
         yield parts
 
 
-def _assemble(prepared: preparation.Prepared, environment: Mapping[str, str], stack: ExitStack) -> Parts:
+def _assemble(
+    prepared: preparation.Prepared, environment: Mapping[str, str], stack: ExitStack
+) -> Parts:
     machine = prepared.machine
     scratch = machine.account.scratch(machine.paths, "benchmark")
     stack.callback(shutil.rmtree, scratch, ignore_errors=True)
@@ -84,8 +86,12 @@ def _own_daemon(prepared: preparation.Prepared, stack: ExitStack) -> Daemon:
     machine = prepared.machine
     store = stack.enter_context(registry.start(machine))
     base_images.push(prepared.images, store.client())
-    daemon = stack.enter_context(buildkitd.start(machine, mirror=store.address, mirrored=prepared.mirrored))
-    return Daemon(buildctl=machine.programs.buildctl, address=daemon.address, registry=store.address)
+    daemon = stack.enter_context(
+        buildkitd.start(machine, mirror=store.address, mirrored=prepared.mirrored)
+    )
+    return Daemon(
+        buildctl=machine.programs.buildctl, address=daemon.address, registry=store.address
+    )
 
 
 def _secret(environment: Mapping[str, str]) -> bytes:

@@ -27,7 +27,9 @@ class Result:
     def met(self) -> bool | None:
         """Whether ours reached the goal; None without a goal, or without a figure for it."""
         reached = self._reached
-        return None if reached is None or self.scenario.goal is None else reached <= self.scenario.goal
+        return (
+            None if reached is None or self.scenario.goal is None else reached <= self.scenario.goal
+        )
 
     @property
     def _reached(self) -> float | None:

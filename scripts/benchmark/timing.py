@@ -69,7 +69,9 @@ class Course:
                         _require_the_work(scenario, name, log)
         return {name: Summary.of(runs) for name, runs in seconds.items()}
 
-    def _turn(self, scenario: Timed, name: str, contender: Contender) -> tuple[float, Sequence[Log]]:
+    def _turn(
+        self, scenario: Timed, name: str, contender: Contender
+    ) -> tuple[float, Sequence[Log]]:
         builds = [
             contender.prepare(
                 scenario.context(self.source),
