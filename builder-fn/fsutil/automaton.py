@@ -72,24 +72,20 @@ class Program:
 
 
 class Automaton:
-    """A finished program, which remembers how far texts have led it."""
+    """A finished program, which remembers how far texts have led it. *start* is where texts begin."""
 
     def __init__(self, program: Program, start: int) -> None:
         self._steps = program.steps
         self._looks_back = program.looks_back
-        self._states: dict[tuple[frozenset[int], str], _State] = {}
+        self._states: dict[tuple[frozenset[int], str], State] = {}
         self._moves = 0
-        self._start = (frozenset((start,)), "")
+        self.start = self._state(frozenset((start,)), "")
 
-    def matches(self, text: str) -> bool:
-        state = self._state(*self._start)
-        for character in text:
-            state = state[character]
-        if state.accepts is None:
-            state.accepts = _ACCEPT in self._reach(state, "")
-        return state.accepts
+    def accepts(self, state: State) -> bool:
+        """Whether a text that led to *state* may end there."""
+        return _ACCEPT in self._reach(state, "")
 
-    def move(self, state: _State, character: str) -> _State:
+    def move(self, state: State, character: str) -> State:
         """The state that *character* leads to."""
         steps = self._steps
         threads = frozenset(
@@ -106,13 +102,13 @@ class Automaton:
         before = "w" if self._looks_back and is_word(character) else "-"
         return self._state(threads, before)
 
-    def _state(self, threads: frozenset[int], before: str) -> _State:
+    def _state(self, threads: frozenset[int], before: str) -> State:
         known = self._states.get((threads, before))
         if known is None:
-            known = self._states[threads, before] = _State(self, threads, before)
+            known = self._states[threads, before] = State(self, threads, before)
         return known
 
-    def _reach(self, state: _State, following: str) -> set[int]:
+    def _reach(self, state: State, following: str) -> set[int]:
         """All steps that can be come to from *state*'s without taking a character."""
         reached = set(state.threads)
         pending = list(reached)
@@ -127,18 +123,31 @@ class Automaton:
         return reached
 
 
-class _State(dict[str, "_State"]):
+class State(dict[str, "State"]):
     """The ways that are open at one place in a text; by the next character, the state it leads to."""
 
-    __slots__ = ("_automaton", "accepts", "before", "threads")
+    __slots__ = ("_automaton", "_is_end", "before", "threads")
 
     def __init__(self, automaton: Automaton, threads: frozenset[int], before: str) -> None:
         super().__init__()
         self._automaton = automaton
+        self._is_end: bool | None = None  # unknown until it is asked for
         self.threads = threads
         self.before = before
-        self.accepts: bool | None = None  # whether a text may end here, once that was asked
 
-    def __missing__(self, character: str) -> _State:
+    def after(self, text: str) -> State:
+        state = self
+        for character in text:
+            state = state[character]
+        return state
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the text may end here."""
+        if self._is_end is None:
+            self._is_end = self._automaton.accepts(self)
+        return self._is_end
+
+    def __missing__(self, character: str) -> State:
         following = self[character] = self._automaton.move(self, character)
         return following

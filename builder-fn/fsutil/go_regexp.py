@@ -15,12 +15,14 @@ from .automaton import Automaton, Program, TooLarge, is_word
 from .filepath_match import PatternError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .automaton import CharacterTest, PlaceTest
 
     # Puts what it stands for before a step of the program; returns the step that begins it.
     Piece = Callable[[Program, int], int]
+    # An expression's sides of its "|"s, each a sequence.
+    Alternatives = list[list[Piece]]
 
 ANY_DIRECTORIES = "(.*/)?"
 
@@ -76,34 +78,42 @@ _POSIX_CLASSES = {
 }
 
 
-def compiled(expression: str) -> Automaton:
-    """Matches the texts in which Go's regexp finds *expression*. Raises PatternError if it is malformed."""
+def parse(expression: str) -> Alternatives:
+    """Raises PatternError where Go's regexp reports an error."""
+    return _Parser(expression).parse()
+
+
+def any_of(expressions: Iterable[Alternatives]) -> Automaton:
+    """Matches the texts in which Go's regexp finds one of *expressions*. Raises PatternError."""
+    program = Program()
     try:
-        return _Parser(expression).automaton()
+        starts = [_assemble(program, pieces) for each in expressions for pieces in each]
     except TooLarge as exc:
-        raise PatternError(f"pattern is too large: {expression[:100]}") from exc
+        raise PatternError("the patterns are too large") from exc
+    return Automaton(program, program.choice(*starts))
+
+
+def _assemble(program: Program, pieces: list[Piece]) -> int:
+    """What is to be found may be anywhere in a text, unless it says otherwise at its ends."""
+    ends = bool(pieces) and pieces[-1] is _AT["$"]
+    starts = bool(pieces) and pieces[0] is _AT["^"]
+    step = program.end if ends else _anything(program, program.end)
+    for piece in reversed(pieces[starts : len(pieces) - ends]):
+        step = piece(program, step)
+    return step if starts else _anything(program, step)
 
 
 class _Parser:
     def __init__(self, expression: str) -> None:
         self._expression = expression
         self._index = 0
-        self._alternatives: list[list[Piece]] = [[]]
+        self._alternatives: Alternatives = [[]]
 
-    def automaton(self) -> Automaton:
+    def parse(self) -> Alternatives:
         repeatable = False
         while self._index < len(self._expression):
             repeatable = self._token(repeatable=repeatable)
-        program = Program()
-        starts = [self._assemble(program, pieces) for pieces in self._alternatives]
-        return Automaton(program, program.choice(*starts))
-
-    def _assemble(self, program: Program, pieces: list[Piece]) -> int:
-        # The expression may be found anywhere: "^" and "$" are places in it like others.
-        step = _anything(program, program.end)
-        for piece in reversed(pieces):
-            step = piece(program, step)
-        return _anything(program, step)
+        return self._alternatives
 
     def _token(self, *, repeatable: bool) -> bool:
         """Read one token; whether it may be repeated. *repeatable* says so of the one before."""
@@ -130,7 +140,7 @@ class _Parser:
             case "dot":
                 pieces.append(_one(_is_no_newline))
             case "place":
-                pieces.append(_at(token["place"]))
+                pieces.append(_AT[token["place"]])
             case "class":
                 pieces.append(_one(self._class()))
             case _:
@@ -236,6 +246,9 @@ def _literal(character: str) -> Piece:
 def _at(place: str) -> Piece:
     test, looks_back = _PLACES[place], place in {"\\b", "\\B"}
     return lambda program, following: program.place(test, following, looks_back=looks_back)
+
+
+_AT = {place: _at(place) for place in _PLACES}
 
 
 def _repeat(piece: Piece, low: int, high: int | None) -> Piece:

@@ -8,15 +8,18 @@ and hands us its patterns in order.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
 
 from .filepath_match import PatternError, filepath_match
-from .go_regexp import ANY_DIRECTORIES, compiled
+from .go_regexp import ANY_DIRECTORIES, any_of, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
 
-Hits = tuple[bool, ...]
+    from .automaton import State
+    from .go_regexp import Alternatives
+
 
 # What strings.TrimSpace takes away; Python's strip would take the ASCII separators as well.
 _GO_SPACE = (
@@ -30,6 +33,16 @@ _ESCAPED = frozenset(".+()$")
 _WILDCARDS = frozenset("*[]?^\\")  # what fsutil filter.go takes for more than a plain prefix
 
 
+class _Place(NamedTuple):
+    """A directory as seen by a run of patterns: whether one matched it, and else how far they have come."""
+
+    hit: bool
+    state: State
+
+
+Places = tuple[_Place, ...]  # one for each run
+
+
 class Pattern:
     """One line of a pattern list, cleaned. Raises PatternError."""
 
@@ -39,16 +52,9 @@ class Pattern:
         if not self.text:
             raise PatternError('illegal exclusion pattern: "!"')
         filepath_match(self.text, ".")  # upstream's only check of the syntax before the first use
-        self._matcher: Callable[[str], bool] | None = None
         prefix = self.text.removesuffix("/**").removesuffix("/*")
         # The path that everything matched lies at or below; None where wildcards leave that open.
         self.literal_prefix = None if _WILDCARDS & set(prefix) else prefix
-
-    def matches(self, path: str) -> bool:
-        """Raises PatternError if the pattern turns out to be malformed."""
-        if self._matcher is None:
-            self._matcher = _matcher(self.text)
-        return self._matcher(path)
 
 
 class PatternList:
@@ -56,34 +62,80 @@ class PatternList:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         stripped = (pattern.strip(_GO_SPACE) for pattern in patterns)
-        self.patterns = [Pattern(clean_path(pattern)) for pattern in stripped if pattern]
+        parsed = [Pattern(clean_path(pattern)) for pattern in stripped if pattern]
+        self._prefixes = {
+            kind: [p.literal_prefix for p in parsed if p.is_exception == kind]
+            for kind in (False, True)
+        }
+        self._runs = [
+            _Run([pattern.text for pattern in run], are_exceptions=kind)
+            for kind, run in groupby(parsed, lambda pattern: pattern.is_exception)
+        ]
 
-    def match(self, path: str, parent: Hits) -> tuple[bool, Hits]:
-        """Whether *path* matches, and which patterns it matched: *parent*, for what lies below it.
+    @property
+    def root(self) -> Places:
+        return tuple(_Place(hit=False, state=run.start) for run in self._runs)
 
-        *parent* is empty for a path at the root. Raises PatternError.
+    def match(self, name: str, directory: Places) -> bool:
+        """Whether the file *name* in *directory* matches. Raises PatternError."""
+        matched = False
+        for run, place in zip(self._runs, directory, strict=True):
+            if place.hit or (
+                run.are_exceptions == matched and run.matches(place.state.after(name))
+            ):
+                matched = not run.are_exceptions
+        return matched
+
+    def enter(self, name: str, directory: Places) -> tuple[bool, Places]:
+        """Whether the directory *name* in *directory* matches, and what that means below it.
+
+        Raises PatternError.
         """
         matched = False
-        hits = []
-        for index, pattern in enumerate(self.patterns):
-            hit = bool(parent) and parent[index]
+        below = []
+        for run, place in zip(self._runs, directory, strict=True):
+            state = place.state.after(name)
             # A pattern that could not change the verdict is not tried, and counts as not matched below.
-            if not hit and pattern.is_exception == matched:
-                hit = pattern.matches(path)
-            hits.append(hit)
+            hit = place.hit or (run.are_exceptions == matched and run.matches(state))
             if hit:
-                matched = not pattern.is_exception
-        return matched, tuple(hits)
+                matched = not run.are_exceptions
+            below.append(_Place(hit, state["/"]))
+        return matched, tuple(below)
 
     def may_match_below(self, directory: str, *, exceptions: bool) -> bool:
         """Whether one that is (or is not) an exception could match anything in *directory*.
 
         Any could, once one of them has wildcards before its end: upstream looks no closer (filter.go, Walk).
         """
-        prefixes = [p.literal_prefix for p in self.patterns if p.is_exception == exceptions]
+        prefixes = self._prefixes[exceptions]
         return None in prefixes or any(
             f"{prefix}/".startswith(f"{directory}/") for prefix in prefixes
         )
+
+
+class _Run:
+    """Patterns that follow one another and are all exceptions, or none: it is enough that one matches."""
+
+    def __init__(self, patterns: list[str], *, are_exceptions: bool) -> None:
+        self.are_exceptions = are_exceptions
+        self._malformed: PatternError | None = None
+        self.start = any_of(self._well_formed(patterns)).start
+
+    def matches(self, state: State) -> bool:
+        """Raises PatternError if none matches before one that is malformed: upstream reads them as needed."""
+        if state.is_end:
+            return True
+        if self._malformed:
+            raise self._malformed
+        return False
+
+    def _well_formed(self, patterns: list[str]) -> Iterator[Alternatives]:
+        for pattern in patterns:
+            try:
+                yield parse(_expression(pattern))
+            except PatternError as exc:
+                self._malformed = exc
+                return
 
 
 def clean_path(path: str) -> str:
@@ -92,28 +144,24 @@ def clean_path(path: str) -> str:
     return "/" + cleaned.lstrip("/") if cleaned.startswith("/") else cleaned
 
 
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Three shapes are compared as they are; all others become what upstream's compile makes of them."""
+def _expression(pattern: str) -> str:
+    """*pattern* in Go's regexp syntax. Three shapes upstream compares without one, whatever is in them."""
     if pattern.startswith("**") and not _is_special(pattern[2:].removeprefix("/")):
         rest = pattern[2:]
-        bare = rest.removeprefix("/")
-        if rest == bare:
-            return lambda path: path.endswith(rest)
-        return lambda path: path == bare or path.endswith(rest)
+        return rf"^\Q{rest[1:]}\E$|\Q{rest}\E$" if rest.startswith("/") else rf"\Q{rest}\E$"
     if pattern.endswith("**") and not _is_special(pattern[:-2]):
-        prefix = pattern[:-2]
-        return lambda path: path.startswith(prefix)
+        return rf"^\Q{pattern[:-2]}\E"
     if not _is_special(pattern):
-        return pattern.__eq__
-    return compiled(_expression(pattern)).matches
+        return rf"^\Q{pattern}\E$"
+    return _translated(pattern)
 
 
 def _is_special(text: str) -> bool:
     return any(character in text for character in "*?[]\\")
 
 
-def _expression(pattern: str) -> str:
-    """*pattern* in Go's regexp syntax, faithful to what upstream does not escape."""
+def _translated(pattern: str) -> str:
+    """Faithful to what upstream's compile does not escape."""
     out = ["^"]
     index = 0
     while index < len(pattern):

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from ..tree import Entry, Kind, Tree
 from .follow_paths import follow, without_nested
 from .order import end_of
-from .patterns import Hits, PatternList
+from .patterns import PatternList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .patterns import Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,12 @@ def _include_list(tree: Tree, patterns: Patterns) -> PatternList | None:
 
 @dataclass(slots=True)
 class _Directory:
-    entry: Entry
+    """An open one; the root has no entry, and is always shown."""
+
+    entry: Entry | None
     prefix: str
-    included: Hits
-    excluded: Hits
+    included: Places
+    excluded: Places
     shown: bool
 
 
@@ -58,46 +62,61 @@ class _Walk:
     def __init__(self, include: PatternList | None, exclude: PatternList | None) -> None:
         self._include = include
         self._exclude = exclude
-        self._parents: list[_Directory] = []
+        root = _Directory(
+            None, "", include.root if include else (), exclude.root if exclude else (), shown=True
+        )
+        self._open = [root]
         self._chosen: list[Entry] = []
 
     def select(self, entries: Sequence[Entry]) -> list[Entry]:
         index = 0
         while index < len(entries):
             entry = entries[index]
-            while self._parents and not entry.path.startswith(self._parents[-1].prefix):
-                self._parents.pop()
-            index = index + 1 if self._visit(entry) else end_of(entries, entry.path, index)
+            path = entry.path
+            while not path.startswith(self._open[-1].prefix):
+                self._open.pop()
+            if entry.kind is not Kind.DIRECTORY:
+                self._visit(entry)
+            elif not self._enter(entry):
+                index = end_of(entries, path, index)
+                continue
+            index += 1
         return self._chosen
 
-    def _visit(self, entry: Entry) -> bool:
-        """Choose *entry* or not; False if nothing below it can be chosen."""
-        parent = self._parents[-1] if self._parents else None
-        is_directory = entry.kind is Kind.DIRECTORY
-        wanted = True
-        included: Hits = ()
-        excluded: Hits = ()
-        if self._include is not None:
-            matched, included = self._include.match(entry.path, parent.included if parent else ())
-            if not matched:
-                if is_directory and not self._include.may_match_below(entry.path, exceptions=False):
-                    return False
-                wanted = False
-        if self._exclude is not None:
-            matched, excluded = self._exclude.match(entry.path, parent.excluded if parent else ())
-            if matched:
-                if is_directory and not self._exclude.may_match_below(entry.path, exceptions=True):
-                    return False
-                wanted = False
+    def _visit(self, entry: Entry) -> None:
+        directory = self._open[-1]
+        name = entry.path[len(directory.prefix) :]
+        wanted = self._include is None or self._include.match(name, directory.included)
+        if self._exclude is not None and self._exclude.match(name, directory.excluded):
+            return
         if wanted:
             self._choose(entry)
-        if is_directory:
-            self._parents.append(_Directory(entry, entry.path + "/", included, excluded, wanted))
+
+    def _enter(self, entry: Entry) -> bool:
+        """Choose a directory or not; False if nothing below it can be chosen."""
+        directory = self._open[-1]
+        name = entry.path[len(directory.prefix) :]
+        wanted = True
+        included: Places = ()
+        excluded: Places = ()
+        if self._include is not None:
+            wanted, included = self._include.enter(name, directory.included)
+            if not wanted and not self._include.may_match_below(entry.path, exceptions=False):
+                return False
+        if self._exclude is not None:
+            unwanted, excluded = self._exclude.enter(name, directory.excluded)
+            if unwanted and not self._exclude.may_match_below(entry.path, exceptions=True):
+                return False
+            wanted = wanted and not unwanted
+        if wanted:
+            self._choose(entry)
+        self._open.append(_Directory(entry, entry.path + "/", included, excluded, wanted))
         return True
 
     def _choose(self, entry: Entry) -> None:
-        for directory in self._parents:
-            if not directory.shown:
-                directory.shown = True
-                self._chosen.append(directory.entry)
+        if not self._open[-1].shown:
+            for directory in self._open:
+                if not directory.shown and directory.entry:
+                    directory.shown = True
+                    self._chosen.append(directory.entry)
         self._chosen.append(entry)
