@@ -33,8 +33,8 @@ _SENTENCES: Final[Mapping[int, str]] = {
         "The archive of {count:,} bytes is too large for the builder:"
         " leave files out of the handler, or try --compress."
     ),
-    HTTPStatus.TOO_MANY_REQUESTS: "The builder is busy, {tries}: try again later.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "The builder cannot build now, {tries}.",
+    HTTPStatus.TOO_MANY_REQUESTS: "The builder is busy{tries}: try again later.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The builder cannot build now{tries}.",
 }
 
 
@@ -115,8 +115,8 @@ def _first_line(text: str) -> str:
 def _tries(retries: int) -> str:
     match retries:
         case 0:
-            return "and was asked once"
+            return ""
         case 1:
-            return "also at a second try"
+            return ", also at a second try"
         case _:
-            return f"also after {retries} more tries"
+            return f", also after {retries} more tries"
