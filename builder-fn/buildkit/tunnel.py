@@ -114,8 +114,10 @@ class Tunnel:
                 normalize_outbound_headers=False,
             )
         )
-        self._h2.local_settings.initial_window_size = _RECEIVE_WINDOW_BYTES
         self._h2.initiate_connection()
+        self._h2.update_settings(
+            {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _RECEIVE_WINDOW_BYTES}
+        )
         self._h2.increment_flow_control_window(_RECEIVE_WINDOW_BYTES - 65535)
 
     def receive(self, data: bytes | memoryview) -> None:
@@ -144,20 +146,27 @@ class Tunnel:
                 self._request_received(event)
             case h2.events.StreamReset():
                 self._streams.pop(event.stream_id, None)
+            case h2.events.ConnectionTerminated():
+                self._streams.clear()  # h2 sends nothing after a GOAWAY
 
     def _request_received(self, event: h2.events.RequestReceived) -> None:
         headers: dict[str, list[str]] = {}
         for name, value in event.headers:
             headers.setdefault(str(name), []).append(str(value))
-        path = headers[":path"][0]
-        if service := self._services.get(path):
-            self._streams[event.stream_id] = _Stream(service(headers))
-            head = [(":status", "200"), ("content-type", "application/grpc")]
-            self._h2.send_headers(event.stream_id, head)
-        else:
-            status = _trailers(Code.UNIMPLEMENTED, f"{path} is not offered by this session")
-            head = [(":status", "200"), ("content-type", "application/grpc"), *status]
+        head = [(":status", "200"), ("content-type", "application/grpc")]
+        try:
+            self._streams[event.stream_id] = _Stream(self._start(headers))
+        except RpcError as exc:
+            head += _trailers(exc.code, exc.message)
             self._h2.send_headers(event.stream_id, head, end_stream=True)
+        else:
+            self._h2.send_headers(event.stream_id, head)
+
+    def _start(self, headers: Headers) -> Call:
+        path = next(iter(headers.get(":path", ())), "a request without a path")
+        if service := self._services.get(path):
+            return service(headers)
+        raise RpcError(Code.UNIMPLEMENTED, f"{path} is not offered by this session")
 
     def _data_received(self, event: h2.events.DataReceived) -> None:
         if event.flow_controlled_length:
