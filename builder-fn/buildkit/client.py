@@ -11,6 +11,7 @@ import grpc
 from ..config import MAX_GRPC_MESSAGE_BYTES, DaemonTLS
 from ..errors import DaemonUnavailable, NotReady
 from ..pb import control_pb2 as pb
+from ..quoting import quoted
 from .control import Control
 from .solve import Solve, daemon_unavailable
 
@@ -96,12 +97,18 @@ class Client:
 
 def target(url: str) -> str:
     """*url* as gRPC names it. Raises NotReady."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix" and parts.path:
+    malformed = f'buildkit_url must be "tcp://host:port" or "unix:///path", not {quoted(url)}.'
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise NotReady(malformed) from exc
+    if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/"):
         return f"unix:{parts.path}"
-    if parts.scheme == "tcp" and parts.hostname and parts.port:
-        return f"dns:///{parts.netloc}"
-    raise NotReady(f'buildkit_url must be "tcp://host:port" or "unix:///path", not "{url}".')
+    if parts.scheme == "tcp" and parts.hostname and port and parts.path in ("", "/"):
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"dns:///{host}:{port}"
+    raise NotReady(malformed)
 
 
 def _credentials(tls: DaemonTLS) -> grpc.ChannelCredentials:
