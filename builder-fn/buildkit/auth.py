@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
+from ..errors import BuilderError
 from ..pb import auth_pb2 as pb
 from .grpc_status import Code, RpcError
 from .tunnel import UnaryCall
@@ -24,14 +25,20 @@ CREDENTIALS = "/moby.filesync.v1.Auth/Credentials"
 
 
 def credentials(lookup: Callable[[str], Credentials]) -> Callable[[Headers], Call]:
-    """The Credentials method; *lookup* is asked with the registry's host, anew each time."""
+    """The Credentials method; *lookup* is asked with the registry's host, anew each time.
+
+    A BuilderError of *lookup*'s is what the daemon is answered.
+    """
 
     def answer(message: bytes) -> bytes:
         try:
             request = pb.CredentialsRequest.FromString(message)
         except DecodeError as exc:
             raise RpcError(Code.INTERNAL, "malformed CredentialsRequest") from exc
-        found = lookup(request.Host)
+        try:
+            found = lookup(request.Host)
+        except BuilderError as exc:
+            raise RpcError(Code.UNAVAILABLE, str(exc)) from exc
         return pb.CredentialsResponse(
             Username=found.username, Secret=found.secret
         ).SerializeToString()
