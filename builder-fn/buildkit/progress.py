@@ -62,9 +62,10 @@ class _Output:
         return lines
 
     def finish(self) -> list[str]:
-        text = "".join((*self._pieces, self._decoder.decode(b"", final=True))).rstrip("\r")
+        text = "".join((*self._pieces, self._decoder.decode(b"", final=True)))
         self._pieces = []
-        return [text] if text else []
+        *lines, rest = _LINE_ENDS.split(text)
+        return [*lines, rest] if rest else lines
 
 
 class Progress:
