@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from function.config import DaemonTLS, Settings
+from function.errors import NotReady
+
+TLS = {"buildkit_tls_ca": "/ca", "buildkit_tls_cert": "/cert", "buildkit_tls_key": "/key"}
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_env({}) == Settings()
+
+
+def test_a_variable_without_a_value_is_as_good_as_none() -> None:
+    assert Settings.from_env({"max_builds": "", "buildkit_url": "  "}) == Settings()
+
+
+def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
+    environ = {
+        "buildkit_url": "unix:///run/buildkitd.sock",
+        "disable_hmac": "true",
+        "secret_mount_path": "/secrets",
+        "build_timeout": "5m",
+        "max_body_bytes": "1",
+        "max_context_bytes": "2",
+        "max_context_entries": "3",
+        "max_builds": "4",
+        "max_waiting": "0",
+        "heartbeat": "6s",
+        "daemon_patience": "7",
+        **TLS,
+        "buildkit_server_name": "buildkitd",
+    }
+
+    settings = Settings.from_env(environ)
+
+    assert settings == Settings(
+        buildkit_url="unix:///run/buildkitd.sock",
+        buildkit_tls=DaemonTLS(
+            ca=Path("/ca"), cert=Path("/cert"), key=Path("/key"), server_name="buildkitd"
+        ),
+        disable_hmac=True,
+        secret_mount_path=Path("/secrets"),
+        build_timeout=300.0,
+        max_body_bytes=1,
+        max_context_bytes=2,
+        max_context_entries=3,
+        max_builds=4,
+        max_waiting=0,
+        heartbeat=6.0,
+        daemon_patience=7.0,
+    )
+    unchanged = {f.name for f in fields(Settings) if getattr(settings, f.name) == f.default}
+    assert unchanged == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("1m30s", 90), ("1.5h", 5400), ("250ms", 0.25), ("90", 90), ("2h45m", 9900)],
+)
+def test_durations_are_gos_or_plain_seconds(text: str, seconds: float) -> None:
+    assert Settings.from_env({"build_timeout": text}).build_timeout == seconds
+
+
+@pytest.mark.parametrize("text", ["m", "5 m", "-5s", "1d", "1.s", "five", "0", "0s", "5m!", "+5s"])
+def test_other_durations_are_refused_by_name(text: str) -> None:
+    with pytest.raises(NotReady, match=r"^build_timeout must be"):
+        Settings.from_env({"build_timeout": text})
+
+
+@pytest.mark.parametrize("text", ["true", "1", "yes", "True", "TRUE"])
+def test_hmac_is_disabled_by_a_clear_word(text: str) -> None:
+    assert Settings.from_env({"disable_hmac": text}).disable_hmac is True
+
+
+@pytest.mark.parametrize("text", ["false", "0", "no", "False"])
+def test_hmac_stays_on(text: str) -> None:
+    assert Settings.from_env({"disable_hmac": text}).disable_hmac is False
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("disable_hmac", "maybe"),
+        ("disable_hmac", "on"),
+        ("max_body_bytes", "512MB"),
+        ("max_body_bytes", "-1"),
+        ("max_builds", "0"),
+        ("max_waiting", "1.5"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(NotReady, match=f"^{name} must be"):
+        Settings.from_env({name: text})
+
+
+@pytest.mark.parametrize("missing", TLS)
+def test_tls_takes_all_three_files(missing: str) -> None:
+    environ = {name: path for name, path in TLS.items() if name != missing}
+
+    with pytest.raises(NotReady, match=f"^{missing} must be set"):
+        Settings.from_env(environ)
