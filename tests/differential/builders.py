@@ -57,6 +57,10 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
 def buildctls(address: str, folder: Path, scratch: Path) -> str:
     """The digest of the image, or FAILED."""
     metadata = scratch / "metadata.json"
+    # Else the daemon would take an earlier context's file for this one's where size and time are the
+    # same, and an earlier folder's time: buildctl does not prevent that.
+    forget = ["buildctl", f"--addr={address}", "prune", "--all", "--filter=type==source.local"]
+    subprocess.run(forget, capture_output=True, check=True, timeout=60)
     attrs = [f"--opt={name}={value}" for name, value in _ATTRS.items()]
     command = [
         "buildctl", f"--addr={address}", "build", "--frontend=dockerfile.v0",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALL = "FROM scratch\nCOPY . /\n"
-EPOCH = 1_600_000_000  # whole seconds; every entry gets its own
+EPOCH = 1_600_000_000  # whole seconds; every entry's time is counted from here
 
 
 @dataclass(frozen=True)
