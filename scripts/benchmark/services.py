@@ -47,9 +47,9 @@ class Service:
         )
         while not _ready(port, self.readiness):
             if not started.alive or time.perf_counter() - since > READY_SECONDS:
-                reason = started.last_line()
+                reason = started.last_lines()
                 started.stop(0)
-                raise BenchmarkError(f"{self.name} did not start: {reason} (whole log: {log})")
+                raise BenchmarkError(f"{self.name} did not start; its last words:\n{reason}")
             time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - since
         url = f"http://{ports.LOOPBACK}:{port}"
