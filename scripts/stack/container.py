@@ -38,7 +38,7 @@ for layer in layers/*.tar; do
     --exclude '.wh.*'
 done
 mkdir -p rootfs/proc rootfs/dev rootfs/sys rootfs/tmp rootfs/etc
-touch rootfs/etc/resolv.conf rootfs/etc/hosts
+echo '127.0.0.1 localhost' > rootfs/etc/hosts
 exec runc --root runc run "$(basename "$1")"
 """
 
@@ -47,18 +47,6 @@ _MOUNTS: Sequence[Mapping[str, object]] = (
     {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
     {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["mode=1777"]},  # noqa: S108
-    {
-        "destination": "/etc/resolv.conf",
-        "type": "bind",
-        "source": "/etc/resolv.conf",
-        "options": ["bind", "ro"],
-    },
-    {
-        "destination": "/etc/hosts",
-        "type": "bind",
-        "source": "/etc/hosts",
-        "options": ["bind", "ro"],
-    },
 )
 
 

@@ -21,6 +21,7 @@ from .processes import Process
 POLL_SECONDS = 0.02
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
+REAP_SECONDS = 5.0
 SHOWN_LINES = 10
 
 
@@ -77,9 +78,12 @@ class Daemon:
         for member in self.members():
             member.send(signal.SIGCONT)
 
-    def last_lines(self) -> str:
+    def last_lines(self, number: int = SHOWN_LINES) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(lines[-SHOWN_LINES:])
+        return "\n".join(lines[-number:])
+
+    def last_line(self) -> str:
+        return self.last_lines(1)
 
     def __enter__(self) -> Self:
         return self
@@ -94,12 +98,13 @@ class Daemon:
             self._reap()
             time.sleep(POLL_SECONDS)
             members = living | self.members()
-        self._reap()
+        # A process counts as ended with its first thread, but can be waited for with its last.
+        self._reap(REAP_SECONDS)
 
-    def _reap(self) -> None:
+    def _reap(self, seconds: float = 0.0) -> None:
         if self.child is not None:
             with suppress(subprocess.TimeoutExpired):
-                self.child.wait(0)
+                self.child.wait(seconds)
 
 
 def launch(  # noqa: PLR0913 - keywords
