@@ -43,7 +43,6 @@ _builder: Builder | None = None
 
 def start() -> None:
     """The template's hook: settings that make no sense stop the function before it serves."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
     try:
         builder()
     except BuilderError as exc:
@@ -60,6 +59,9 @@ def builder() -> Builder:
     global _builder  # noqa: PLW0603 - one handler module, one builder
     with _lock:
         if _builder is None:
+            logging.basicConfig(
+                stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s"
+            )
             _builder = Builder(Settings.from_env(os.environ))
         return _builder
 
@@ -70,6 +72,9 @@ def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract
         return _route(event)
     except BuilderError as exc:
         return _refusal(event, exc)
+    except Exception:
+        _log.exception("unexpected error")
+        return _refusal(event, _unexpected())
 
 
 def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
@@ -153,7 +158,7 @@ def _stream(build: Build, heartbeat: float) -> Iterator[bytes]:
         final = _failed(build, exc, [])
     except Exception:
         _log.exception("build %s: unexpected error", build.id)
-        final = _failed(build, BuilderError("The builder met an unexpected error."), [])
+        final = _failed(build, _unexpected(), [])
     finally:
         build.close()
     yield responses.encode(final)
@@ -208,6 +213,12 @@ def _body_too_large(settings: Settings) -> BodyTooLarge:
     return BodyTooLarge(
         f"The body is larger than {settings.max_body_bytes} bytes. Leave out what the build does "
         "not need, compress it, or have the operator raise max_body_bytes."
+    )
+
+
+def _unexpected() -> BuilderError:
+    return BuilderError(
+        "The builder met an error of its own; its log says more. Tell its operator."
     )
 
 

@@ -37,7 +37,7 @@ def succeeded(
     return document | ({"digest": result.digest} if result.digest else {})
 
 
-def failed(
+def failed(  # noqa: PLR0913 - keywords, each with a default
     error: BuilderError,
     *,
     build_id: str = "",

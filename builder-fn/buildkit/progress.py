@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from .failure import clean_message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ..pb import control_pb2 as pb
@@ -37,6 +39,7 @@ class Step:
     started: float = 0.0
     announced: bool = False
     ended: bool = False
+    output_at: float = 0.0  # seconds from the start to the latest output
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     streams: dict[int, _Output] = field(default_factory=dict)
     reported: dict[str, float] = field(default_factory=dict)  # status id to when it was last shown
@@ -158,16 +161,20 @@ class Progress:
         step = self._step(log.vertex)
         output = step.streams.setdefault(log.stream, _Output())
         elapsed = max(0.0, _seconds(log.timestamp) - step.started) if step.started else 0.0
-        for line in output.feed(log.msg):
-            step.tail.append(line)
-            lines.append(f"#{step.number} {elapsed:.3f} {line}")
+        step.output_at = elapsed
+        _add(step, output.feed(log.msg), lines)
 
 
 def _flush(step: Step, lines: list[str]) -> None:
     for output in step.streams.values():
-        for line in output.finish():
-            step.tail.append(line)
-            lines.append(f"#{step.number} {line}")
+        _add(step, output.finish(), lines)
+
+
+def _add(step: Step, texts: Iterable[str], lines: list[str]) -> None:
+    """Output of *step*. The time in front tells it from what the builder says of the step itself."""
+    for text in texts:
+        step.tail.append(text)
+        lines.append(f"#{step.number} {step.output_at:.3f} {text}")
 
 
 def _seconds(timestamp: Timestamp) -> float:

@@ -38,6 +38,10 @@ _QUIET_SECONDS = 1.0
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
 
+# Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
+# comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").
+_TLS_WORDS = ("handshake", "ssl", "tsi_", "certificate", "verification check")
+
 # What the threads put into the queue beside StatusResponses.
 _STATUS_ENDED = object()
 _SOLVE_ENDED = object()
@@ -172,12 +176,8 @@ def _details_of(error: grpc.RpcError) -> bytes:
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
     details = error.details() or ""
-    if "onnect" in details and ("refused" in details or "failed to connect" in details.lower()):
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: the connection was refused. Check buildkit_url and that "
-            "the daemon runs."
-        )
-    if "SSL" in details or "certificate" in details.lower() or "handshake" in details.lower():
+    # Before the general case, since gRPC begins all of them with "failed to connect".
+    if any(word in details.lower() for word in _TLS_WORDS):
         return DaemonUnavailable(
             "buildkitd cannot be reached: the TLS handshake failed. Check the certificates in "
             "buildkit_tls_ca, buildkit_tls_cert and buildkit_tls_key, and buildkit_server_name."
@@ -185,6 +185,11 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     if "DNS" in details or "resol" in details:
         return DaemonUnavailable(
             "buildkitd cannot be reached: the host in buildkit_url has no address."
+        )
+    if "connect" in details.lower() and ("refused" in details or "failed to connect" in details):
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: no connection could be made. Check buildkit_url and that "
+            "the daemon runs."
         )
     return DaemonUnavailable(
         f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
