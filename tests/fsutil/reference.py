@@ -1,0 +1,96 @@
+"""Asks tonistiigi/fsutil itself, through the program in tests/fsutil_oracle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Self
+
+from stack import fingerprint, golang
+from stack.paths import Paths
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from function.fsutil import Patterns
+    from function.tree import Entry, Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    path: str
+    mode: int
+    size: int
+    mod_time: int
+    linkname: str
+
+
+class Refused(Exception):
+    """fsutil reports an error instead of a walk."""
+
+
+def program() -> Path:
+    """Built once for its sources, outside the clone."""
+    paths = Paths()
+    module = paths.repository / "tests" / "fsutil_oracle"
+    sources = [module / name for name in ("go.mod", "go.sum", "main.go")]
+    folder = paths.cache / "fsutil_oracle" / fingerprint.of_files(sources)
+    built = folder / "fsutil_oracle"
+    if not built.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        log = folder / "go.log"
+        go = golang.toolchain(paths, module / "go.mod", log)
+        golang.build(go, module, ["."], into=folder, log=log)
+    return built
+
+
+class Reference:
+    """A running program, to be asked as often as one likes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen([program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+        assert self._process.returncode == 0
+
+    def walk(self, tree: Tree, patterns: Patterns) -> list[Stat]:
+        """What buildctl would state of *tree* if it lay on its disk. Raises Refused."""
+        question = {
+            "entries": [_as_json(entry) for entry in tree.entries],
+            # A header that is not there is nil to the daemon's client, not an empty list.
+            "include": patterns.include or None,
+            "exclude": patterns.exclude or None,
+            "followPaths": patterns.follow_paths or None,
+        }
+        stdin, stdout = _piped(self._process.stdin), _piped(self._process.stdout)
+        stdin.write(json.dumps(question).encode() + b"\n")
+        stdin.flush()
+        answer = json.loads(stdout.readline())
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return [
+            Stat(each["path"], each["mode"], each["size"], each["modTime"], each["linkname"])
+            for each in answer["stats"]
+        ]
+
+
+def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def _as_json(entry: Entry) -> dict[str, object]:
+    return {
+        "path": entry.path,
+        "kind": entry.kind.value,
+        "mode": entry.mode,
+        "mtime": entry.mtime,
+        "size": len(entry.data),
+        "linkname": entry.linkname,
+        "inode": entry.inode,
+    }
