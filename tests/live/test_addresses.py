@@ -97,7 +97,7 @@ def test_certificates_of_another_authority_are_refused(
 
 
 def test_builds_over_a_unix_socket(
-    start_function: StartFunction, start_daemon: Callable[..., Buildkitd], machine: Machine
+    start_function: StartFunction, start_daemon: Callable[..., Buildkitd]
 ) -> None:
     daemon = start_daemon(unix=True)
     assert daemon.address.startswith("unix:///")
@@ -110,7 +110,9 @@ def test_builds_over_a_unix_socket(
 def test_nobody_at_the_address_is_said_at_once(
     start_function: StartFunction, folder: Path, scheme: str, accept: str
 ) -> None:
-    address = f"unix://{folder}/none.sock" if scheme == "unix" else f"tcp://127.0.0.1:{ports.free()}"
+    address = (
+        f"unix://{folder}/none.sock" if scheme == "unix" else f"tcp://127.0.0.1:{ports.free()}"
+    )
     with start_function(address) as function:
         began = time.monotonic()
         answer = build(function.url, SCRATCH, accept=accept)
@@ -132,7 +134,9 @@ def test_nobody_at_the_address_is_said_at_once(
 def test_unreadable_certificates_are_the_operators_to_mend(
     start_function: StartFunction, folder: Path
 ) -> None:
-    missing = {f"buildkit_tls_{part}": str(folder / f"{part}.pem") for part in ("ca", "cert", "key")}
+    missing = {
+        f"buildkit_tls_{part}": str(folder / f"{part}.pem") for part in ("ca", "cert", "key")
+    }
     with start_function("tcp://127.0.0.1:1", **missing) as function:
         answer = build(function.url, SCRATCH)
     assert (answer.status, answer.document["reason"]) == (503, "not_ready")
@@ -145,4 +149,6 @@ def assert_built(answer: Answer) -> None:
 def assert_tls_failed(answer: Answer) -> None:
     document = answer.document
     assert (answer.status, document["reason"]) == (503, "buildkitd_unavailable")
-    assert "the TLS handshake failed. Check the certificates in buildkit_tls_ca" in document["error"]
+    assert (
+        "the TLS handshake failed. Check the certificates in buildkit_tls_ca" in document["error"]
+    )

@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-import time
+import os
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from .caller import NDJSON, Request, build, connect, read_until, signature, stream
+from .waiting import commands, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from stack.buildkitd import Buildkitd
     from stack.function import Function
 
     from .conftest import StartFunction
 
-SECONDS = 15.0
-POLL_SECONDS = 0.05
+NAP = f"{os.getpid()}.5"  # tells our step from everything else that sleeps on this machine
 SLEEPING = Request(
-    {"Dockerfile": 'FROM debian:trixie-slim\nRUN ["sleep", "4321"]\n'}, config={"skipPush": True}
+    {"Dockerfile": f'FROM debian:trixie-slim\nRUN ["sleep", "{NAP}"]\n'},
+    config={"skipPush": True},
 )
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 
 
 @pytest.fixture
-def daemon(start_daemon: Callable[..., Buildkitd]) -> Buildkitd:
-    return start_daemon()
-
-
-@pytest.fixture
-def function(daemon: Buildkitd, start_function: StartFunction) -> Iterator[Function]:
+def function(shared_daemon: str, start_function: StartFunction) -> Iterator[Function]:
     """Has one place, which only a build that is over gives back."""
-    with start_function(daemon.address, max_builds="1", max_waiting="1") as started:
+    with start_function(shared_daemon, max_builds="1", max_waiting="1") as started:
         yield started
 
 
-def test_hanging_up_on_a_stream_cancels_the_build(daemon: Buildkitd, function: Function) -> None:
+def test_hanging_up_on_a_stream_cancels_the_build(function: Function) -> None:
     with stream(function.url, SLEEPING) as response:
         read_until(response, 'RUN ["sleep"')
-        wait_until(lambda: sleeps(daemon))
-    wait_until(lambda: not sleeps(daemon))
+        wait_until(sleeps)
+    wait_until(lambda: not sleeps())
     assert build(function.url, QUICK).status == 200
 
 
 @pytest.mark.parametrize("accept", ["application/json", NDJSON])
-def test_hanging_up_unread_cancels_the_build(
-    daemon: Buildkitd, function: Function, accept: str
-) -> None:
+def test_hanging_up_unread_cancels_the_build(function: Function, accept: str) -> None:
     body = SLEEPING.tar()
     with closing(connect(function.url)) as connection:
         headers = {"X-Build-Signature": signature(body), "Accept": accept}
         connection.request("POST", "/build", body, headers)
-        wait_until(lambda: sleeps(daemon))
-    wait_until(lambda: not sleeps(daemon))
+        wait_until(sleeps)
+    wait_until(lambda: not sleeps())
     assert build(function.url, QUICK).status == 200
 
 
-def test_hanging_up_in_the_line_gives_its_place_to_the_next(
-    daemon: Buildkitd, function: Function
-) -> None:
+def test_hanging_up_in_the_line_gives_its_place_to_the_next(function: Function) -> None:
     with stream(function.url, SLEEPING) as running:
         read_until(running, 'RUN ["sleep"')
         with stream(function.url, QUICK) as waiting:
             assert waiting.readline()
             assert build(function.url, QUICK).status == 429
         wait_until(lambda: takes_one_more(function))
-        assert sleeps(daemon)
+        assert sleeps()
 
 
 def takes_one_more(function: Function) -> bool:
@@ -77,20 +67,6 @@ def takes_one_more(function: Function) -> bool:
         return b"in_progress" in response.readline()
 
 
-def sleeps(daemon: Buildkitd) -> bool:
-    """Whether the daemon still runs the step of `SLEEPING`."""
-    return any("sleep\x004321" in command(member.pid) for member in daemon.daemon.members())
-
-
-def command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except OSError:
-        return ""  # has ended meanwhile
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(POLL_SECONDS)
+def sleeps() -> bool:
+    """Whether some daemon runs the step of `SLEEPING`."""
+    return f"sleep\0{NAP}\0" in commands()

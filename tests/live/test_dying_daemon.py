@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
-from .caller import Request, build, documents, read_until, stream
+from .caller import Answer, Request, build, connect, documents, read_until, signature, stream
+from .waiting import commands, wait_until
 
 if TYPE_CHECKING:
-    import http.client
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from stack.buildkitd import Buildkitd
     from stack.function import Function
-    from stack.registry import Registry
 
     from .conftest import StartFunction
 
 # From the daemon's death to the end of the answer: the promise is 5 s, the rest is for a busy machine.
 PATIENCE = 8.0
+PUSH_SECONDS = 60.0
+NAP = "60.75"  # tells our step from everything else that sleeps on this machine
 
 SLEEPING = Request(
-    {"Dockerfile": 'FROM debian:trixie-slim\nRUN ["sleep", "60"]\n'}, config={"skipPush": True}
+    {"Dockerfile": f'FROM debian:trixie-slim\nRUN ["sleep", "{NAP}"]\n'},
+    config={"skipPush": True},
 )
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 LARGE = Request(
@@ -66,38 +69,42 @@ def test_killed_in_a_step(daemon: Buildkitd, function: Function) -> None:
         read_until(response, 'RUN ["sleep"')
         daemon.kill()
         with answers_soon():
-            assert_lost(last(response))
+            *_, final = documents(response)
+    assert_lost(final)
 
 
 def test_killed_during_a_push(
-    start_daemon: Callable[..., Buildkitd],
-    start_registry: Callable[..., Registry],
-    start_function: StartFunction,
+    start_daemon: Callable[..., Buildkitd], start_function: StartFunction
 ) -> None:
-    registry = start_registry()
-    daemon = start_daemon(registry.address)
-    request = Request({"Dockerfile": "FROM scratch\nCOPY . /\n"}, f"{registry.address}/live/pushed:1")
-    registry.daemon.pause()  # so that the push lasts
-    with start_function(daemon.address) as function, stream(function.url, request) as response:
-        read_until(response, "pushing layers")
-        daemon.kill()
-        with answers_soon():
-            assert_lost(last(response))
-    registry.kill()
+    with socket.create_server(("127.0.0.1", 0)) as silent_registry:
+        silent_registry.settimeout(PUSH_SECONDS)
+        host = f"127.0.0.1:{silent_registry.getsockname()[1]}"
+        daemon = start_daemon(host)
+        request = Request(QUICK.files, f"{host}/live/pushed:1")
+        with (
+            start_function(daemon.address) as function,
+            stream(function.url, request) as response,
+            silent_registry.accept()[0],  # the daemon asks for what the registry has
+        ):
+            daemon.kill()
+            with answers_soon():
+                *_, final = documents(response)
+    assert_lost(final)
 
 
 def test_killed_under_a_caller_who_waits_for_one_document(
     daemon: Buildkitd, function: Function
 ) -> None:
-    began = time.monotonic()
-    with stream(function.url, SLEEPING) as watched:
-        read_until(watched, 'RUN ["sleep"')
-    daemon.kill()
-    assert time.monotonic() - began < PATIENCE * 4
-    with answers_soon():
-        answer = build(function.url, SLEEPING)
+    body = SLEEPING.tar()
+    with closing(connect(function.url)) as connection:
+        connection.request("POST", "/build", body, {"X-Build-Signature": signature(body)})
+        wait_until(lambda: any("\0" + NAP in arguments for arguments in commands()))
+        daemon.kill()
+        with answers_soon(), connection.getresponse() as response:
+            answer = Answer(response.status, dict(response.getheaders()), response.read())
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert_lost(answer.document)
+    assert any('RUN ["sleep"' in entry for entry in answer.log)
 
 
 def test_silent_in_a_step(daemon: Buildkitd, function: Function) -> None:
@@ -105,7 +112,7 @@ def test_silent_in_a_step(daemon: Buildkitd, function: Function) -> None:
         read_until(response, 'RUN ["sleep"')
         daemon.pause()
         with answers_soon():
-            final = last(response)
+            *_, final = documents(response)
     daemon.kill()
     assert_lost(final)
     assert "has not answered for" in final["error"]
@@ -129,7 +136,8 @@ def test_a_daemon_restarted_in_its_place_is_used_again(
     with stream(function.url, SLEEPING) as response:
         read_until(response, 'RUN ["sleep"')
         daemon.kill()
-        assert_lost(last(response))
+        *_, final = documents(response)
+    assert_lost(final)
     start_daemon(port=port)
     answer = build(function.url, QUICK)
     assert (answer.status, answer.document["status"]) == (200, "success"), answer.document
@@ -141,16 +149,13 @@ def test_a_silent_daemon_that_speaks_again_is_used_again(
     with stream(function.url, SLEEPING) as response:
         read_until(response, 'RUN ["sleep"')
         daemon.pause()
-        assert_lost(last(response))
+        *_, final = documents(response)
+    assert_lost(final)
     daemon.resume()
     answer = build(function.url, QUICK)
     assert (answer.status, answer.document["status"]) == (200, "success"), answer.document
 
 
-def last(response: http.client.HTTPResponse) -> dict[str, Any]:
-    return list(documents(response))[-1]
-
-
-def assert_lost(final: dict[str, Any]) -> None:
+def assert_lost(final: Mapping[str, object]) -> None:
     assert (final["status"], final["reason"]) == ("failed", "buildkitd_unavailable"), final
     assert final["retryAfter"] == 5

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .caller import Answer, Request, build, documents, get, read_until, stream
+from .waiting import wait_until
 
 if TYPE_CHECKING:
     from stack.function import Function
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from .conftest import StartFunction
 
 SECONDS = 15.0
-POLL_SECONDS = 0.05
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 
 
@@ -56,10 +56,7 @@ def test_a_build_longer_than_the_grace_is_told_that_it_was_interrupted(
 
 
 def terminate(function: Function) -> Answer:
-    """Send SIGTERM; the first answer that shows that it has been noticed."""
+    """Send SIGTERM; what a probe is answered once it has been noticed."""
     function.daemon.process.send(signal.SIGTERM)
-    deadline = time.monotonic() + SECONDS
-    while (answer := get(function.url, "/healthz")).status == 200:
-        assert time.monotonic() < deadline, "SIGTERM went unnoticed"
-        time.sleep(POLL_SECONDS)
-    return answer
+    wait_until(lambda: get(function.url, "/healthz").status != 200)
+    return get(function.url, "/healthz")

@@ -1,0 +1,30 @@
+"""Reads the clock and /proc. Waits for what a test cannot be told of, and never for ever."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SECONDS = 20.0
+_POLL_SECONDS = 0.05
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
+        time.sleep(_POLL_SECONDS)
+
+
+def commands() -> Iterator[str]:
+    """The command line of every process, each argument ended by a NUL (proc_pid_cmdline(5))."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                yield (folder / "cmdline").read_text(errors="replace")
+            except OSError:
+                continue  # it has ended meanwhile
