@@ -126,7 +126,10 @@ def _build(event: Any) -> Response:
     build = running.build(bundle, caller_gone=getattr(event, "client_disconnected", _never))
     if _streams(event):
         stream = _stream(build, settings.heartbeat)
-        return Response(stream, mimetype=responses.NDJSON, headers={"X-Build-Id": build.id})
+        response = Response(stream, mimetype=responses.NDJSON, headers={"X-Build-Id": build.id})
+        # A generator that was never started runs no `finally`.
+        response.call_on_close(build.close)
+        return response
     return _run(build)
 
 
