@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_GRPC_MESSAGE_BYTES = 16 << 20
 
 # go-sdk reads a stream by lines of at most 64 KiB and ends silently at a longer one
-# (go-sdk builder.go, bufio.Scanner). Half of it leaves room for JSON's escapes at their usual rate.
+# (go-sdk builder.go, bufio.Scanner). Counted as JSON; the rest is for what stands around the log.
 MAX_STREAM_LINE_BYTES = 60 * 1024
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
