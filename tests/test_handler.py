@@ -1,0 +1,253 @@
+"""The handler behind the template's own application. No daemon is there, so nothing is ever built."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from serving.app import create_app
+from werkzeug.datastructures import Headers
+
+from function import handler
+
+from .tar_members import request, tar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask.testing import FlaskClient
+
+SECRET = b"s3cret"
+NDJSON = {"Accept": "application/x-ndjson"}
+
+
+@pytest.fixture(autouse=True)
+def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A replica of its own for each test, its secrets, and a socket at which nobody listens."""
+    (tmp_path / "payload-secret").write_bytes(SECRET)
+    monkeypatch.setenv("secret_mount_path", str(tmp_path))
+    monkeypatch.setenv("buildkit_url", f"unix://{tmp_path}/nobody.sock")
+    monkeypatch.setenv("daemon_patience", "1s")
+    monkeypatch.setattr(handler, "_builder", None)
+    yield tmp_path
+    if handler._builder is not None:
+        handler._builder.client.reconnect()
+
+
+@pytest.fixture
+def client() -> FlaskClient:
+    return create_app(handler).test_client()
+
+
+def signed(body: bytes, secret: bytes = SECRET) -> dict[str, str]:
+    return {"X-Build-Signature": f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"}
+
+
+def test_the_replica_is_alive_without_a_daemon(client: FlaskClient) -> None:
+    assert client.get("/healthz").status_code == 200
+
+
+def test_without_a_daemon_the_replica_is_not_ready(client: FlaskClient) -> None:
+    answer = client.get("/ready")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["reason"] == "buildkitd_unavailable"
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_without_a_secret_the_replica_is_not_ready(client: FlaskClient, secrets: Path) -> None:
+    (secrets / "payload-secret").unlink()
+
+    answer = client.get("/ready")
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "not_ready")
+    assert "payload-secret" in answer.get_json()["error"]
+
+
+def test_without_a_secret_nothing_is_built(client: FlaskClient, secrets: Path) -> None:
+    (secrets / "payload-secret").unlink()
+    body = request()
+
+    assert client.post("/build", data=body, headers=signed(body, b"")).status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/", "/build", "/build/"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="none"),
+        pytest.param(signed(b"another body"), id="of another body"),
+        pytest.param({"X-Build-Signature": "sha256=abc"}, id="malformed"),
+    ],
+)
+def test_no_wrong_or_malformed_signature_is_a_401(
+    client: FlaskClient, path: str, headers: dict[str, str]
+) -> None:
+    answer = client.post(path, data=request(), headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.get_json()["status"] == "failed"
+    assert answer.get_json()["reason"] == "bad_signature"
+    # faas-cli asks for a password where it sees this.
+    assert "WWW-Authenticate" not in answer.headers
+
+
+def test_two_signatures_are_a_401(client: FlaskClient) -> None:
+    body = request()
+    twice = Headers([*signed(body).items(), *signed(body).items()])
+
+    assert client.post("/build", data=body, headers=twice).status_code == 401
+
+
+def test_an_unsigned_body_is_never_parsed(client: FlaskClient) -> None:
+    answer = client.post("/build", data=b"not a tar", headers=signed(b"other"))
+
+    assert answer.get_json()["reason"] == "bad_signature"
+
+
+def test_a_body_too_large_is_a_413_before_its_signature_is_looked_at(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("max_body_bytes", "10")
+
+    answer = client.post("/build", data=b"x" * 11)
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (413, "too_large")
+    assert "10 bytes" in answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param(b"", "bad_archive", id="nothing"),
+        pytest.param(b"not a tar", "bad_archive", id="no tar"),
+        pytest.param(tar(), "bad_archive", id="an empty tar"),
+    ],
+)
+def test_a_body_that_cannot_be_built_is_a_400(
+    client: FlaskClient, body: bytes, reason: str
+) -> None:
+    answer = client.post("/build", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (400, reason)
+
+
+def test_an_unknown_path_is_a_404(client: FlaskClient) -> None:
+    answer = client.post("/nothing", data=b"x")
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("PUT", "/build"),
+        ("DELETE", "/build"),
+        ("POST", "/healthz"),
+        ("PUT", "/ready"),
+    ],
+)
+def test_another_method_is_a_405(client: FlaskClient, method: str, path: str) -> None:
+    answer = client.open(path, method=method)
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (405, "method_not_allowed")
+
+
+def test_who_asked_for_a_stream_is_refused_in_a_stream(client: FlaskClient) -> None:
+    answer = client.post("/build", data=request(), headers=NDJSON)
+
+    assert answer.status_code == 200
+    assert answer.mimetype == "application/x-ndjson"
+    [only] = answer.get_data().splitlines()
+    assert json.loads(only)["reason"] == "bad_signature"
+
+
+def test_a_daemon_that_cannot_be_reached_is_a_503(client: FlaskClient) -> None:
+    body = request()
+
+    answer = client.post("/build", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "buildkitd_unavailable")
+    assert answer.headers["Retry-After"] == "5"
+    assert answer.headers["X-Build-Id"] == answer.get_json()["buildId"]
+
+
+def test_a_stream_ends_with_a_status_though_the_daemon_cannot_be_reached(
+    client: FlaskClient,
+) -> None:
+    body = request()
+
+    answer = client.post("/build", data=body, headers=signed(body) | NDJSON)
+
+    first, *_, last = map(json.loads, answer.get_data().splitlines())
+    assert answer.status_code == 200
+    assert first["status"] == "in_progress"
+    assert (last["status"], last["reason"]) == ("failed", "buildkitd_unavailable")
+    assert last["retryAfter"] == 5
+
+
+def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("max_builds", "1")
+    monkeypatch.setenv("max_waiting", "0")
+    body = request()
+
+    with handler.builder().admission.request():
+        answer = client.post("/build", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (429, "busy")
+    assert answer.headers["Retry-After"] == "10"
+
+
+def event(body: bytes, headers: dict[str, str]) -> Any:
+    """What the public template hands over: no buffer, and no word about the client."""
+    return SimpleNamespace(
+        method="POST", path="/build", query={}, headers=Headers(headers), body=body
+    )
+
+
+def test_an_answer_that_is_never_read_leaves_no_place_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("max_builds", "1")
+    monkeypatch.setenv("max_waiting", "0")
+    body = request()
+
+    handler.handle(event(body, signed(body) | NDJSON), None).close()
+
+    assert handler.builder().admission.request().taken
+
+
+def test_the_public_template_is_enough() -> None:
+    answer = handler.handle(event(b"not a tar", signed(b"not a tar")), None)
+
+    assert answer.status_code == 400
+
+
+def test_builds_that_wait_when_the_replica_stops_say_so(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("max_builds", "1")
+    body = request()
+
+    with handler.builder().admission.request():  # so that the build waits in line
+        handler.stop()
+        answer = client.post("/build", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "interrupted")
+
+
+def test_settings_that_make_no_sense_stop_the_function_at_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("buildkit_url", "http://buildkitd")
+
+    with pytest.raises(SystemExit, match="buildkit_url must be"):
+        handler.start()
