@@ -56,7 +56,7 @@ def shown(*responses: pb.StatusResponse) -> list[str]:
 def output(*pieces: bytes) -> list[str]:
     """The lines of one step's output that comes in *pieces*, without number and time."""
     lines = shown(vertex(started=100), *map(log, pieces))[1:]
-    return [re.sub(r"^#1 (\d+\.\d{3} )?", "", line) for line in lines]
+    return [re.sub(r"^#1 \d+\.\d{3} ", "", line) for line in lines]
 
 
 def test_a_step_is_announced_when_it_starts_and_timed_when_it_ends() -> None:
@@ -134,9 +134,9 @@ def test_a_line_of_300_kib_comes_whole() -> None:
 
 
 def test_output_without_a_newline_comes_before_the_end_of_its_step() -> None:
-    lines = shown(vertex(started=100), log(b"last"), vertex(started=100, completed=101))
+    lines = shown(vertex(started=100), log(b"last", at=102), vertex(started=100, completed=103))
 
-    assert lines[1:] == ["#1 last", "#1 DONE 1.0s"]
+    assert lines[1:] == ["#1 2.000 last", "#1 DONE 3.0s"]
 
 
 def test_a_cached_step_says_so() -> None:
