@@ -2,6 +2,9 @@
 
 The daemon states include, exclude and follow paths with each request and relies on the client to apply
 them (tonistiigi/fsutil filter.go, as vendored by moby/buildkit v0.32.2).
+
+Where fsutil contradicts itself we do not follow: opening a file, it judges the path anew and more
+strictly, and so sends some that its walk has shown empty ("a", "!a/f" and "a" again, for a/f).
 """
 
 from __future__ import annotations
