@@ -84,10 +84,11 @@ def stream(url: str, request: Request) -> Iterator[http.client.HTTPResponse]:
 
 def read_until(response: http.client.HTTPResponse, text: str) -> None:
     """Read the stream up to the log entry that holds *text*."""
+    line: dict[str, Any] = {}
     for line in documents(response):
         if any(text in entry for entry in line["log"]):
             return
-    raise AssertionError(f"the stream ended before {text!r}")
+    raise AssertionError(f"the stream ended before {text!r}: {line.get('error')}")
 
 
 def documents(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
