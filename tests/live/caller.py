@@ -77,9 +77,12 @@ def connect(url: str) -> http.client.HTTPConnection:
 @contextmanager
 def stream(url: str, request: Request) -> Iterator[http.client.HTTPResponse]:
     """An answer that is still coming. Leaving the block early hangs up."""
-    with closing(connect(url)) as connection:
-        with _send(connection, request.tar(), {"Accept": NDJSON}) as response:
-            yield response
+    headers = {"Accept": NDJSON}
+    with (
+        closing(connect(url)) as connection,
+        _send(connection, request.tar(), headers) as response,
+    ):
+        yield response
 
 
 def read_until(response: http.client.HTTPResponse, text: str) -> None:
@@ -100,7 +103,9 @@ def build(url: str, request: Request, *, accept: str = "*/*", path: str = "/buil
     return post(url, request.tar(), {"Accept": accept}, path=path)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, path: str = "/build") -> Answer:
+def post(
+    url: str, body: bytes, headers: Mapping[str, str | None], *, path: str = "/build"
+) -> Answer:
     """*headers* may replace the right signature with another, or with None to leave it out."""
     with closing(connect(url)) as connection, _send(connection, body, headers, path) as response:
         return Answer(response.status, dict(response.getheaders()), response.read())

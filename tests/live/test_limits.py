@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from .caller import NDJSON, Request, build, documents, get, read_until, stream
@@ -50,14 +50,13 @@ def test_a_stream_of_a_build_that_takes_too_long_ends_with_the_reason(
 def test_a_build_over_the_limit_waits_in_line(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
-    with start_function(shared_daemon, max_builds="1", max_waiting="1", heartbeat="1s") as function:
+    settings = {"max_builds": "1", "max_waiting": "1", "heartbeat": "1s"}
+    with start_function(shared_daemon, **settings) as function, ExitStack() as waiting:
         with occupied(function.url):
-            waiting = stream(function.url, QUICK)
-            response = waiting.__enter__()
+            response = waiting.enter_context(stream(function.url, QUICK))
             read = documents(response)
             heartbeats = [next(read), next(read)]
         *_, final = read
-        waiting.__exit__(None, None, None)
     assert [line["log"] for line in heartbeats] == [[], []]
     assert (final["status"], final.get("error")) == ("success", None)
 
