@@ -4,9 +4,10 @@ One request's path, and so the layers; imports point down only (tests/test_layer
 
     handler                    HTTP edge: route, verify, answer; the only reader of `event`
     build, responses           one build from start to finish; its log and outcome as JSON or ndjson
-    buildkit, admission, secret_files, freshness
+    buildkit, admission, secret_files, freshness, ignore_file
                                the daemon: channel, Solve, Status, and the Session it calls back on;
-                               a place for the build; mounted secrets; never a stale context
+                               a place for the build; mounted secrets; never a stale context;
+                               .dockerignore without a round trip of its own
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle                     what a request asks for: its config and its context
     archive, compression, reference, registry_auth, signature

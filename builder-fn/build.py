@@ -16,6 +16,7 @@ from .admission import Admission
 from .buildkit import Client, SolveSpec, frontend_attrs, session_services
 from .errors import BuildTimedOut, CallerGone, Interrupted
 from .freshness import Freshness, once
+from .ignore_file import local_trees, with_ignore_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,13 +110,13 @@ class Build:
             frontend_attrs=frontend_attrs(config.build_args, config.platforms),
             image="" if config.skip_push else f"{config.image.name}:{config.image.tag or 'latest'}",
         )
-        key, context = once(), self._bundle.context
-        if (
-            "SOURCE_DATE_EPOCH" not in config.build_args
-        ):  # its users want the same image, to the bit
-            key, context = self._builder.freshness.prepare(config.image.name, context)
+        context, offered = self._bundle.context, with_ignore_file(self._bundle.context)
+        if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
+            key = once()
+        else:
+            key, offered = self._builder.freshness.prepare(config.image.name, offered)
         services = session_services(
-            context,
+            local_trees(offered, context),
             # Read again when asked: a push may come long after the build began.
             lambda host: secret_files.registry_auth(settings).credentials(host),
         )

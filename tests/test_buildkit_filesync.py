@@ -49,11 +49,16 @@ def test_encoded_patterns_are_decoded(patterns: list[str]) -> None:
 
 def test_a_pattern_that_means_nothing_fails_the_call() -> None:
     with pytest.raises(RpcError, match=r"\[a"):
-        diff_copy(Tree(()))({"exclude-patterns": ["[a"]})
+        diff_copy({"context": Tree(())})({"dir-name": ["context"], "exclude-patterns": ["[a"]})
 
 
 def test_a_packet_that_means_nothing_fails_the_call() -> None:
-    call = diff_copy(Tree(()))({})
+    call = diff_copy({"context": Tree(())})({"dir-name": ["context"]})
 
     with pytest.raises(RpcError):
         call.receive(b"\xff")
+
+
+def test_only_the_named_folders_can_be_fetched() -> None:
+    with pytest.raises(RpcError, match="no access allowed to dir 'etc'"):
+        diff_copy({"context": Tree(())})({"dir-name": ["etc"]})

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "builder-fn"
 LAYERS = (
     ("handler",),
     ("build", "responses"),
-    ("admission", "buildkit", "secret_files", "freshness"),
+    ("admission", "buildkit", "secret_files", "freshness", "ignore_file"),
     ("fsutil",),
     ("bundle",),
     ("archive", "compression", "reference", "registry_auth", "signature"),

@@ -1,7 +1,6 @@
 """Pure. FileSync: shows the daemon a context, as the request's patterns ask for it.
 
-moby/buildkit v0.32.2 session/filesync/filesync.go names the headers. One tree serves every directory name:
-"context" and "dockerfile" are the same place in a function's tar.
+moby/buildkit v0.32.2 session/filesync/filesync.go names the headers.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from ..fsutil import PatternError, Patterns, Sender, SenderError, walk
 from .grpc_status import Code, RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..tree import Tree
     from .tunnel import Buffer, Call, Headers
@@ -21,11 +20,14 @@ if TYPE_CHECKING:
 DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
 
 
-def diff_copy(tree: Tree) -> Callable[[Headers], Call]:
-    """The DiffCopy method over *tree*."""
+def diff_copy(locals_: Mapping[str, Tree]) -> Callable[[Headers], Call]:
+    """The DiffCopy method over trees by directory name."""
 
     def start(headers: Headers) -> Call:
-        return _DiffCopy(tree, patterns_of(headers))
+        name = headers.get("dir-name", ("",))[0]
+        if name not in locals_:
+            raise RpcError(Code.NOT_FOUND, f"no access allowed to dir {name!r}")
+        return _DiffCopy(locals_[name], patterns_of(headers))
 
     return start
 

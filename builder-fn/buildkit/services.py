@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 def session_services(
-    context: Tree, credentials: Callable[[str], Credentials]
+    locals_: Mapping[str, Tree], credentials: Callable[[str], Credentials]
 ) -> Mapping[str, Callable[[Headers], Call]]:
-    """The session's methods by full name; *credentials* is asked with a registry's host."""
+    """The session's methods by full name.
+
+    *locals_* are the trees to be fetched by the daemon's names for them, "context" and "dockerfile";
+    *credentials* is asked with a registry's host.
+    """
     return {
-        filesync.DIFF_COPY: filesync.diff_copy(context),
+        filesync.DIFF_COPY: filesync.diff_copy(locals_),
         auth.CREDENTIALS: auth.credentials(credentials),
         health.CHECK: health.check,
     }
