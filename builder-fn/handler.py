@@ -28,6 +28,7 @@ from .errors import (
     MethodNotAllowed,
     NotFound,
 )
+from .quoting import quoted
 from .signature import HEADER, verify
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _route(event: Any) -> Response:
     }
     path = event.path.rstrip("/") or "/"
     if path not in routes:
-        raise NotFound(f"There is nothing at {path[:100]}; POST a signed tar to /build.")
+        raise NotFound(f"There is nothing at {quoted(path)}; POST a signed tar to /build.")
     method, answer = routes[path]
     if event.method != method:
         raise MethodNotAllowed(f"{path} takes {method}, not {event.method}.")
@@ -192,7 +193,7 @@ def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]
 
 def _refusal(event: Any, error: BuilderError) -> Response:
     """The answer to a request that did not come to a build; to one for a stream, a stream of one line."""
-    _log.info("refused %s %s: %s: %s", event.method, event.path[:100], error.code, error)
+    _log.info("refused %s %s: %s: %s", event.method, quoted(event.path), error.code, error)
     document = responses.failed(error)
     if event.method == "POST" and _streams(event):
         return Response([responses.encode(document)], mimetype=responses.NDJSON)

@@ -131,7 +131,9 @@ def _source(value: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "file": start_of(plain(str(info.get("filename", ""))), _MAX_NAME),
-        "source": tuple(text.split("\n")) if text else (),  # as the daemon counts lines
+        "source": tuple(text.rstrip("\n").split("\n"))
+        if text
+        else (),  # as the daemon counts lines
         "first_line": min(lines, default=None),
         "last_line": max(lines, default=None),
     }
