@@ -18,6 +18,7 @@ from function.archive import Limits
 from function.buildkit import Client, SolveSpec, session_services
 from function.bundle import unpack
 from function.errors import BuildFailed
+from function.ignore_file import local_trees, with_ignore_file
 from function.registry_auth import RegistryAuth
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ FAILED = "failed"
 def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> str:
     """The digest of the image, or FAILED. Builds of one *name* share what the daemon has of it."""
     bundle = unpack(memoryview(tar_of(folder)), Limits())
-    key, context = freshness.prepare(name or secrets.token_hex(8), bundle.context)
+    offered = with_ignore_file(bundle.context)
+    key, offered = freshness.prepare(name or secrets.token_hex(8), offered)
     spec = SolveSpec(
         ref=secrets.token_hex(16),
         frontend_attrs=_ATTRS,
@@ -42,7 +44,7 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
         push=False,
         exporter_attrs={"rewrite-timestamp": "true"},
     )
-    services = session_services(context, RegistryAuth().credentials)
+    services = session_services(local_trees(offered, bundle.context), RegistryAuth().credentials)
     solve = client.solve(spec, services, shared_key=key)
     try:
         for _ in solve:
@@ -65,7 +67,8 @@ def buildctls(address: str, folder: Path, scratch: Path) -> str:
     command = [
         "buildctl", f"--addr={address}", "build", "--frontend=dockerfile.v0",
         f"--local=context={folder}", f"--local=dockerfile={folder}", *attrs,
-        "--output=type=image,name=differential:1,push=false,rewrite-timestamp=true", f"--metadata-file={metadata}",
+        "--output=type=image,name=differential:1,push=false,rewrite-timestamp=true",
+        f"--metadata-file={metadata}",
     ]  # fmt: skip
     finished = subprocess.run(command, capture_output=True, check=False, timeout=60)
     if finished.returncode != 0:

@@ -160,8 +160,12 @@ CONTEXTS: dict[str, Context] = {
     "a name before its folder's": Context(_files("a", "a-b", "a.d/x", "ab", "a b")),
     "names that sort badly": Context(_files("a/x", "a-b", "a.b", "a0", "a/-", "A/z")),
     "long names": Context(_files("n" * 255, "d" * 200 + "/" + "e" * 200 + "/" + "f" * 100)),
-    "spaces": Context(_files("a b", " c", "d ", "e  f/g h"), "FROM scratch\nCOPY [\"a b\", \"e  f\", \"/x/\"]\n"),
-    "unicode": Context(_files("ä", "日本/語", "e\u0301", "é", "😀"), "FROM scratch\nCOPY . /\nCOPY 日本 /j\n"),
+    "spaces": Context(
+        _files("a b", " c", "d ", "e  f/g h"), 'FROM scratch\nCOPY ["a b", "e  f", "/x/"]\n'
+    ),
+    "unicode": Context(
+        _files("ä", "日本/語", "e\u0301", "é", "😀"), "FROM scratch\nCOPY . /\nCOPY 日本 /j\n"
+    ),
     "ignoring unicode": Context(_files("ä", "日本/語", "x"), ignore="日本\nä"),
     "odd characters": Context(_files("a+b", "a%20b", "a'b", 'a"b', "a,b", "a;b", "{a}", "$a", "~", "a:b")),
     "an empty file": Context({"empty": File(b"")}),
@@ -175,7 +179,9 @@ CONTEXTS: dict[str, Context] = {
         {"u": File(mode=0o4755), "g": File(mode=0o2755), "t": Directory(0o1777), "ug": File(mode=0o6711)}
     ),
     "odd modes": Context({f"m{mode:o}": File(mode=mode) for mode in (0o000, 0o111, 0o400, 0o777, 0o7777)}),
-    "closed folders": Context({"closed/x": File(), "closed": Directory(0o700), "d/y": File(), "d": Directory(0o2750)}),
+    "closed folders": Context(
+        {"closed/x": File(), "closed": Directory(0o700), "d/y": File(), "d": Directory(0o2750)}
+    ),
     "a link to a file": Context({"f": File(), "l": Link("f")}),
     "a link to a folder": Context({"d/f": File(), "l": Link("d")}),
     "a dangling link": Context({"l": Link("nowhere")}),
@@ -196,7 +202,9 @@ CONTEXTS: dict[str, Context] = {
     ),
     "hard links": Context({"f": File(b"shared"), "g": HardLink("f"), "d/h": HardLink("f")}),
     "a hard link before its file": Context({"z": File(b"shared"), "a": HardLink("z")}),
-    "a hard link whose file is ignored": Context({"a": File(b"s"), "b": HardLink("a"), "c": HardLink("a")}, ignore="a"),
+    "a hard link whose file is ignored": Context(
+        {"a": File(b"s"), "b": HardLink("a"), "c": HardLink("a")}, ignore="a"
+    ),
     "copying one hard link": _copying("COPY b /", nodes={"a": File(b"s"), "b": HardLink("a")}),
     "two stages": _copying("COPY . /x", "FROM scratch", "COPY --from=0 /x/b /b", "COPY a /"),
 }  # fmt: skip

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from function.buildkit import Client
-from function.freshness import Freshness
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from stack import buildkitd, machine
+
+from function.buildkit import Client
+from function.freshness import Freshness
 
 from .builders import buildctls, ours
 from .contexts import CONTEXTS, Context, Directory, File, HardLink, Link
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def address() -> str:
-    return os.environ["BUILDKIT_HOST"]
+def address() -> Iterator[str]:
+    """A daemon of its own: what others send between two builds would spoil buildctl's."""
+    with buildkitd.start(machine.prepared()) as daemon:
+        yield daemon.address
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack import container, registry
+from stack import container
+from stack.registry_client import RegistryClient
 
 from .caller import NDJSON, Answer, Request, build
 
@@ -32,7 +33,7 @@ def test_built_function_can_be_pulled_and_called(
     image = f"{mirror}/live/sample:1"
     answer = build(builder, Request(template_files(), image))
     assert answer.status == 200, answer.document.get("error")
-    client = registry.RegistryClient(mirror)
+    client = RegistryClient(mirror)
     with container.run(machine, client, "live/sample:1") as running:
         assert running.digest == answer.document["digest"]
         assert running.call(b"") == (200, b"Hello from OpenFaaS!")
@@ -88,7 +89,7 @@ def test_same_size_and_time_but_other_content_is_built_anew(builder: str) -> Non
 
 
 def test_stale_content_never_reaches_the_image(builder: str, mirror: str) -> None:
-    digests = {}
+    digests: dict[str, str] = {}
     for word in ("one", "two", "one"):
         files = {"Dockerfile": "FROM scratch\nCOPY word /\n", "word": word}
         digest = build(builder, Request(files, f"{mirror}/live/stale:1")).document["digest"]
@@ -118,7 +119,8 @@ def test_builds_run_side_by_side(builder: str) -> None:
     name = os.urandom(4).hex()
 
     def run(mine: str, other: str) -> None:
-        wait = f"touch /meet/{mine}; for i in $(seq 100); do [ -e /meet/{other} ] && exit 0; sleep 0.1; done; exit 1"
+        look = f"[ -e /meet/{other} ] && exit 0; sleep 0.1"
+        wait = f"touch /meet/{mine}; for i in $(seq 100); do {look}; done; exit 1"
         dockerfile = f"FROM debian:trixie-slim\nRUN {meeting.format(name)} {wait}\n"
         answers.append(
             build(builder, Request({"Dockerfile": dockerfile}, config={"skipPush": True}))
