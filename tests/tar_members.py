@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -72,7 +76,7 @@ def gnu_long(kind: bytes, text: bytes) -> Header:
     return Header(name="././@LongLink", type=kind, data=text + b"\0", magic=b"ustar  \0")
 
 
-def pax(records: dict[str, str | bytes], kind: bytes = b"x") -> Header:
+def pax(records: Mapping[str, str | bytes], kind: bytes = b"x") -> Header:
     data = b"".join(pax_record(key, _bytes(value)) for key, value in records.items())
     return Header(name="PaxHeaders/0", type=kind, data=data)
 

@@ -92,7 +92,7 @@ def test_takes_gnus_other_fields_for_no_prefix() -> None:
 
 
 def test_fields_that_fill_their_room_need_no_nul() -> None:
-    assert only(tar(file("n" * 100, link="l" * 100))).name == b"n" * 100
+    assert only(tar(file("n" * 100, link=b"l" * 100))).name == b"n" * 100
 
 
 def test_reads_gnu_long_names_and_links() -> None:
@@ -117,7 +117,7 @@ def test_passes_over_a_volume_label() -> None:
 
 @pytest.mark.parametrize("kind", [b"x", b"X"], ids=["POSIX", "Solaris"])
 def test_pax_records_overrule_the_header(kind: bytes) -> None:
-    records = {
+    records: dict[str, str | bytes] = {
         "path": "päth",
         "linkpath": "lïnk",
         "mtime": "12.5",
@@ -346,7 +346,7 @@ def tar_infos(draw: st.DrawFn, *, times: st.SearchStrategy[float]) -> tuple[tarf
     info = tarfile.TarInfo("/".join(draw(st.lists(parts, min_size=1, max_size=4))))
     info.type = draw(st.sampled_from([FILE, DIRECTORY, SYMLINK, HARD_LINK]))
     info.mode = draw(st.integers(0, 0o7777))
-    info.mtime = draw(times)  # type: ignore[assignment]
+    info.mtime = draw(times)
     data = b""
     if info.type in (SYMLINK, HARD_LINK):
         info.linkname = "/".join(draw(st.lists(parts, min_size=1, max_size=4)))

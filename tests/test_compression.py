@@ -43,7 +43,8 @@ def skippable(data: bytes, nibble: int = 0) -> bytes:
 
 @pytest.fixture(params=[gzipped, zstd], ids=["gzip", "zstd"])
 def compress(request: pytest.FixtureRequest) -> Compress:
-    return request.param
+    chosen: Compress = request.param
+    return chosen
 
 
 def test_passes_other_bodies_through_without_a_copy() -> None:
@@ -188,7 +189,8 @@ def test_arbitrary_bytes_raise_only_our_own_errors(magic: bytes, rest: bytes) ->
 
 @given(st.data())
 def test_mutated_bodies_raise_only_our_own_errors(data: st.DataObject) -> None:
-    pack = data.draw(st.sampled_from([gzipped, zstd, zlib.compress]))
+    packs: list[Compress] = [gzipped, zstd, zlib.compress]
+    pack = data.draw(st.sampled_from(packs))
     body = bytearray(pack(b"context/Dockerfile" * 30))
     for at in data.draw(st.lists(st.integers(0, len(body) - 1), max_size=4)):
         body[at] = data.draw(st.integers(0, 255))

@@ -146,7 +146,9 @@ def test_is_anonymous_where_the_file_holds_nothing(document: dict[str, Any]) -> 
         ),
     ],
 )
-def test_says_what_is_wrong_with_the_file_but_not_what_is_in_it(text: str | bytes, sentence: str) -> None:
+def test_says_what_is_wrong_with_the_file_but_not_what_is_in_it(
+    text: str | bytes, sentence: str
+) -> None:
     with pytest.raises(NotReady) as raised:
         RegistryAuth.from_json(text)
 
@@ -176,7 +178,9 @@ def test_gives_back_whatever_docker_login_wrote(username: str, password: str) ->
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["auths", "auth", "ghcr.io"]), inner),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["auths", "auth", "ghcr.io"]), inner)
+        ),
     )
 )
 def test_answers_or_refuses_any_json(document: object) -> None:

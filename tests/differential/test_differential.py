@@ -99,8 +99,8 @@ def contexts(draw: st.DrawFn) -> Context:
         ):
             nodes[path] = node
     files = [path for path, node in nodes.items() if isinstance(node, File)]
-    if files and draw(st.booleans()):
-        nodes["hard"] = HardLink(draw(st.sampled_from(files)))
+    for target in draw(st.lists(st.sampled_from(files), max_size=1)) if files else []:
+        nodes["hard"] = HardLink(target)
     sources = " ".join(f'"{source}",' for source in draw(st.lists(SOURCES, min_size=1, max_size=2)))
     dockerfile = f'FROM scratch\nCOPY [{sources} "/d/"]\n'
     return Context(nodes, dockerfile, ignore="\n".join(draw(PATTERNS)))

@@ -135,10 +135,10 @@ def test_answers_the_end_with_the_end_once_all_is_sent() -> None:
     for message in (request(0), FIN):
         sender.receive(message)
 
-    assert not sender.done
+    before = sender.done
     packets = list(unframed(drained(sender)))
     assert packets[-1].type == pb.Packet.PACKET_FIN
-    assert sender.done
+    assert (before, sender.done) == (False, True)
     assert sender.send(1) == []
 
 
