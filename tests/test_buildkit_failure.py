@@ -101,7 +101,7 @@ def test_a_fault_in_the_dockerfile_is_shown_though_no_step_ran() -> None:
     assert str(error) == (
         "the build failed (Dockerfile:1): dockerfile parse error: unknown instruction: FRM"
     )
-    assert step_of(error).excerpt == ("   1 | >>> FRM a", "   2 |     ")
+    assert step_of(error).excerpt == ("   1 | >>> FRM a",)
 
 
 def test_a_message_without_details_is_the_whole_error() -> None:

@@ -173,7 +173,7 @@ def _context(options: Options) -> Iterator[tuple[context.Context, tuple[str, ...
         yield source, ours.notices
 
 
-def _body(options: Options, source: context.Context) -> memoryview:
+def _body(options: Options, source: context.Context) -> bytes:
     config = payload.build_config(
         image=options.image,
         build_args=options.build_args,

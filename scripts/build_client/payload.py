@@ -46,7 +46,7 @@ def build_config(
     return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def tar(context: Context, config: bytes) -> memoryview:
+def tar(context: Context, config: bytes) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         # First, so that a builder can judge it before the context has arrived.
@@ -61,14 +61,14 @@ def tar(context: Context, config: bytes) -> memoryview:
             archive.addfile(
                 _member(name, 0o755 if executable else 0o644, len(data)), io.BytesIO(data)
             )
-    return buffer.getbuffer()
+    return buffer.getvalue()
 
 
-def compress(body: memoryview) -> memoryview:
-    return memoryview(gzip.compress(body, compresslevel=6, mtime=0))
+def compress(body: bytes) -> bytes:
+    return bytes(gzip.compress(body, compresslevel=6, mtime=0))
 
 
-def signature(body: memoryview, secret: bytes) -> str:
+def signature(body: bytes, secret: bytes) -> str:
     """The value of X-Build-Signature. Like faas-cli, leaves out white space around *secret*."""
     return f"sha256={hmac.new(secret.strip(), body, hashlib.sha256).hexdigest()}"
 

@@ -38,7 +38,7 @@ class Request:
     """*idle* is how many seconds the builder may say nothing, heartbeats included."""
 
     url: str
-    body: memoryview
+    body: bytes
     signature: str | None
     idle: float
     retries: int
@@ -198,7 +198,7 @@ def _early_answer(
     return response
 
 
-def _slices(body: memoryview, on_sent: Callable[[int], None]) -> Iterator[memoryview]:
+def _slices(body: bytes, on_sent: Callable[[int], None]) -> Iterator[bytes]:
     for start in range(0, len(body), _SLICE):
         part = body[start : start + _SLICE]
         yield part

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from function.buildkit.pushes import Pushes
+from function.outcome import BuildResult
+from function.pb import control_pb2 as pb
+
+NAME = "registry.example.com/fn:1"
+DIGEST = "sha256:" + "a" * 64
+
+
+def status(
+    at: int | None, name: str = NAME, digest: str = DIGEST, vertex: str = "export"
+) -> pb.StatusResponse:
+    """The push of *name*'s manifest; ended *at* that second, or still going."""
+    pushed = pb.VertexStatus(ID=f"pushing manifest for {name}@{digest}", vertex=vertex)
+    if at is not None:
+        pushed.completed.seconds = at
+    return pb.StatusResponse(statuses=[pushed])
+
+
+def vertex(at: int, error: str = "", digest: str = "export") -> pb.StatusResponse:
+    ended = pb.Vertex(digest=digest, error=error)
+    ended.completed.seconds = at
+    return pb.StatusResponse(vertexes=[ended])
+
+
+def result_after(*responses: pb.StatusResponse, names: tuple[str, ...] = (NAME,)) -> object:
+    pushes = Pushes(names)
+    for response in responses:
+        pushes.update(response)
+    return pushes.result
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        (status(5), vertex(5)),
+        (vertex(6), status(5)),
+        (vertex(1), status(None), status(5), vertex(5)),
+    ],
+    ids=["status first", "vertex first", "after the export's own end"],
+)
+def test_an_image_is_pushed_once_its_manifest_and_the_vertex_have_ended(
+    responses: tuple[pb.StatusResponse, ...],
+) -> None:
+    assert result_after(*responses) == BuildResult(digest=DIGEST)
+
+
+@pytest.mark.parametrize(
+    "responses",
+    [
+        (status(5),),
+        (status(None), vertex(5)),
+        (vertex(4), status(5)),
+        (status(5), vertex(5, error="denied")),
+        (status(5), vertex(5, digest="another")),
+        (status(5, name="registry.example.com/other:1"), vertex(5)),
+    ],
+    ids=[
+        "the vertex goes on",
+        "the push goes on",
+        "the vertex ended before it",
+        "the push failed",
+        "another vertex ended",
+        "another name was pushed",
+    ],
+)
+def test_an_image_is_not_pushed_while(responses: tuple[pb.StatusResponse, ...]) -> None:
+    assert result_after(*responses) is None
+
+
+def test_every_name_must_have_been_pushed() -> None:
+    names = (NAME, "registry.example.com/fn:2")
+    first = (status(5), vertex(5))
+    assert result_after(*first, names=names) is None
+    assert result_after(*first, status(6, names[1]), vertex(6), names=names) == BuildResult(
+        digest=DIGEST
+    )
+
+
+def test_nothing_to_push_is_never_taken_for_pushed() -> None:
+    assert result_after(status(5), vertex(5), names=()) is None
