@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from .tree import Entry, Kind, Tree
 
 _NANOSECONDS = 1_000_000_000
+_EARLIEST, _LATEST = -(1 << 63), (1 << 63) - 1
 
 # What a file looks like to the daemon: path, size, mode, time.
 _Look = tuple[str, int, int, int]
@@ -82,6 +83,7 @@ def _stamped(entry: Entry, looks: dict[_Look, bytes]) -> Entry:
         return entry
     content = hashlib.sha256(entry.data).digest()
     stamp = int.from_bytes(content[:8], "big") % _NANOSECONDS
-    mtime = entry.mtime // _NANOSECONDS * _NANOSECONDS + stamp
+    # A stamp must not carry the time out of the 64 bits that Stat has for it.
+    mtime = max(_EARLIEST, min(entry.mtime // _NANOSECONDS * _NANOSECONDS + stamp, _LATEST))
     looks[entry.path, len(entry.data), entry.mode, mtime] = content
     return replace(entry, mtime=mtime)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from function import freshness
 from function.freshness import Freshness, once
 from function.tree import Entry, Kind, Tree
-
-if TYPE_CHECKING:
-    import pytest
 
 SECOND = 1_000_000_000
 
@@ -120,3 +116,12 @@ def test_a_directory_keeps_its_time_to_the_nanosecond() -> None:
 
 def test_a_key_for_once_is_never_repeated() -> None:
     assert len({once() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize("mtime", [-(1 << 63), (1 << 63) - 1], ids=["earliest", "latest"])
+def test_a_stamp_never_carries_a_time_out_of_its_64_bits(mtime: int) -> None:
+    for number in range(50):
+        content = memoryview(str(number).encode())
+        entry = Entry("a", Kind.FILE, 0o644, mtime, content)
+        _, sent = Freshness().prepare("fn", Tree((entry,)))
+        assert -(1 << 63) <= sent.entries[0].mtime < 1 << 63

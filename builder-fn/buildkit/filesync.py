@@ -43,7 +43,8 @@ def patterns_of(headers: Headers) -> Patterns:
 def _values(headers: Headers, name: str) -> tuple[str, ...]:
     values = tuple(headers.get(name, ()))
     if headers.get(f"{name}-encoded", ("",))[0] == "1":
-        return tuple(map(urllib.parse.unquote_plus, values))
+        # Bytes that are no UTF-8 must not come to match a name that has U+FFFD.
+        return tuple(urllib.parse.unquote_plus(value, errors="surrogateescape") for value in values)
     return values
 
 

@@ -65,7 +65,7 @@ def tar(context: Context, config: bytes) -> bytes:
 
 
 def compress(body: bytes) -> bytes:
-    return bytes(gzip.compress(body, compresslevel=6, mtime=0))
+    return gzip.compress(body, compresslevel=6, mtime=0)
 
 
 def signature(body: bytes, secret: bytes) -> str:
