@@ -128,7 +128,7 @@ def _build(event: Any) -> Response:
     if _streams(event):
         stream = _stream(build, settings.heartbeat)
         response = Response(stream, mimetype=responses.NDJSON, headers={"X-Build-Id": build.id})
-        # A generator that was never started runs no `finally`.
+        # Here, not in the generator: one that was never started runs no `finally`.
         response.call_on_close(build.close)
         return response
     return _run(build)
@@ -163,8 +163,6 @@ def _stream(build: Build, heartbeat: float) -> Iterator[bytes]:
     except Exception:
         _log.exception("build %s: unexpected error", build.id)
         final = _failed(build, _unexpected(), [])
-    finally:
-        build.close()
     yield responses.encode(final)
 
 
