@@ -11,7 +11,8 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── MethodNotAllowed 405
     │   ├── BodyTooLarge 413
     │   ├── ArchiveError 400
-    │   └── ConfigError 400
+    │   ├── ConfigError 400
+    │   └── SecretsError 400
     ├── BuildFailed 422             the caller must change the source
     │   └── BuildTimedOut 422
     ├── Busy 429                    the caller may try again later
@@ -73,6 +74,12 @@ class ConfigError(RequestError):
     """com.openfaas.docker.config says something that cannot be built."""
 
     code = "bad_config"
+
+
+class SecretsError(RequestError):
+    """com.openfaas.secrets cannot be opened, or says something that cannot be used."""
+
+    code = "bad_secrets"
 
 
 class BuildFailed(BuilderError):

@@ -18,7 +18,34 @@ class FailedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a build, as far as it came. *stage* is the Dockerfile's name for it, or "internal"."""
+
+    name: str
+    stage: str = ""
+    duration: float = 0.0  # seconds
+    cached: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning:  # noqa: A001 - upstream's word for it
+    """What need not fail a build, and yet its author should know. Unknown fields are empty or None."""
+
+    message: str
+    file: str = ""
+    line: int | None = None
+    url: str = ""
+    detail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildResult:
-    """A build that succeeded. *digest* is empty if no image was exported."""
+    """A build that succeeded. Without an exported image all is empty.
+
+    *size* is in bytes, as a registry keeps the image: manifests, configs and compressed layers.
+    """
 
     digest: str = ""
+    size: int = 0
+    platforms: tuple[str, ...] = ()
