@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import secret_files
 from .admission import Admission
-from .buildkit import Client, SolveSpec, frontend_attrs, session_services
+from .buildkit import Client, SolveSpec, session_services
 from .errors import BuildTimedOut, CallerGone, Interrupted
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
@@ -107,16 +107,17 @@ class Build:
         config, settings = self._bundle.config, self._builder.settings
         spec = SolveSpec(
             ref=self.id,
-            frontend_attrs=frontend_attrs(config.build_args, config.platforms),
-            image="" if config.skip_push else f"{config.image.name}:{config.image.tag or 'latest'}",
+            frontend_attrs=config.frontend_attrs,
+            names=() if config.skip_push else config.names,
         )
-        context, offered = self._bundle.context, with_ignore_file(self._bundle.context)
+        context = self._bundle.context
+        offered = with_ignore_file(context, config.dockerfile)
         if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
             key = once()
         else:
             key, offered = self._builder.freshness.prepare(config.image.name, offered)
         services = session_services(
-            local_trees(offered, context),
+            local_trees(offered, context, config.dockerfile),
             # Read again when asked: a push may come long after the build began.
             lambda host: secret_files.registry_auth(settings).credentials(host),
         )

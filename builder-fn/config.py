@@ -5,11 +5,11 @@ Read once from the environment, in the style of OpenFaaS: lower-case names, Go d
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import go_duration
 from .errors import NotReady
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ MAX_GRPC_MESSAGE_BYTES = 16 << 20
 # go-sdk reads a stream by lines of at most 64 KiB and ends silently at a longer one
 # (go-sdk builder.go, bufio.Scanner). Counted as JSON; the rest is for what stands around the log.
 MAX_STREAM_LINE_BYTES = 60 * 1024
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +127,7 @@ def _positive(name: str, value: str) -> int:
 
 
 def _duration(name: str, value: str) -> float:
-    """A Go duration or a bare number of seconds, as OpenFaaS' own components accept."""
-    if value.isdecimal():
-        seconds = float(value)
-    elif _DURATION.sub("", value) == "":
-        seconds = sum(float(n) * _SECONDS[unit] for n, unit in _DURATION.findall(value))
-    else:
-        raise NotReady(f'{name} must be a duration such as "30m" or "90s", not "{value}".')
-    if seconds <= 0:
-        raise NotReady(f"{name} must be longer than nothing.")
-    return seconds
+    try:
+        return go_duration.seconds(value)
+    except ValueError as exc:
+        raise NotReady(f'{name} must be a duration such as "30m" or "90s", not "{value}".') from exc

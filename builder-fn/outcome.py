@@ -29,7 +29,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warning:  # noqa: A001 - upstream's word for it
+class BuildWarning:
     """What need not fail a build, and yet its author should know. Unknown fields are empty or None."""
 
     message: str

@@ -21,7 +21,7 @@ _MAX_TAG = 128
 _PART = re.compile("[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
-_TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,{_MAX_TAG - 1}}}")
+TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,{_MAX_TAG - 1}}}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _FOREIGN = re.compile(r"[^a-zA-Z0-9._/:@\[\]-]")
@@ -51,7 +51,7 @@ class Reference:
         path, colon, tag = rest.partition(":")
         start = len(name) - len(rest)
         _require_repository(text, domain, path, start)
-        if colon and not _TAG.fullmatch(tag):
+        if colon and not TAG.fullmatch(tag):
             raise ConfigError(
                 f"The tag of the image name {quoted(text)} must be 1 to {_MAX_TAG} letters, digits, "
                 '"_", "." and "-", and not begin with "." or "-".'

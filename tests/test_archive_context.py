@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from function.archive import DOCKERFILE, rooted_at
+from function.archive import DOCKERFILE, find, require_dockerfile, rooted_at
 from function.errors import ArchiveError
 from function.tree import Entry, Kind, Tree, sort_key
 
@@ -29,13 +29,13 @@ def paths(found: Tree) -> list[str]:
 def test_a_context_with_a_dockerfile_is_left_as_it_is(name: str) -> None:
     context = tree(name, "sub/", "sub/Dockerfile")
 
-    assert rooted_at(context, DOCKERFILE) is context
+    assert rooted_at(context, [DOCKERFILE]) is context
 
 
 def test_looks_into_a_lone_directory() -> None:
     context = tree("ctx/", "ctx/Dockerfile", "ctx/fn/", "ctx/fn/handler.py", "ctx/z -> fn")
 
-    found = rooted_at(context, DOCKERFILE)
+    found = rooted_at(context, [DOCKERFILE])
 
     assert found == tree("Dockerfile", "fn/", "fn/handler.py", "z -> fn")
 
@@ -43,21 +43,35 @@ def test_looks_into_a_lone_directory() -> None:
 def test_looks_as_deep_as_there_is_nothing_but_one_directory() -> None:
     context = tree("build/", "build/fn/", "build/fn/Dockerfile", "build/fn/x")
 
-    assert paths(rooted_at(context, DOCKERFILE)) == ["Dockerfile", "x"]
+    assert paths(rooted_at(context, [DOCKERFILE])) == ["Dockerfile", "x"]
 
 
 def test_the_dockerfile_may_be_named_and_lie_deeper() -> None:
     context = tree("ctx/", "ctx/docker/", "ctx/docker/prod")
 
-    assert rooted_at(context, "ctx/docker/prod") is context
-    assert paths(rooted_at(context, "docker/prod")) == ["docker", "docker/prod"]
-    assert paths(rooted_at(context, "prod")) == ["prod"]
+    assert rooted_at(context, ["ctx/docker/prod"]) is context
+    assert paths(rooted_at(context, ["docker/prod"])) == ["docker", "docker/prod"]
+    assert paths(rooted_at(context, ["prod"])) == ["prod"]
+
+
+def test_an_earlier_name_goes_before_a_later_one() -> None:
+    context = tree("fn/", "fn/Dockerfile", "fn/options")
+
+    assert paths(rooted_at(context, [DOCKERFILE, "fn/options"])) == ["Dockerfile", "options"]
+    assert rooted_at(context, ["fn/options", DOCKERFILE]) is context
 
 
 def test_only_the_default_name_may_be_in_lower_case() -> None:
-    assert rooted_at(tree("d/", "d/dockerfile"), "d/Dockerfile")
+    require_dockerfile(tree("d/", "d/dockerfile"), "d/Dockerfile")
     with pytest.raises(ArchiveError, match=r"no Prod\.Dockerfile in context/"):
-        rooted_at(tree("prod.dockerfile"), "Prod.Dockerfile")
+        require_dockerfile(tree("prod.dockerfile"), "Prod.Dockerfile")
+
+
+def test_finds_an_entry_by_its_path() -> None:
+    context = tree("a/", "a/x", "a-b", "b -> a")
+
+    assert [find(context, path) for path in ("a", "a/x", "a-b", "b")] == list(context.entries)
+    assert [find(context, path) for path in ("", "0", "a/", "a/y", "c")] == [None] * 5
 
 
 @pytest.mark.parametrize(
@@ -76,4 +90,4 @@ def test_only_the_default_name_may_be_in_lower_case() -> None:
 )
 def test_rejects_a_context_without_a_dockerfile(context: Tree) -> None:
     with pytest.raises(ArchiveError, match="no Dockerfile in context/"):
-        rooted_at(context, DOCKERFILE)
+        require_dockerfile(rooted_at(context, [DOCKERFILE]), DOCKERFILE)

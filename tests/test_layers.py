@@ -17,8 +17,10 @@ LAYERS = (
     ("admission", "buildkit", "secret_files", "freshness", "ignore_file"),
     ("fsutil",),
     ("bundle",),
+    ("options",),
     ("archive", "compression", "reference", "registry_auth", "signature"),
-    ("config", "quoting", "tree", "wire", "pb"),
+    ("config",),
+    ("go_duration", "quoting", "tree", "wire", "pb"),
     ("errors",),
     ("outcome",),
 )
@@ -34,8 +36,8 @@ ONLY_IN = {
 
 # The protocols know the context and the settings they are handed, and nothing of requests and archives.
 APART = (
-    ("buildkit", {"bundle", "archive", "compression", "signature", "secret_files", "responses"}),
-    ("fsutil", {"bundle", "archive", "compression", "signature", "config", "errors"}),
+    ("buildkit", {"bundle", "options", "archive", "compression", "signature", "secret_files", "responses"}),
+    ("fsutil", {"bundle", "options", "archive", "compression", "signature", "config", "errors"}),
 )
 
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -4,10 +4,10 @@ members     the tar's dialects: bytes to members, one pass, no copies
 pax         the records of PAX headers
 names       member names to paths
 index       every member judged, in one place
-context     the tree of a context, and where its Dockerfile is
+context     the tree of a context, its root, and what must be in it
 """
 
-from .context import DOCKERFILE, rooted_at
+from .context import DOCKERFILE, find, require_dockerfile, rooted_at
 from .indexing import CONFIG, SEALED_SECRETS, Archive, Limits, index
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "SEALED_SECRETS",
     "Archive",
     "Limits",
+    "find",
     "index",
+    "require_dockerfile",
     "rooted_at",
 ]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..errors import ArchiveError, BodyTooLarge
 from ..quoting import quoted
 from ..tree import Entry, Kind, Tree, sort_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _IMPLIED_MODE = 0o755
 DOCKERFILE = "Dockerfile"
@@ -41,23 +46,46 @@ def too_many(most: int) -> BodyTooLarge:
     return BodyTooLarge(f"The archive has more than {most} entries, the most this builder takes.")
 
 
-def rooted_at(context: Tree, dockerfile: str) -> Tree:
-    """*context*, or the directory in it where *dockerfile* is, if nothing else is beside that.
+def rooted_at(context: Tree, names: Sequence[str]) -> Tree:
+    """*context*, or the directory in it where a file of *names* is, if nothing else is beside that.
 
     go-sdk puts a directory that it was given as "./a/b" below context/a/b (builder/builder.go,
-    MakeTar). Raises ArchiveError if there is no Dockerfile, naming it.
+    MakeTar). Earlier names go before later ones; without any of them *context* is left as it is.
     """
-    names = _spellings(dockerfile)
     files = {entry.path for entry in context.entries if entry.kind is not Kind.DIRECTORY}
+    candidates = list(_lone_directories(context))
+    for name in names:
+        for depth, prefix in enumerate(candidates):
+            if any(prefix + spelling in files for spelling in _spellings(name)):
+                return _below(context, depth, prefix)
+    return context
+
+
+def find(context: Tree, path: str) -> Entry | None:
+    key = sort_key(path)
+    at = bisect.bisect_left(context.entries, key, key=lambda entry: sort_key(entry.path))
+    found = context.entries[at : at + 1]
+    return found[0] if found and found[0].path == path else None
+
+
+def require_dockerfile(context: Tree, path: str) -> None:
+    """Raises ArchiveError, naming *path*."""
+    for spelling in _spellings(path):
+        found = find(context, spelling)
+        if found and found.kind is not Kind.DIRECTORY:
+            return
+    raise ArchiveError(f"There is no {quoted(path)[1:-1]} in context/ of the archive.")
+
+
+def _lone_directories(context: Tree) -> Iterator[str]:
+    """The root as "", and then, as "a/", "a/b/", each directory that nothing else is beside."""
     prefix = ""
-    for depth, top in enumerate(context.entries):
-        if any(prefix + name in files for name in names):
-            return _below(context, depth, prefix)
+    for top in context.entries:
+        yield prefix
         # In the order of a tree all that is below a directory follows it directly.
         prefix = f"{top.path}/"
         if not context.entries[-1].path.startswith(prefix):
-            break
-    raise ArchiveError(f"There is no {dockerfile} in context/ of the archive.")
+            return
 
 
 def _spellings(dockerfile: str) -> tuple[str, ...]:

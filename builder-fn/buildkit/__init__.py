@@ -6,6 +6,6 @@ Protobuf and gRPC types stay inside; callers hand in a SolveSpec and services, a
 from .client import Client
 from .services import session_services
 from .solve import Solve
-from .solve_request import SolveSpec, frontend_attrs
+from .solve_request import SolveSpec
 
-__all__ = ["Client", "Solve", "SolveSpec", "frontend_attrs", "session_services"]
+__all__ = ["Client", "Solve", "SolveSpec", "session_services"]

@@ -63,7 +63,7 @@ class Solve:
         self._control = control
         self._patience = patience
         self._progress = Progress()
-        self._pushes = Pushes([spec.image] if spec.image and spec.push else [])
+        self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_heard = time.monotonic()
         self._probe: grpc.Future[pb.InfoResponse] | None = None

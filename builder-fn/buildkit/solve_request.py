@@ -1,6 +1,6 @@
-"""Pure. A build config as the SolveRequest that asks for it.
+"""Pure. What a build wants as the SolveRequest that asks for it.
 
-Names of attributes: moby/buildkit v0.32.2 frontend/dockerui/config.go and exporter/containerimage/exptypes.
+Names of the exporter's attributes: moby/buildkit v0.32.2 exporter/containerimage/exptypes.
 """
 
 from __future__ import annotations
@@ -16,27 +16,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolveSpec:
-    """What the daemon is to make: *frontend_attrs* for dockerfile.v0; *image* empty for no export."""
+    """What the daemon is to make: *frontend_attrs* for dockerfile.v0; no *names*, no export."""
 
     ref: str
     frontend_attrs: Mapping[str, str] = field(default_factory=dict)
-    image: str = ""
+    names: tuple[str, ...] = ()  # canonical and tagged, all for one image
     push: bool = True
     exporter_attrs: Mapping[str, str] = field(default_factory=dict)  # beside name and push
 
 
-def frontend_attrs(build_args: Mapping[str, str], platforms: tuple[str, ...]) -> dict[str, str]:
-    attrs = {f"build-arg:{name}": value for name, value in build_args.items()}
-    if platforms:
-        attrs["platform"] = ",".join(platforms)
-    return attrs
-
-
 def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
     exporters = []
-    if spec.image:
+    if spec.names:
         push = "true" if spec.push else "false"
-        attrs = {**spec.exporter_attrs, "name": spec.image, "push": push}
+        attrs = {**spec.exporter_attrs, "name": ",".join(spec.names), "push": push}
         exporters = [pb.Exporter(Type="image", Attrs=attrs)]
     return pb.SolveRequest(
         Ref=spec.ref,

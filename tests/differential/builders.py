@@ -40,7 +40,7 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
     spec = SolveSpec(
         ref=secrets.token_hex(16),
         frontend_attrs=_ATTRS,
-        image="differential:1",
+        names=("docker.io/library/differential:1",),
         push=False,
         exporter_attrs={"rewrite-timestamp": "true"},
     )

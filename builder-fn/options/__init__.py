@@ -1,0 +1,11 @@
+"""Pure. What a request wants built.
+
+documents       JSON objects, strictly read
+readers         one kind of value each
+build_config    the options there are, and how several documents make one config
+"""
+
+from .build_config import OPTIONS_FILES, BuildConfig
+from .documents import Document
+
+__all__ = ["OPTIONS_FILES", "BuildConfig", "Document"]
