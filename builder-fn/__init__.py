@@ -10,10 +10,10 @@ One request's path, and so the layers; imports point down only (tests/test_layer
                                .dockerignore without a round trip of its own
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle                     what a request asks for: its config and its context
-    options                    the options of a build, one field each
+    options, sealed_secrets    the options of a build, one field each; its secrets, opened
     archive, compression, reference, registry_auth, signature
                                one format each, judged
-    config                     settings
+    config, plain_yaml         settings; YAML of plain values
     go_duration, quoting, tree, wire, pb
                                values and generated messages
     errors                     every way to end badly

@@ -1,4 +1,8 @@
-"""I/O: what OpenFaaS mounts for us. Read anew each time, so that a rotated secret needs no restart."""
+"""I/O: what OpenFaaS mounts for us. Read anew each time, so that a rotated secret needs no restart.
+
+Keys come in families: the file NAME, and files NAME-* beside it, which count as well. So a key is
+rotated without a request that fails: add the new one, change the callers, remove the old one.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +10,42 @@ from typing import TYPE_CHECKING
 
 from .errors import NotReady
 from .registry_auth import RegistryAuth
+from .sealed_secrets import SealingKey
 from .signature import Key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from .config import Settings
 
 PAYLOAD_SECRET = "payload-secret"  # noqa: S105 - the name of a file
+BUILD_SECRETS_KEY = "build-secrets-key"
 REGISTRY_CONFIG = "config.json"
+
+_PUBLIC_HALF = ".pub"
 
 
 def payload_keys(settings: Settings) -> list[Key]:
     """The keys that a request may be signed with. Raises NotReady if there is none."""
-    path = settings.secret_mount_path / PAYLOAD_SECRET
-    try:
-        return [Key(name=PAYLOAD_SECRET, secret=path.read_bytes())]
-    except OSError as exc:
+    keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET)]
+    if not keys:
         raise NotReady(
             f"The builder has no payload secret: create the OpenFaaS secret {PAYLOAD_SECRET} and "
             "give it to the function, or set disable_hmac to true."
-        ) from exc
+        )
+    return keys
+
+
+def sealing_keys(settings: Settings) -> list[SealingKey]:
+    """The keys that build secrets may be sealed for, the one to hand out first; often there is none.
+
+    Raises NotReady for one that is malformed.
+    """
+    return [
+        SealingKey.from_file(name, content)
+        for name, content in _family(settings, BUILD_SECRETS_KEY)
+    ]
 
 
 def registry_auth(settings: Settings) -> RegistryAuth:
@@ -37,3 +58,34 @@ def registry_auth(settings: Settings) -> RegistryAuth:
     except OSError as exc:
         raise NotReady(f"The registry credentials ({REGISTRY_CONFIG}) cannot be read.") from exc
     return RegistryAuth.from_json(text)
+
+
+def _family(settings: Settings, first: str) -> Iterator[tuple[str, bytes]]:
+    """*first* and the files named after it, in order of their names.
+
+    Kubernetes mounts each key of a secret as a symlink, beside `..data` and folders of its own; when
+    it exchanges them, a file may be gone by the time that it is read.
+    """
+    for path in sorted(_listed(settings.secret_mount_path), key=lambda path: path.name):
+        if path.name != first and not path.name.startswith(f"{first}-"):
+            continue
+        if path.suffix == _PUBLIC_HALF or not path.is_file():
+            continue
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise NotReady(f"The secret {path.name} cannot be read by the function.") from exc
+        yield path.name, content
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise NotReady(
+            "The function's secrets cannot be read: check how they are mounted."
+        ) from exc

@@ -17,9 +17,9 @@ LAYERS = (
     ("admission", "buildkit", "secret_files", "freshness", "ignore_file"),
     ("fsutil",),
     ("bundle",),
-    ("options",),
+    ("options", "sealed_secrets"),
     ("archive", "compression", "reference", "registry_auth", "signature"),
-    ("config",),
+    ("config", "plain_yaml"),
     ("go_duration", "quoting", "tree", "wire", "pb"),
     ("errors",),
     ("outcome",),
@@ -32,6 +32,8 @@ ONLY_IN = {
     "grpc": {"buildkit"},
     "h2": {"buildkit"},
     "flask": {"handler"},
+    "nacl": {"sealed_secrets"},
+    "yaml": {"plain_yaml"},
 }
 
 # The protocols know the context and the settings they are handed, and nothing of requests and archives.
