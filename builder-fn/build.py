@@ -6,6 +6,7 @@ down. What a daemon is and what an answer looks like are other modules' business
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 import time
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 from . import secret_files
 from .admission import Admission
 from .buildkit import Client, SolveSpec, session_services
-from .errors import BuildTimedOut, CallerGone, Interrupted
+from .errors import BuilderError, BuildTimedOut, CallerGone, Interrupted
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
+from .metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .config import Settings
     from .outcome import BuildResult
+
+_log = logging.getLogger("builder-fn")
 
 _TICK_SECONDS = 0.25
 
@@ -40,18 +44,21 @@ class Builder:
         )
         self.freshness = Freshness()
         self.admission = Admission(places=settings.max_builds, waiting=settings.max_waiting)
+        self.metrics = Metrics()
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End all running builds now; each answers that it was interrupted."""
         self._stopping.set()
 
-    def build(self, bundle: Bundle, *, caller_gone: Callable[[], bool]) -> Build:
-        """Line up for a build; the caller closes it. Raises Busy, NotReady."""
-        secret_files.registry_auth(
-            self.settings
-        )  # a malformed file is better said before the build
-        return Build(self, bundle, caller_gone, self._stopping)
+    def build(self, bundle: Bundle, *, key: str, caller_gone: Callable[[], bool]) -> Build:
+        """Line up for a build that the holder of *key* asked for; the caller closes it.
+
+        Raises Busy, NotReady.
+        """
+        # A malformed file is better said before the build.
+        secret_files.registry_auth(self.settings)
+        return Build(self, bundle, key, caller_gone, self._stopping)
 
 
 class Build:
@@ -61,12 +68,14 @@ class Build:
         self,
         builder: Builder,
         bundle: Bundle,
+        key: str,
         caller_gone: Callable[[], bool],
         stopping: threading.Event,
     ) -> None:
         self.id = secrets.token_hex(16)  # also the daemon's ref of the build
         self.image = bundle.config.image.text
         self.result: BuildResult | None = None
+        self._key = key
         self._builder = builder
         self._bundle = bundle
         self._caller_gone = caller_gone
@@ -74,6 +83,9 @@ class Build:
         self._started = time.monotonic()
         self._place = builder.admission.request()
         self._solve: Solve | None = None
+        self._closed = False
+        self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
+        builder.metrics.in_flight.inc()
 
     @property
     def duration(self) -> float:
@@ -94,14 +106,36 @@ class Build:
                 self._require_reason_to_go_on()
                 yield lines
             self.result = self._solve.result()
+            self._error = None
+        except BuilderError as exc:
+            self._error = exc
+            raise
+        except Exception:
+            self._error = BuilderError("The builder met an error of its own.")
+            raise
         finally:
             self.close()
 
     def close(self) -> None:
-        """Leave nothing running and no place taken; safe to call at any time."""
+        """Leave nothing running and no place taken; safe to call at any time, and twice."""
         if self._solve is not None:
             self._solve.close()
         self._place.leave()
+        if not self._closed:
+            self._closed = True
+            self._account()
+
+    def _account(self) -> None:
+        outcome = self._error.code if self._error else "success"
+        metrics = self._builder.metrics
+        metrics.in_flight.dec()
+        metrics.build_ended(outcome, key=self._key, duration=self.duration)
+        digest = self.result.digest if self.result else ""
+        cause = str(self._error).partition("\n")[0] if self._error else digest or "not pushed"
+        _log.info(
+            "build %s image=%s key=%s %s %.3fs: %s",
+            *(self.id, self.image, self._key, outcome, self.duration, cause),
+        )
 
     def _start(self) -> Solve:
         config, settings = self._bundle.config, self._builder.settings
@@ -128,9 +162,13 @@ class Build:
             raise Interrupted("The builder is shutting down and could not finish. Try again.")
         if self._caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
-        limit = self._builder.settings.build_timeout
+        most = self._builder.settings.build_timeout
+        limit = min(self._bundle.config.timeout or most, most)
         if self.duration > limit:
+            remedy = (
+                "have the operator raise build_timeout" if limit == most else "raise its timeout"
+            )
             raise BuildTimedOut(
                 f"The build took longer than {limit:g} s and was cancelled. Make it shorter, or "
-                "have the operator raise build_timeout."
+                f"{remedy}."
             )

@@ -23,6 +23,9 @@ MAX_GRPC_MESSAGE_BYTES = 16 << 20
 # (go-sdk builder.go, bufio.Scanner). Counted as JSON; the rest is for what stands around the log.
 MAX_STREAM_LINE_BYTES = 60 * 1024
 
+# What a build that failed may be answered with, where the answer is one document.
+FAILED_STATUSES = {"422": 422, "200": 200}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonTLS:
@@ -43,6 +46,8 @@ class Settings:
     disable_hmac: bool = False
     secret_mount_path: Path = Path("/var/openfaas/secrets")
     build_timeout: float = 1800.0
+    # Queues retry a 5xx, and go-sdk shows nothing of an answer that is neither 200 nor 202.
+    failed_status: int = 422
     # The body is held in memory, once. Functions are kilobytes; this leaves room for models and assets.
     max_body_bytes: int = 512 << 20
     # A compressed body is held unpacked as well: what a bomb may cost.
@@ -67,6 +72,7 @@ class Settings:
             "disable_hmac": _boolean,
             "secret_mount_path": _path,
             "build_timeout": _duration,
+            "failed_status": _failed_status,
             "max_body_bytes": _positive,
             "max_context_bytes": _positive,
             "max_context_entries": _positive,
@@ -111,6 +117,12 @@ def _boolean(name: str, value: str) -> bool:
         case "false" | "0" | "no":
             return False
     raise NotReady(f'{name} must be "true" or "false", not "{value}".')
+
+
+def _failed_status(name: str, value: str) -> int:
+    if value not in FAILED_STATUSES:
+        raise NotReady(f'{name} must be {" or ".join(FAILED_STATUSES)}, not "{value}".')
+    return FAILED_STATUSES[value]
 
 
 def _natural(name: str, value: str) -> int:

@@ -16,19 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import responses, secret_files
+from . import metrics, responses, routes, secret_files
 from .archive import Limits
 from .build import Builder
 from .bundle import unpack
-from .config import Settings
-from .errors import (
-    BodyTooLarge,
-    BuilderError,
-    BuildFailed,
-    MethodNotAllowed,
-    NotFound,
-)
+from .config import FAILED_STATUSES, Settings
+from .errors import BodyTooLarge, BuilderError, BuildFailed, MethodNotAllowed, RequestError
 from .quoting import quoted
+from .sealed_secrets import ALGORITHM, handed_out
 from .signature import HEADER, verify
 
 if TYPE_CHECKING:
@@ -84,19 +79,14 @@ def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contr
 
 
 def _route(event: Any) -> Response:
-    routes: dict[str, tuple[str, Callable[[Any], Response]]] = {
-        "/": ("POST", _build),
-        "/build": ("POST", _build),
-        "/healthz": ("GET", _healthz),
-        "/ready": ("GET", _ready),
+    answers: dict[str, Callable[[Any], Response]] = {
+        "build": _build,
+        "publickey": _publickey,
+        "healthz": _healthz,
+        "ready": _ready,
+        "metrics": _metrics,
     }
-    path = event.path.rstrip("/") or "/"
-    if path not in routes:
-        raise NotFound(f"There is nothing at {quoted(path)}; POST a signed tar to /build.")
-    method, answer = routes[path]
-    if event.method != method:
-        raise MethodNotAllowed(f"{path} takes {method}, not {event.method}.")
-    return answer(event)
+    return answers[routes.operation(event.method, event.path, event.query)](event)
 
 
 def _healthz(_event: Any) -> Response:
@@ -111,6 +101,18 @@ def _ready(_event: Any) -> Response:
     return _json({"status": "ready", "buildkit": running.client.version()}, 200)
 
 
+def _publickey(_event: Any) -> Response:
+    """What clients seal build secrets for: go-sdk's and faas-cli's shape (builder/remote_builder.go)."""
+    current = handed_out(secret_files.sealing_keys(builder().settings))
+    return _json(
+        {"key_id": current.key_id, "algorithm": ALGORITHM, "public_key": current.public_key}, 200
+    )
+
+
+def _metrics(_event: Any) -> Response:
+    return Response(builder().metrics.text(), content_type=metrics.CONTENT_TYPE)
+
+
 def _build(event: Any) -> Response:
     running = builder()
     settings = running.settings
@@ -119,29 +121,44 @@ def _build(event: Any) -> Response:
         body = memoryview(event.body)
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings)
+    failed_status = _failed_status(event, settings)
+    key = metrics.UNSIGNED
     if not settings.disable_hmac:
         keys = secret_files.payload_keys(settings)
-        verify(body, event.headers.getlist(HEADER), keys)
+        key = verify(body, event.headers.getlist(HEADER), keys)
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
     bundle = unpack(body, limits)
-    build = running.build(bundle, caller_gone=getattr(event, "client_disconnected", _never))
+    gone = getattr(event, "client_disconnected", _never)
+    build = running.build(bundle, key=key, caller_gone=gone)
     if _streams(event):
         stream = _stream(build, settings.heartbeat)
         response = Response(stream, mimetype=responses.NDJSON, headers={"X-Build-Id": build.id})
         # Here, not in the generator: one that was never started runs no `finally`.
         response.call_on_close(build.close)
         return response
-    return _run(build)
+    return _run(build, failed_status)
 
 
-def _run(build: Build) -> Response:
+def _failed_status(event: Any, settings: Settings) -> int:
+    """What a failed build is answered with. Not signed, and it decides nothing but that."""
+    chosen = event.query.get("failed")
+    if chosen is None:
+        return settings.failed_status
+    if chosen not in FAILED_STATUSES:
+        allowed = " or ".join(FAILED_STATUSES)
+        raise RequestError(f"failed in the query must be {allowed}, not {quoted(chosen)}.")
+    return FAILED_STATUSES[chosen]
+
+
+def _run(build: Build, failed_status: int) -> Response:
     """The whole build, then one document."""
     log: list[str] = []
     try:
         for lines in build.lines():
             log += lines
     except BuilderError as exc:
-        return _json(_failed(build, exc, log), exc.status, exc)
+        status = failed_status if isinstance(exc, BuildFailed) else exc.status
+        return _json(_failed(build, exc, log), status, exc)
     return _json(_succeeded(build, log), 200)
 
 
@@ -168,17 +185,12 @@ def _stream(build: Build, heartbeat: float) -> Iterator[bytes]:
 
 def _succeeded(build: Build, log: list[str]) -> dict[str, Any]:
     assert build.result is not None  # noqa: S101 - `lines` ended without raising
-    _log.info("build %s image=%s success %.3fs", build.id, build.image, build.duration)
     return responses.succeeded(
         build_id=build.id, image=build.image, duration=build.duration, result=build.result, log=log
     )
 
 
 def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]:
-    first = str(error).partition("\n")[0]
-    _log.info(
-        "build %s image=%s %s %.3fs: %s", build.id, build.image, error.code, build.duration, first
-    )
     return responses.failed(
         error,
         build_id=build.id,
@@ -192,6 +204,8 @@ def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]
 def _refusal(event: Any, error: BuilderError) -> Response:
     """The answer to a request that did not come to a build; to one for a stream, a stream of one line."""
     _log.info("refused %s %s: %s: %s", event.method, quoted(event.path), error.code, error)
+    if _builder is not None:
+        _builder.metrics.refused(error.code)
     document = responses.failed(error)
     if event.method == "POST" and _streams(event):
         return Response([responses.encode(document)], mimetype=responses.NDJSON)
@@ -202,6 +216,8 @@ def _json(document: dict[str, Any], status: int, error: BuilderError | None = No
     response = Response(json.dumps(document), status=status, mimetype=responses.JSON)
     if error is not None and error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
     if "buildId" in document:
         response.headers["X-Build-Id"] = document["buildId"]
     return response

@@ -25,6 +25,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "disable_hmac": "true",
         "secret_mount_path": "/secrets",
         "build_timeout": "5m",
+        "failed_status": "200",
         "max_body_bytes": "1",
         "max_context_bytes": "2",
         "max_context_entries": "3",
@@ -46,6 +47,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         disable_hmac=True,
         secret_mount_path=Path("/secrets"),
         build_timeout=300.0,
+        failed_status=200,
         max_body_bytes=1,
         max_context_bytes=2,
         max_context_entries=3,
@@ -104,3 +106,9 @@ def test_tls_takes_all_three_files(missing: str) -> None:
 
     with pytest.raises(NotReady, match=f"^{missing} must be set"):
         Settings.from_env(environ)
+
+
+@pytest.mark.parametrize("value", ["500", "202", "ok"])
+def test_a_failed_build_is_422_or_200_and_nothing_else(value: str) -> None:
+    with pytest.raises(NotReady, match=r"^failed_status must be 422 or 200"):
+        Settings.from_env({"failed_status": value})

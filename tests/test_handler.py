@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from nacl.public import PrivateKey
 from serving.app import create_app
 from werkzeug.datastructures import Headers
 
@@ -251,3 +253,46 @@ def test_settings_that_make_no_sense_stop_the_function_at_its_start(
 
     with pytest.raises(SystemExit, match="buildkit_url must be"):
         handler.start()
+
+
+def test_hands_out_the_current_key_for_build_secrets(client: FlaskClient, secrets: Path) -> None:
+    current = PrivateKey.generate()
+    (secrets / "build-secrets-key").write_bytes(base64.b64encode(bytes(current)))
+    (secrets / "build-secrets-key-before").write_bytes(base64.b64encode(bytes(32)))
+    public = base64.b64encode(bytes(current.public_key)).decode()
+
+    for path in ("/publickey", "/public-key", "/?op=publickey"):
+        assert client.get(path).get_json() == {
+            "key_id": public[:8],
+            "algorithm": "nacl/box",
+            "public_key": public,
+        }
+
+
+def test_without_a_key_for_build_secrets_the_operator_is_told(client: FlaskClient) -> None:
+    answer = client.get("/publickey")
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (503, "not_ready")
+    assert "build-secrets-key" in answer.get_json()["error"]
+
+
+def test_a_wrong_method_is_told_the_right_one(client: FlaskClient) -> None:
+    answer = client.put("/build")
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_the_status_of_a_failed_build_is_one_of_two(client: FlaskClient) -> None:
+    body = request()
+
+    answer = client.post("/build?failed=500", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (400, "bad_request")
+    assert 'must be 422 or 200, not "500"' in answer.get_json()["error"]
+
+
+def test_what_was_refused_is_counted(client: FlaskClient) -> None:
+    client.post("/build", data=b"x")
+
+    counted = client.get("/metrics").get_data(as_text=True)
+    assert 'builder_fn_requests_refused_total{reason="bad_signature"} 1.0' in counted
