@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from . import secret_files
 from .admission import Admission
 from .buildkit import Client, SolveSpec, session_services
-from .errors import BuilderError, BuildTimedOut, CallerGone, Interrupted
+from .errors import BuilderError, BuildTimedOut, CallerGone, DaemonUnavailable, Interrupted
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .metrics import Metrics
@@ -107,6 +107,11 @@ class Build:
                 yield lines
             self.result = self._solve.result()
             self._error = None
+        except DaemonUnavailable as exc:
+            self._error = exc
+            # A host that vanished without a word leaves a connection that looks alive.
+            self._builder.client.connect_anew()
+            raise
         except BuilderError as exc:
             self._error = exc
             raise

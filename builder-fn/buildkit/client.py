@@ -81,6 +81,11 @@ class Client:
         if channel is not None:
             channel.close()
 
+    def connect_anew(self) -> None:
+        """Give the next build a connection of its own; those that run keep the one they have."""
+        with self._lock:
+            self._channel = None
+
     def _connected(self) -> grpc.Channel:
         with self._lock:
             if self._channel is None:

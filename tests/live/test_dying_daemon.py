@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .caller import Answer, Request, build, connect, documents, read_until, signature, stream
+from .relay import Relay
 from .waiting import commands, wait_until
 
 if TYPE_CHECKING:
@@ -131,6 +132,19 @@ def test_silent_in_a_step_and_back_again(daemon: Buildkitd, function: Function) 
     assert "has not answered for" in str(final["error"])
     daemon.resume()
     assert_built(build(function.url, QUICK))
+
+
+def test_a_connection_that_fell_silent_is_not_used_again(
+    shared_daemon: str, start_function: StartFunction
+) -> None:
+    with Relay(shared_daemon) as relay, start_function(relay.address) as function:
+        assert_built(build(function.url, QUICK))
+        relay.silence()
+        with answers_soon():
+            lost = build(function.url, QUICK)
+        assert_built(build(function.url, QUICK))
+    assert_lost(lost.document)
+    assert relay.accepted == 2
 
 
 def assert_built(answer: Answer) -> None:

@@ -1,0 +1,55 @@
+"""Loopback I/O. A way to a daemon whose connections can be silenced without being closed."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Self
+from urllib.parse import urlsplit
+
+_CHUNK = 64 << 10
+
+
+class Relay:
+    """Forwards connections to *url*. As a context manager it closes all of them at the end."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname
+        assert parts.port
+        self._target = (parts.hostname, parts.port)
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._open: list[socket.socket] = []
+        self._silent: set[socket.socket] = set()
+        self.accepted = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def silence(self) -> None:
+        """What comes on the connections there are goes nowhere from now on."""
+        self._silent.update(self._open)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                self.accepted += 1
+                far = socket.create_connection(self._target)
+                self._open += [near, far]
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(_CHUNK):
+                if source not in self._silent:
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in (self._listening, *self._open):
+            connection.close()
