@@ -22,6 +22,10 @@ class Paths:
         return self.cache / "programs"
 
     @property
+    def openfaas_programs(self) -> Path:
+        return self.cache / "openfaas"
+
+    @property
     def venvs(self) -> Path:
         return self.cache / "venvs"
 

@@ -1,0 +1,71 @@
+"""Starts OpenFaaS' queue-worker, the Community Edition. It makes the asynchronous calls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from . import daemon, openfaas_programs
+from .daemon import Daemon
+from .function import LONGEST_BUILD
+from .machine import Machine
+
+# nats-queue-worker readconfig.go; durations as Go writes them. One call at a time is built in.
+DEFAULTS: Mapping[str, str] = {"ack_wait": LONGEST_BUILD}
+_READY = "Listening on ["
+
+
+@dataclass(slots=True, kw_only=True)
+class QueueWorker:
+    """The running worker. As a context manager it stops at the end of the block."""
+
+    daemon: Daemon
+
+    def stop(self) -> None:
+        self.daemon.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def start(
+    machine: Machine,
+    *,
+    gateway_url: str,
+    nats: str,
+    directory: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> QueueWorker:
+    """Starts a worker, in a folder that goes with it unless told.
+
+    `nats` is the queue's host:port. `settings` go into its environment, before the DEFAULTS: a call
+    that takes longer than `ack_wait` is made again while it still runs.
+    """
+    folder = directory or machine.account.scratch(machine.paths, "queue-worker")
+    machine.account.own(folder, 0o755)
+    log = folder / "queue-worker.log"
+    log.unlink(missing_ok=True)  # what it says now tells that it is ready
+    nats_host, _, nats_port = nats.rpartition(":")
+    gateway_host, _, gateway_port = gateway_url.removeprefix("http://").rpartition(":")
+    told = {
+        **DEFAULTS,
+        "faas_nats_address": nats_host,
+        "faas_nats_port": nats_port,
+        "faas_gateway_address": gateway_host,
+        "faas_gateway_port": gateway_port,
+        **(settings or {}),
+    }
+    started = daemon.launch(
+        "queue-worker",
+        [openfaas_programs.built(machine.paths).queue_worker],
+        account=machine.account,
+        environment=machine.account.environment(**told),
+        folder=folder,
+        log=log,
+        belongings=() if directory else (folder,),
+    )
+    daemon.wait_until_ready(started, lambda: _READY in log.read_text(errors="replace"))
+    return QueueWorker(daemon=started)
