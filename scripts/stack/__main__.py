@@ -33,11 +33,15 @@ def _up(paths: Paths, options: argparse.Namespace) -> int:
     since = time.monotonic()
     console.title("Starting the stack")
     wanted = running.Ports(
-        registry=options.registry_port, buildkit=options.buildkit_port, function=options.port
+        registry=options.registry_port,
+        buildkit=options.buildkit_port,
+        function=options.port,
+        openfaas=options.openfaas_port,
     )
     with record.locked(paths):
-        prepared = preparation.prepare(paths)
-        started = running.ensure(prepared, wanted)
+        openfaas = options.openfaas or "gateway" in running.names(paths)
+        prepared = preparation.prepare(paths, openfaas=openfaas)
+        started = running.ensure(prepared, wanted, openfaas=openfaas)
     if options.env:
         for name, value in started.environment().items():
             print(f"export {name}={shlex.quote(value)}")
@@ -76,9 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         "sample function. Run again, it keeps what runs and replaces what changed.",
     )
     up.add_argument("--env", action="store_true", help="print export lines and build nothing")
+    up.add_argument("--openfaas", action="store_true", help="start OpenFaaS in front of it, too")
     up.add_argument("--port", type=int, help=f"the function's, at first {defaults.function}")
     up.add_argument("--registry-port", type=int, help=f"at first {defaults.registry}")
     up.add_argument("--buildkit-port", type=int, help=f"at first {defaults.buildkit}")
+    up.add_argument(
+        "--openfaas-port", type=int, help=f"the gateway's, at first {defaults.openfaas}"
+    )
     commands.add_parser(
         "down", prog="./scripts/down", description="Stops exactly what ./scripts/up started."
     )

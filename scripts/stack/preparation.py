@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import account, base_images, console, debian, programs, venv
+from . import account, base_images, console, debian, openfaas_programs, programs, venv
 from .base_images import BaseImage
 from .errors import StackError
 from .machine import Machine
@@ -27,8 +27,11 @@ class Prepared:
     watchdog: Path | None  # OpenFaaS' own
 
 
-def prepare(paths: Paths) -> Prepared:
-    """Installs packages; builds programs, images and venvs side by side; skips what is done."""
+def prepare(paths: Paths, *, openfaas: bool = False) -> Prepared:
+    """Installs packages; builds programs, images and venvs side by side; skips what is done.
+
+    OpenFaaS' programs are built only when they are asked for.
+    """
     _require_space(paths)
     paths.cache.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
@@ -42,8 +45,11 @@ def prepare(paths: Paths) -> Prepared:
         function_venv = pool.submit(_venv, paths)
         building = pool.submit(_programs, paths)
         images = pool.submit(_images, paths)
+        gateway = pool.submit(_openfaas, paths) if openfaas else None
         made, mirrored = images.result()
         built = building.result()
+        if gateway:
+            gateway.result()
         machine = Machine(paths=paths, account=owner, programs=built, venv=function_venv.result())
     if "ghcr.io" in mirrored:
         made.append(base_images.watchdog(paths, real or built.stand_in_watchdog))
@@ -64,6 +70,12 @@ def _programs(paths: Paths) -> Programs:
     built = programs.ensure(paths, paths.logs / "go.log", report.working)
     report.done(f"buildkitd and buildctl {programs.BUILDKIT_VERSION}")
     return built
+
+
+def _openfaas(paths: Paths) -> None:
+    report = _Report("openfaas")
+    openfaas_programs.ensure(paths, paths.logs / "go-openfaas.log", report.working)
+    report.done("gateway, NATS Streaming and queue-worker, Community Edition")
 
 
 def _images(paths: Paths) -> tuple[list[BaseImage], tuple[str, ...]]:

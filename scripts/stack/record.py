@@ -27,8 +27,9 @@ class Entry:
         return Process(self.pid, self.started).alive
 
     @property
-    def port(self) -> int:
-        return int(self.address.rpartition(":")[2])
+    def port(self) -> int | None:
+        """None for who only calls others."""
+        return int(self.address.rpartition(":")[2]) if self.address else None
 
     def daemon(self, name: str) -> Daemon:
         return Daemon(name=name, process=Process(self.pid, self.started), log=Path(self.log))

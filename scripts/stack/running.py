@@ -1,25 +1,24 @@
-"""Starts and stops daemons. The stack as a whole: registry, buildkitd, function.
+"""Starts and stops daemons. The stack as a whole: registry, buildkitd, function, OpenFaaS."""
 
-A daemon that already runs and was started from the same things is kept; one that was started from
-other things is replaced.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
-from . import base_images, buildkitd, console, function, payload_secret, ports, record, registry
-from .daemon import Daemon
+from . import (
+    base_images,
+    buildkitd,
+    console,
+    function,
+    payload_secret,
+    record,
+    registry,
+    running_openfaas,
+)
 from .fingerprint import of_text
 from .paths import Paths
 from .preparation import Prepared
 from .record import Entry
 from .registry_client import RegistryClient
-
-
-class _Started(Protocol):
-    @property
-    def daemon(self) -> Daemon: ...
+from .upkeep import Part, Started, Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +28,11 @@ class Ports:
     registry: int | None = None
     buildkit: int | None = None
     function: int | None = None
+    openfaas: int | None = None
 
 
-DEFAULT_PORTS = Ports(registry=5050, buildkit=5051, function=5052)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """One daemon of the stack. `start` is given the port, or None for any free one."""
-
-    name: str
-    made_from: str
-    asked: int | None
-    default: int | None
-    option: str
-    start: Callable[[int | None], tuple[_Started, str]]
+# 8080 is where faas-cli looks for a gateway that it was not told of.
+DEFAULT_PORTS = Ports(registry=5050, buildkit=5051, function=5052, openfaas=8080)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +41,37 @@ class Running:
     buildkit_host: str
     registry: str
     payload_secret_file: str
+    openfaas_url: str | None = None
 
     def environment(self) -> Mapping[str, str]:
-        return {
+        named = {
             "BUILDER_URL": self.builder_url,
             "BUILDKIT_HOST": self.buildkit_host,
             "REGISTRY": self.registry,
             "PAYLOAD_SECRET_FILE": self.payload_secret_file,
         }
+        return named | ({"OPENFAAS_URL": self.openfaas_url} if self.openfaas_url else {})
 
 
-def ensure(prepared: Prepared, asked: Ports, default: Ports = DEFAULT_PORTS) -> Running:
+def ensure(
+    prepared: Prepared, asked: Ports, default: Ports = DEFAULT_PORTS, *, openfaas: bool = False
+) -> Running:
     """Brings every daemon up, in the order in which they need each other."""
-    entries = _Entries(prepared.machine.paths)
-    address = _registry(prepared, entries, asked.registry, default.registry)
-    daemon = _buildkitd(prepared, entries, address, asked.buildkit, default.buildkit)
-    url = _function(prepared, entries, daemon, asked.function, default.function)
+    upkeep = Upkeep(prepared.machine.paths)
+    address = _registry(prepared, upkeep, asked.registry, default.registry)
+    daemon = _buildkitd(prepared, upkeep, address, asked.buildkit, default.buildkit)
+    url = _function(prepared, upkeep, daemon, asked.function, default.function)
+    gateway = None
+    if openfaas:
+        gateway = running_openfaas.ensure(
+            prepared.machine, upkeep, url, asked.openfaas, default.openfaas
+        )
     return Running(
         builder_url=url,
         buildkit_host=daemon,
         registry=address,
         payload_secret_file=str(prepared.machine.paths.payload_secret),
+        openfaas_url=gateway,
     )
 
 
@@ -94,40 +93,15 @@ def stop(paths: Paths, chosen: set[str] | None = None) -> Iterator[tuple[str, En
             yield name, entry
 
 
-class _Entries:
-    """The record while daemons come up."""
-
-    def __init__(self, paths: Paths) -> None:
-        self._paths = paths
-        self._entries = record.load(paths)
-
-    def keep_or_start(self, part: _Part) -> tuple[str, str]:
-        """The daemon's address, and a remark for the terminal when it was already running."""
-        found = self._entries.get(part.name)
-        port = part.asked or (found.port if found else part.default)
-        if found and found.made_from == part.made_from and found.port == port:
-            return found.address, " (already running)"
-        if found:
-            found.daemon(part.name).stop()
-            del self._entries[part.name]
-            record.save(self._paths, self._entries)
-        if port:
-            ports.require(port, part.name, part.option)
-        started, address = part.start(port)
-        self._entries[part.name] = record.entry(started.daemon, address, part.made_from)
-        record.save(self._paths, self._entries)
-        return address, ""
-
-
-def _registry(prepared: Prepared, entries: _Entries, asked: int | None, default: int | None) -> str:
+def _registry(prepared: Prepared, upkeep: Upkeep, asked: int | None, default: int | None) -> str:
     machine = prepared.machine
 
-    def start(port: int | None) -> tuple[_Started, str]:
+    def start(port: int | None) -> tuple[Started, str]:
         directory = machine.paths.state / "registry"
         started = registry.start(machine, port=port, directory=directory)
         return started, started.address
 
-    part = _Part(
+    part = Part(
         name="registry",
         made_from="",
         asked=asked,
@@ -135,18 +109,18 @@ def _registry(prepared: Prepared, entries: _Entries, asked: int | None, default:
         option="--registry-port",
         start=start,
     )
-    address, remark = entries.keep_or_start(part)
+    address, remark = upkeep.keep_or_start(part)
     base_images.push(prepared.images, RegistryClient(address))
     console.step("registry", address + remark)
     return address
 
 
 def _buildkitd(
-    prepared: Prepared, entries: _Entries, mirror: str, asked: int | None, default: int | None
+    prepared: Prepared, upkeep: Upkeep, mirror: str, asked: int | None, default: int | None
 ) -> str:
     machine = prepared.machine
 
-    def start(port: int | None) -> tuple[_Started, str]:
+    def start(port: int | None) -> tuple[Started, str]:
         started = buildkitd.start(
             machine,
             port=port,
@@ -156,7 +130,7 @@ def _buildkitd(
         )
         return started, started.address
 
-    part = _Part(
+    part = Part(
         name="buildkitd",
         made_from=of_text(mirror, *prepared.mirrored, str(machine.programs.folder)),
         asked=asked,
@@ -164,18 +138,18 @@ def _buildkitd(
         option="--buildkit-port",
         start=start,
     )
-    address, remark = entries.keep_or_start(part)
+    address, remark = upkeep.keep_or_start(part)
     console.step("buildkitd", f"{address}, rootless{remark}")
     return address
 
 
 def _function(
-    prepared: Prepared, entries: _Entries, buildkit_url: str, asked: int | None, default: int | None
+    prepared: Prepared, upkeep: Upkeep, buildkit_url: str, asked: int | None, default: int | None
 ) -> str:
     machine, watchdog = prepared.machine, prepared.watchdog
     payload_secret.ensure(machine.paths, machine.account)
 
-    def start(port: int | None) -> tuple[_Started, str]:
+    def start(port: int | None) -> tuple[Started, str]:
         secrets = machine.paths.payload_secret.parent
         started = function.start(
             machine,
@@ -187,7 +161,7 @@ def _function(
         return started, started.url
 
     sources = function.sources(machine.paths)
-    part = _Part(
+    part = Part(
         name="function",
         made_from=of_text(buildkit_url, sources, str(machine.venv), str(watchdog)),
         asked=asked,
@@ -195,7 +169,7 @@ def _function(
         option="--port",
         start=start,
     )
-    url, remark = entries.keep_or_start(part)
+    url, remark = upkeep.keep_or_start(part)
     server = (
         f"behind {watchdog.name}"
         if watchdog
