@@ -67,17 +67,17 @@ def _family(settings: Settings, first: str) -> Iterator[tuple[str, bytes]]:
     it exchanges them, a file may be gone by the time that it is read.
     """
     for path in sorted(_listed(settings.secret_mount_path), key=lambda path: path.name):
-        if path.name != first and not path.name.startswith(f"{first}-"):
-            continue
-        if path.suffix == _PUBLIC_HALF or not path.is_file():
+        named = path.name == first or path.name.startswith(f"{first}-")
+        if not named or path.suffix == _PUBLIC_HALF:
             continue
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if path.is_file() else None
         except FileNotFoundError:
             continue
         except OSError as exc:
             raise NotReady(f"The secret {path.name} cannot be read by the function.") from exc
-        yield path.name, content
+        if content is not None:
+            yield path.name, content
 
 
 def _listed(folder: Path) -> list[Path]:
