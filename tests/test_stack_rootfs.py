@@ -77,3 +77,21 @@ def test_a_single_file_becomes_an_executable_at_the_top(root: Path, tmp_path: Pa
 
     with tarfile.open(layer.path) as tar:
         assert [(member.name, member.mode) for member in tar] == [("fwatchdog", 0o755)]
+
+
+def test_a_root_comes_back_from_its_layers_ready_to_install_in(root: Path, tmp_path: Path) -> None:
+    lower = rootfs.layer(root, tmp_path / "lower")
+    marker = rootfs.change_marker(root)
+    (root / "etc/conf").write_text("new")
+    upper = rootfs.layer(root, tmp_path / "upper", newer_than=marker)
+    again = tmp_path / "again"
+    again.mkdir()
+
+    with (tmp_path / "log").open("wb") as log:
+        rootfs.unpack([lower, upper], again, log)
+
+    assert (again / "etc/conf").read_text() == "new"
+    assert (again / "bin/tool").stat().st_mode & 0o7777 == 0o4755
+    assert (again / "bin/alias").readlink() == Path("tool")
+    assert (again / "dev/null").is_char_device()
+    assert (again / "etc/resolv.conf").read_bytes() == rootfs.RESOLVER.read_bytes()

@@ -4,7 +4,6 @@ Where a public registry answers, buildkitd takes images from it and nothing is m
 does not, images of the same names are made from this machine's Debian packages.
 """
 
-import json
 import os
 import shutil
 import ssl
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import debian, fingerprint, oci, rootfs
+from . import debian, fingerprint, kept_layers, oci, rootfs
 from .buildkitd import PUBLIC_REGISTRIES
 from .paths import Paths
 from .registry_client import RegistryClient
@@ -34,7 +33,7 @@ ANSWER_SECONDS = 5.0
 # The address behind an image name that says docker.io.
 _HOSTS = {"docker.io": "registry-1.docker.io"}
 
-_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+SEARCH_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,22 +69,22 @@ def debian_and_python(paths: Paths, log: Path, working: Callable[[str], None]) -
     """Debian, and Python on top of it, made once and kept."""
     bundle = _ca_bundle()
     folder = paths.images / fingerprint.of_files([bundle], RECIPE, SUITE, _pip_settings())
-    if not (folder / "layers.json").exists():
+    if not kept_layers.are_in(folder):
         working(f"making Debian {SUITE} and Python from Debian packages, about a minute")
         _make_layers(folder, bundle, log)
-    layers = _load(folder)
+    layers = kept_layers.load(folder)
     return [
         BaseImage(
             repository="library/debian",
             tags=DEBIAN_TAGS,
             layers=layers[:1],
-            process=oci.Process(cmd=("bash",), env=_PATH),
+            process=oci.Process(cmd=("bash",), env=SEARCH_PATH),
         ),
         BaseImage(
             repository="library/python",
             tags=PYTHON_TAGS,
             layers=layers,
-            process=oci.Process(cmd=("python3",), env={**_PATH, "LANG": "C.UTF-8"}),
+            process=oci.Process(cmd=("python3",), env={**SEARCH_PATH, "LANG": "C.UTF-8"}),
         ),
     ]
 
@@ -93,15 +92,15 @@ def debian_and_python(paths: Paths, log: Path, working: Callable[[str], None]) -
 def watchdog(paths: Paths, program: Path) -> BaseImage:
     """The image that functions copy /fwatchdog from."""
     folder = paths.images / f"watchdog-{fingerprint.of_files([program], RECIPE)}"
-    if not (folder / "layers.json").exists():
+    if not kept_layers.are_in(folder):
         folder.mkdir(parents=True, exist_ok=True)
         layer = rootfs.single_file_layer(program, "fwatchdog", folder / "watchdog.tar.gz")
-        _save(folder, [layer])
+        kept_layers.save(folder, [layer])
     return BaseImage(
         repository="openfaas/of-watchdog",
         tags=(WATCHDOG_TAG,),
-        layers=_load(folder),
-        process=oci.Process(entrypoint=("/fwatchdog",), env=_PATH),
+        layers=kept_layers.load(folder),
+        process=oci.Process(entrypoint=("/fwatchdog",), env=SEARCH_PATH),
     )
 
 
@@ -121,7 +120,7 @@ def _make_layers(folder: Path, bundle: Path, log: Path) -> None:
             upper = rootfs.layer(root, folder / "python.tar.gz", newer_than=marker)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    _save(folder, [lower, upper])
+    kept_layers.save(folder, [lower, upper])
 
 
 def _like_the_public_python_image(root: Path) -> None:
@@ -167,28 +166,3 @@ def _answers(host: str) -> bool:
         return exc.code == 401
     except OSError:
         return False
-
-
-def _save(folder: Path, layers: Iterable[oci.Layer]) -> None:
-    document = [
-        {
-            "file": layer.path.name,
-            "digest": layer.digest,
-            "diff_id": layer.diff_id,
-            "size": layer.size,
-        }
-        for layer in layers
-    ]
-    (folder / "layers.json").write_text(json.dumps(document, indent=2))
-
-
-def _load(folder: Path) -> list[oci.Layer]:
-    return [
-        oci.Layer(
-            path=folder / entry["file"],
-            digest=entry["digest"],
-            diff_id=entry["diff_id"],
-            size=entry["size"],
-        )
-        for entry in json.loads((folder / "layers.json").read_text())
-    ]

@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import account, base_images, console, debian, openfaas_programs, programs, venv
+from . import (
+    account,
+    base_images,
+    console,
+    debian,
+    language_images,
+    openfaas_programs,
+    programs,
+    venv,
+)
 from .base_images import BaseImage
 from .errors import StackError
 from .machine import Machine
@@ -14,7 +23,8 @@ from .paths import Paths
 from .programs import Programs
 
 # Measured on a bare Debian: 2.3 GiB for Go's caches and programs, base images, Python packages and
-# what buildkitd keeps of the sample. Twice the room lets functions be built afterwards.
+# what buildkitd keeps of the sample, and 0.7 GiB for the languages of the tests. The rest lets
+# functions be built afterwards.
 FIRST_RUN_BYTES = 4 << 30
 LATER_RUN_BYTES = 1 << 30
 
@@ -27,10 +37,11 @@ class Prepared:
     watchdog: Path | None  # OpenFaaS' own
 
 
-def prepare(paths: Paths, *, openfaas: bool = False) -> Prepared:
+def prepare(paths: Paths, *, openfaas: bool = False, languages: bool = False) -> Prepared:
     """Installs packages; builds programs, images and venvs side by side; skips what is done.
 
-    OpenFaaS' programs are built only when they are asked for.
+    OpenFaaS' programs, and the images of other languages that tests build on, are made only when
+    they are asked for.
     """
     _require_space(paths)
     paths.cache.mkdir(parents=True, exist_ok=True)
@@ -44,7 +55,7 @@ def prepare(paths: Paths, *, openfaas: bool = False) -> Prepared:
     with ThreadPoolExecutor() as pool:
         function_venv = pool.submit(_venv, paths)
         building = pool.submit(_programs, paths)
-        images = pool.submit(_images, paths)
+        images = pool.submit(_images, paths, languages=languages)
         gateway = pool.submit(_openfaas, paths) if openfaas else None
         made, mirrored = images.result()
         built = building.result()
@@ -78,13 +89,15 @@ def _openfaas(paths: Paths) -> None:
     report.done("gateway, NATS Streaming and queue-worker, Community Edition")
 
 
-def _images(paths: Paths) -> tuple[list[BaseImage], tuple[str, ...]]:
+def _images(paths: Paths, *, languages: bool) -> tuple[list[BaseImage], tuple[str, ...]]:
     report = _Report("base images")
     mirrored = base_images.unreachable()
     made: list[BaseImage] = []
     if "docker.io" in mirrored:
         log = paths.logs / "base-images.log"
         made = base_images.debian_and_python(paths, log, report.working)
+        if languages:
+            made += language_images.make(paths, made[-1].layers, log, report.working)
     names = " and ".join(mirrored)
     report.done(
         f"{names} out of reach: own images under the same names" if mirrored else "public ones"
