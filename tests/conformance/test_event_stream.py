@@ -1,0 +1,52 @@
+"""A client of text/event-stream, the one kind that OpenFaaS' gateway passes on as it comes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import HERE
+from .rows import conforms
+from .table import Address, Case, Row, Trial
+
+if TYPE_CHECKING:
+    from .conftest import Send
+
+EVENTS = Row(
+    client="Python, server-sent events",
+    call="Accept: text/event-stream",
+    success="{image}",
+    failed_build="exit 3 failed (Dockerfile:2)",
+    wrong_key="X-Build-Signature",
+    wrong_password="401 Unauthorized",
+)
+CLIENT = HERE / "python" / "events.py"
+
+PAUSES = 'FROM debian:trixie-slim\nRUN ["sleep", "1"]\n'
+
+
+@conforms(EVENTS)
+def test_events(trial: Trial, send: Send) -> None:
+    errand = send(trial)
+    printed = errand.run(sys.executable, CLIENT, errand.image)
+    errand.assert_shows(printed)
+    events = [event for event in map(json.loads, printed.out.splitlines()) if "data" in event]
+    *progress, final = (json.loads(event["data"]) for event in events)
+    assert {document["status"] for document in progress} <= {"in_progress"}
+    assert final["status"] == ("success" if trial.case is Case.SUCCESS else "failed")
+    assert len({event["id"] for event in events}) == len(events)
+
+
+@pytest.mark.parametrize("address", Address)
+def test_events_come_before_the_build_is_over(address: Address, send: Send) -> None:
+    errand = send(Trial(EVENTS, Case.SUCCESS, address), builds=PAUSES)
+    with errand.start(sys.executable, CLIENT, errand.image) as lines:
+        for line in lines:
+            if 'RUN [\\"sleep\\"' in line:
+                break
+        assert not errand.is_pushed()
+        assert "success" in list(lines)[-1]
+    assert errand.is_pushed()
