@@ -23,12 +23,19 @@ PROGRAMS: Mapping[str, str] = {
     "curl": "curl",
 }
 
+# The same for the clients that tests/conformance runs; what is no program is named by its path.
+CLIENTS: Mapping[str, str] = {
+    "php": "php-cli",
+    "/usr/share/php/GuzzleHttp/autoload.php": "php-guzzlehttp-guzzle",
+}
+
 _DEB822_URI = re.compile(r"^URIs:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 _ONE_LINE_URI = re.compile(r"^deb\s+(?:\[[^]]*\]\s+)?(\S+)", re.MULTILINE)
 
 
-def missing() -> list[str]:
-    return [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+def missing(*, clients: bool = False) -> list[str]:
+    wanted = {**PROGRAMS, **CLIENTS} if clients else PROGRAMS
+    return [package for needed, package in wanted.items() if not _is_there(needed)]
 
 
 def install(packages: list[str], log: Path) -> None:
@@ -53,6 +60,10 @@ def mirror(sources: Path = Path("/etc/apt")) -> str:
         "No Debian archive is named in /etc/apt: add one to /etc/apt/sources.list.d, since base "
         "images are made from its packages."
     )
+
+
+def _is_there(needed: str) -> bool:
+    return Path(needed).exists() if "/" in needed else shutil.which(needed) is not None
 
 
 def _is_debian_archive(uri: str) -> bool:

@@ -37,16 +37,18 @@ class Prepared:
     watchdog: Path | None  # OpenFaaS' own
 
 
-def prepare(paths: Paths, *, openfaas: bool = False, languages: bool = False) -> Prepared:
+def prepare(
+    paths: Paths, *, openfaas: bool = False, languages: bool = False, clients: bool = False
+) -> Prepared:
     """Installs packages; builds programs, images and venvs side by side; skips what is done.
 
-    OpenFaaS' programs, and the images of other languages that tests build on, are made only when
-    they are asked for.
+    OpenFaaS' programs, and what only tests want, are made or installed when they are asked for:
+    images of other languages to build on, and clients in other languages.
     """
     _require_space(paths)
     paths.cache.mkdir(parents=True, exist_ok=True)
     paths.logs.mkdir(parents=True, exist_ok=True)
-    _packages(paths)
+    _packages(paths, clients=clients)
     owner = account.ensure(paths)
     owner.own(paths.state, 0o755)
     account.require_user_namespaces(owner)
@@ -67,8 +69,8 @@ def prepare(paths: Paths, *, openfaas: bool = False, languages: bool = False) ->
     return Prepared(machine=machine, images=made, mirrored=mirrored, watchdog=real)
 
 
-def _packages(paths: Paths) -> None:
-    wanted = debian.missing()
+def _packages(paths: Paths, *, clients: bool) -> None:
+    wanted = debian.missing(clients=clients)
     if wanted:
         console.step("packages", f"installing {', '.join(wanted)}")
         debian.install(wanted, paths.logs / "apt.log")

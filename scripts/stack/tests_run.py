@@ -14,7 +14,7 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
     console.title("Setting up")
     with record.locked(paths):
         before = running.names(paths)
-        prepared = preparation.prepare(paths, openfaas=True, languages=True)
+        prepared = preparation.prepare(paths, openfaas=True, languages=True, clients=True)
         development = _development_venv(paths)
         # Any free ports: a test run must not fail because someone's port is taken.
         started = running.ensure(prepared, running.Ports(), default=running.Ports())
