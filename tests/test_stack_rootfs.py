@@ -12,12 +12,13 @@ from stack import oci, rootfs
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     root = tmp_path / "root"
-    for folder in ("bin", "dev", "proc/1", "tmp", "etc", "var/cache/apt/archives"):
+    for folder in ("bin", "usr/src/sys", "dev", "proc/1", "tmp", "etc", "var/cache/apt/archives"):
         (root / folder).mkdir(parents=True)
     (root / "bin/tool").write_bytes(b"\x7fELF")
     (root / "bin/tool").chmod(0o4755)
     (root / "bin/alias").symlink_to("tool")
     (root / "etc/conf").write_text("old")
+    (root / "usr/src/sys/kept.c").touch()
     (root / "dev/null").touch()
     (root / "proc/1/stat").touch()
     (root / "var/cache/apt/archives/huge.deb").touch()
@@ -34,7 +35,7 @@ def test_leaves_out_what_the_runtime_brings_and_keeps_the_empty_folders(
 ) -> None:
     listed = names(rootfs.layer(root, tmp_path / "layer"))
 
-    assert {"dev", "proc", "tmp", "var/cache/apt"} <= set(listed)
+    assert {"dev", "proc", "tmp", "var/cache/apt", "usr/src/sys/kept.c"} <= set(listed)
     assert not {"dev/null", "proc/1", "var/cache/apt/archives"} & set(listed)
 
 

@@ -20,7 +20,7 @@ from .paths import Paths
 from .registry_client import RegistryClient
 
 # Bumped when what this module makes changes.
-RECIPE = "1"
+RECIPE = "2"
 SUITE = "trixie"
 DEBIAN_TAGS = ("trixie-slim", "trixie", "stable-slim")
 PYTHON_PACKAGES = ("python3", "python3-pip", "python3-venv")

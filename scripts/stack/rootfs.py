@@ -26,18 +26,18 @@ RESOLVER = Path("/etc/resolv.conf")
 
 # What a container is given by its runtime, and what only apt and debootstrap need again.
 NOT_IN_AN_IMAGE = (
-    "dev/*",
-    "proc/*",
-    "sys/*",
-    "run/*",
-    "tmp/*",
-    "debootstrap",
-    "etc/resolv.conf",
-    "var/cache/apt/*",
-    "var/cache/debconf/*-old",
-    "var/lib/apt/lists/*",
-    "var/log/*.log",
-    "var/log/apt/*",
+    "/dev/*",
+    "/proc/*",
+    "/sys/*",
+    "/run/*",
+    "/tmp/*",
+    "/debootstrap",
+    "/etc/resolv.conf",
+    "/var/cache/apt/*",
+    "/var/cache/debconf/*-old",
+    "/var/lib/apt/lists/*",
+    "/var/log/*.log",
+    "/var/log/apt/*",
 )
 
 
@@ -144,7 +144,8 @@ class _Observed(io.RawIOBase):
 
 def _walk(root: Path) -> Iterator[Path]:
     def kept(path: Path) -> bool:
-        return not any(path.relative_to(root).match(pattern) for pattern in NOT_IN_AN_IMAGE)
+        inside = Path("/", path.relative_to(root))
+        return not any(inside.match(pattern) for pattern in NOT_IN_AN_IMAGE)
 
     for folder, folders, files in os.walk(root):
         here = Path(folder)
