@@ -3,7 +3,7 @@
 
     scripts/build.py --image registry.example.com/hello:1 --handler ./hello --lang python3-http
 
-Needs Python 3.11 and nothing else. See build_client/ for how.
+Needs Python 3.11 and nothing else, but for PyNaCl where secrets are sealed. See build_client/ for how.
 """
 
 import os

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 from build_client.cli import main
 
+from function.sealed_secrets import SealingKey, open_envelope
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -54,6 +56,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.headers["X-Build-Signature"] != expected:
             one(401, {"status": "failed", "error": "signature mismatch"})(self)
             return
+        type(self).replies.pop(0)(self)
+
+    def do_GET(self) -> None:
+        type(self).paths.append(self.path)
         type(self).replies.pop(0)(self)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base's name
@@ -431,6 +437,17 @@ def test_a_closed_port_exits_2_and_says_what_to_do(
         (["--payload-secret", "/dev/null"], "/dev/null is empty"),
         (["--build-arg", "=x"], "takes NAME=VALUE"),
         (["--build-arg", "UNSET"], "has no UNSET"),
+        (["--build-arg", "A=\udcff"], "An option is not UTF-8: "),
+        (["--label", "=x"], "--label takes NAME=VALUE"),
+        (["--build-secret", "a"], "--build-secret takes NAME=FILE"),
+        (["--build-secret", "=a"], "--build-secret takes NAME=FILE"),
+        (["--build-secret", "a\udcff=b"], "--build-secret takes NAME=FILE"),
+        (["--build-secret", "a=/nonexistent"], "The build secret /nonexistent cannot be read"),
+        (
+            ["--build-secret", "a=/dev/null", "--builder-public-key", "/nonexistent"],
+            "The key /nonexistent cannot be read",
+        ),
+        (["--dockerfile", "Other"], "There is no Other in"),
         (["--handler", "/nonexistent"], "/nonexistent is not a folder"),
         (["--lang", "go", "--template", "/nonexistent"], "There is no template in /nonexistent"),
     ],
@@ -483,6 +500,151 @@ def test_tar_writes_what_would_be_sent(
             "buildArgs": {"A": "b=c"},
             "platforms": ["linux/amd64", "linux/arm64"],
         }
+
+
+def test_every_option_goes_into_the_config_by_its_key(
+    builder: Builder, call: Callable[..., int], handler: Path
+) -> None:
+    (handler / "Dockerfile").rename(handler / "Dockerfile.arm")
+    builder.will(stream(SUCCESS))
+    options = ["--tag=2", "--tag=r/b:3", "--label=a=b=c", "--label=d", "--target=test", "--pull"]
+
+    assert call(*options, "--dockerfile=./Dockerfile.arm", "--no-cache", "--timeout=90s") == 0
+
+    assert json.loads(member(builder.bodies[0], "com.openfaas.docker.config")) == {
+        "image": "r/a:1",
+        "tags": ["2", "r/b:3"],
+        "labels": {"a": "b=c", "d": ""},
+        "target": "test",
+        "pull": True,
+        "dockerfile": "./Dockerfile.arm",
+        "noCache": True,
+        "timeout": "90s",
+    }
+
+
+@pytest.mark.parametrize("folder", ["", "function"])
+def test_a_context_with_an_options_file_may_name_its_dockerfile_itself(
+    builder: Builder, call: Callable[..., int], handler: Path, folder: str
+) -> None:
+    (handler / "Dockerfile").rename(handler / "Dockerfile.arm")
+    (handler / folder).mkdir(exist_ok=True)
+    (handler / folder / "builder-fn.json").write_text('{"dockerfile": "Dockerfile.arm"}')
+    builder.will(stream(SUCCESS))
+
+    assert call() == 0
+
+
+@pytest.fixture
+def key() -> SealingKey:
+    return SealingKey("build-secrets-key", bytes(range(32)))
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> list[str]:
+    (tmp_path / "token").write_bytes(b"s3cr3t\n")
+    (tmp_path / "binary").write_bytes(b"\0\xff")
+    return [f"--build-secret=pip.token={tmp_path}/token", f"--build-secret=b={tmp_path}/binary"]
+
+
+def test_seals_build_secrets_for_the_key_that_the_builder_gives_out(
+    builder: Builder, call: Callable[..., int], tokens: list[str], key: SealingKey
+) -> None:
+    answer = {"key_id": key.key_id, "algorithm": "nacl/box", "public_key": key.public_key}
+    builder.will(one(200, answer), stream(SUCCESS))
+
+    assert call("--url", f"{builder.url}/function/builder-fn/", *tokens) == 0
+
+    assert builder.paths == ["/function/builder-fn/publickey", "/function/builder-fn/build"]
+    sealed = member(builder.bodies[0], "com.openfaas.secrets")
+    assert f'key_id: "{key.key_id}"'.encode() in sealed
+    assert open_envelope(sealed, [key]) == {"pip.token": b"s3cr3t\n", "b": b"\0\xff"}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param("{public_key}\n", id="faas-cli's .pub file"),
+        pytest.param('{{"public_key": "{public_key}"}}', id="a saved answer of /publickey"),
+    ],
+)
+def test_seals_for_the_key_in_a_file_and_asks_nobody(
+    *,
+    builder: Builder,
+    call: Callable[..., int],
+    tmp_path: Path,
+    tokens: list[str],
+    key: SealingKey,
+    form: str,
+) -> None:
+    (tmp_path / "key.pub").write_text(form.format(public_key=key.public_key))
+    builder.will(stream(SUCCESS))
+
+    assert call("--builder-public-key", str(tmp_path / "key.pub"), *tokens) == 0
+
+    assert builder.paths == ["/build"]
+    assert open_envelope(member(builder.bodies[0], "com.openfaas.secrets"), [key])["b"] == b"\0\xff"
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (one(503, {"error": "It has no key."}), "cannot build now. It says: It has no key."),
+        (one(404, {}), "No builder answers at http://127.0.0.1"),
+        (one(200, {"public_key": "YWJj"}), "has no public key of a builder"),
+        (one(200, {"algorithm": "age", "public_key": "x"}), "sealed in a way that is not known"),
+        (one(200, {"public_key": "A" * 43 + "="}), "is none that could seal anything"),
+        (one(200, []), "has no public key of a builder"),
+    ],
+)
+def test_a_builder_without_a_usable_key_is_sent_nothing(
+    *,
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    tokens: list[str],
+    reply: Reply,
+    sentence: str,
+) -> None:
+    builder.will(reply)
+
+    assert call(*tokens) == 2
+
+    assert sentence in capsys.readouterr().err
+    assert builder.bodies == []
+
+
+def test_without_pynacl_it_says_how_to_get_it(
+    *,
+    builder: Builder,
+    call: Callable[..., int],
+    tokens: list[str],
+    key: SealingKey,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    builder.will(one(200, {"public_key": key.public_key}))
+    monkeypatch.setitem(sys.modules, "nacl.public", None)
+
+    assert call(*tokens) == 2
+    assert "`python3 -m pip install PyNaCl`" in capsys.readouterr().err
+
+
+def test_secrets_to_seal_for_nobody_are_a_usage_error(
+    handler: Path, tokens: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main([*asked(handler), "--tar", "-", *tokens], {})
+
+    assert exited.value.code == 2
+    assert "say what to seal for" in capsys.readouterr().err
+
+
+def member(body: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        file = archive.extractfile(name)
+        assert file is not None
+        return file.read()
 
 
 def test_a_terminal_gets_the_live_view(builder: Builder, handler: Path, secret: Path) -> None:

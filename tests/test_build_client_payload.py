@@ -17,7 +17,7 @@ import pytest
 from build_client import context, faas_cli, payload
 from build_client.errors import UsageError
 
-CONFIG = payload.build_config(image="r/a:1", build_args={}, platforms=(), skip_push=False)
+CONFIG = payload.build_config({"image": "r/a:1"})
 
 
 @pytest.fixture
@@ -223,16 +223,16 @@ def test_carries_long_and_foreign_names(template: Path, handler: Path) -> None:
 
 
 def test_says_in_the_config_only_what_was_asked_for() -> None:
-    assert json.loads(CONFIG) == {"image": "r/a:1"}
-    full = payload.build_config(
-        image="r/a:1", build_args={"A": "1"}, platforms=("linux/arm64",), skip_push=True
-    )
-    assert json.loads(full) == {
-        "image": "r/a:1",
-        "buildArgs": {"A": "1"},
-        "platforms": ["linux/arm64"],
-        "skipPush": True,
-    }
+    nothing = {"buildArgs": {}, "platforms": [], "target": "", "skipPush": False}
+
+    assert json.loads(payload.build_config({"image": "r/a:1", **nothing})) == {"image": "r/a:1"}
+
+
+def test_puts_sealed_secrets_last_for_the_owner_alone(template: Path, handler: Path) -> None:
+    body = payload.tar(context.overlay(template, handler), CONFIG, b"sealed")
+
+    *_, last = members(body).values()
+    assert (last.name, last.mode, last.size) == ("com.openfaas.secrets", 0o600, len(b"sealed"))
 
 
 def test_compresses_to_the_same_bytes_each_time(template: Path, handler: Path) -> None:

@@ -13,10 +13,20 @@ import sys
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from . import answer, context, conversation, faas_cli, payload, summary, terminal
+from . import (
+    answer,
+    context,
+    conversation,
+    faas_cli,
+    payload,
+    sealing,
+    summary,
+    terminal,
+    transport,
+)
 from .errors import ClientError, StreamBrokenError, UsageError
 from .progress import Steps
 from .text import size
@@ -27,20 +37,24 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _FRAME: Final = 0.1  # seconds between two frames on a terminal
+# Where a context may say itself which its Dockerfile is (builder-fn/options/build_config.py).
+_OPTIONS_FILES: Final = frozenset({"builder-fn.json", "function/builder-fn.json"})
 _INTERRUPTED: Final = 130  # what a shell reports after Ctrl-C
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The command line, checked. What concerns the build goes on into `payload.build_config`."""
+    """The command line, checked. *config* is what concerns the build, by the keys of BuildConfig."""
 
     image: str
     handler: Path
     language: str
     template: Path | None
-    build_args: Mapping[str, str]
-    platforms: tuple[str, ...]
+    dockerfile: str
     skip_push: bool
+    config: Mapping[str, object]
+    build_secrets: Mapping[str, Path]
+    builder_public_key: Path | None
     compress: bool
     url: str
     secret: Path | None
@@ -166,32 +180,49 @@ def _context(options: Options) -> Iterator[tuple[context.Context, tuple[str, ...
         else nullcontext(ours)
     )
     with by_faas_cli as source:
-        if "Dockerfile" not in source.sources:
+        known = source.sources.keys()
+        if options.dockerfile not in known and not _OPTIONS_FILES & known:
             raise UsageError(
-                f"There is no Dockerfile in {template or options.handler}: nothing to build."
+                f"There is no {options.dockerfile} in {template or options.handler}:"
+                " nothing to build."
             )
         yield source, ours.notices
 
 
 def _body(options: Options, source: context.Context) -> bytes:
-    config = payload.build_config(
-        image=options.image,
-        build_args=options.build_args,
-        platforms=options.platforms,
-        skip_push=options.skip_push,
-    )
-    body = payload.tar(source, config)
+    config = payload.build_config(options.config)
+    body = payload.tar(source, config, _sealed(options))
     return payload.compress(body) if options.compress else body
 
 
+def _sealed(options: Options) -> bytes | None:
+    if not options.build_secrets:
+        return None
+    secrets = {
+        name: _content(file, f"The build secret {file}")
+        for name, file in options.build_secrets.items()
+    }
+    if options.builder_public_key is None:
+        document = transport.fetch(options.url, "publickey", idle=options.idle)
+        key = sealing.public_key(document, options.url)
+    else:
+        document = _content(options.builder_public_key, f"The key {options.builder_public_key}")
+        key = sealing.public_key(document, str(options.builder_public_key))
+    return sealing.seal(secrets, key)
+
+
 def _secret(path: Path) -> bytes:
-    try:
-        secret = path.read_bytes().strip()
-    except OSError as exc:
-        raise UsageError(f"The payload secret {path} cannot be read: {exc.strerror}.") from exc
+    secret = _content(path, f"The payload secret {path}").strip()
     if not secret:
         raise UsageError(f"The payload secret {path} is empty.")
     return secret
+
+
+def _content(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise UsageError(f"{what} cannot be read: {exc.strerror}.") from exc
 
 
 def _view(
@@ -229,6 +260,30 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     what.add_argument(
         "--platform", action="append", default=[], metavar="OS/ARCH", help="may be repeated, or a,b"
     )
+    what.add_argument(
+        "--build-secret",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="seal the file for RUN --mount=type=secret,id=NAME; may be repeated; needs PyNaCl",
+    )
+    what.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="push as this, too: a tag or a name",
+    )
+    what.add_argument("--label", action="append", default=[], metavar="K=V", help="may be repeated")
+    what.add_argument("--target", default="", metavar="STAGE", help="build up to this stage")
+    what.add_argument(
+        "--dockerfile", default="", metavar="PATH", help="in the context [Dockerfile]"
+    )
+    what.add_argument("--no-cache", action="store_true", help="run every step again")
+    what.add_argument("--pull", action="store_true", help="look for newer base images")
+    what.add_argument(
+        "--timeout", default="", metavar="DURATION", help="such as 10m; the builder's own at most"
+    )
     what.add_argument("--skip-push", action="store_true", help="build only")
     where = parser.add_argument_group("by which builder")
     where.add_argument(
@@ -240,6 +295,12 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         default=environ.get("PAYLOAD_SECRET_FILE") or None,
         metavar="FILE",
         help="holds the key to sign with [$PAYLOAD_SECRET_FILE]",
+    )
+    where.add_argument(
+        "--builder-public-key",
+        type=Path,
+        metavar="FILE",
+        help="what to seal build secrets for [what URL/publickey answers]",
     )
     where.add_argument("--compress", action="store_true", help="send the tar gzipped")
     where.add_argument(
@@ -263,16 +324,18 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
     given = parser.parse_args(argv)
     if not given.url and given.tar is None:
         parser.error("say where the builder is: --url or BUILDER_URL")
+    if given.build_secret and not (given.url or given.builder_public_key):
+        parser.error("say what to seal for: --builder-public-key, --url or BUILDER_URL")
     return Options(
         image=given.image,
         handler=given.handler,
         language=given.lang,
         template=given.template,
-        build_args=dict(_build_arg(text, environ) for text in given.build_arg),
-        platforms=tuple(
-            name for text in given.platform for part in text.split(",") if (name := part.strip())
-        ),
+        dockerfile=str(PurePosixPath(given.dockerfile or "Dockerfile")),
         skip_push=given.skip_push,
+        config=_config(given, environ),
+        build_secrets=dict(_build_secret(text) for text in given.build_secret),
+        builder_public_key=given.builder_public_key,
         compress=given.compress,
         url=given.url,
         secret=given.payload_secret,
@@ -282,6 +345,40 @@ def _parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
         plain=given.plain,
         json=given.json,
     )
+
+
+def _config(given: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, object]:
+    """builder-fn/options/build_config.py has the same keys."""
+    return {
+        "image": given.image,
+        "buildArgs": dict(_build_arg(text, environ) for text in given.build_arg),
+        "platforms": [
+            name for text in given.platform for part in text.split(",") if (name := part.strip())
+        ],
+        "tags": given.tag,
+        "labels": dict(_label(text) for text in given.label),
+        "target": given.target,
+        "dockerfile": given.dockerfile,
+        "noCache": given.no_cache,
+        "pull": given.pull,
+        "timeout": given.timeout,
+        "skipPush": given.skip_push,
+    }
+
+
+def _label(text: str) -> tuple[str, str]:
+    """K=V, or K alone for a label without a value, as docker build has it."""
+    name, _, value = text.partition("=")
+    if not name:
+        raise UsageError(f'--label takes NAME=VALUE, not "{text}".')
+    return name, value
+
+
+def _build_secret(text: str) -> tuple[str, Path]:
+    name, _, file = text.partition("=")
+    if not (name.isprintable() and name and file):
+        raise UsageError(f"--build-secret takes NAME=FILE, not {text!a}.")
+    return name, Path(file)
 
 
 def _build_arg(text: str, environ: Mapping[str, str]) -> tuple[str, str]:

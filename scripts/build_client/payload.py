@@ -2,7 +2,8 @@
 
 Two equal trees give equal bytes, whoever made them and when: names are sorted, owners are 0, times
 are fixed, and of the permissions only "executable" is kept, as git does. So an unchanged function
-keeps its image digest, and a context by faas-cli (folders 0700) equals our own.
+keeps its image digest, and a context by faas-cli (folders 0700) equals our own. Sealed secrets alone
+are other bytes each time.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING
 from .errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from .context import Context
 
-# go-sdk v0.3.0 builder.go: BuilderConfigFileName, and the folder MakeTar puts the context in.
+# go-sdk v0.3.0 builder.go: BuilderConfigFileName, and the folder MakeTar puts the context in;
+# build_secrets.go: BuildSecretsFileName.
 CONFIG_NAME = "com.openfaas.docker.config"
+SECRETS_NAME = "com.openfaas.secrets"
 CONTEXT_NAME = "context"
 
 # 2 January 1980: the first day that a zip file, and so a Python wheel built in the image, can hold
@@ -32,21 +35,17 @@ CONTEXT_NAME = "context"
 FIXED_TIME = 315_619_200
 
 
-def build_config(
-    *, image: str, build_args: Mapping[str, str], platforms: Sequence[str], skip_push: bool
-) -> bytes:
-    """go-sdk's BuildConfig; what is not asked for is not said."""
-    config: dict[str, object] = {"image": image}
-    if build_args:
-        config["buildArgs"] = dict(build_args)
-    if platforms:
-        config["platforms"] = list(platforms)
-    if skip_push:
-        config["skipPush"] = True
-    return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def build_config(options: Mapping[str, object]) -> bytes:
+    """go-sdk's BuildConfig, and builder-fn's own options; what is not asked for is not said."""
+    said = {key: value for key, value in options.items() if value}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError as exc:
+        raise UsageError(f"An option is not UTF-8: {text[exc.start - 8 : exc.end]!a}.") from exc
 
 
-def tar(context: Context, config: bytes) -> bytes:
+def tar(context: Context, config: bytes, sealed_secrets: bytes | None = None) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         # First, so that a builder can judge it before the context has arrived.
@@ -61,6 +60,10 @@ def tar(context: Context, config: bytes) -> bytes:
             archive.addfile(
                 _member(name, 0o755 if executable else 0o644, len(data)), io.BytesIO(data)
             )
+        if sealed_secrets is not None:
+            # Last, where go-sdk appends it.
+            member = _member(SECRETS_NAME, 0o600, len(sealed_secrets))
+            archive.addfile(member, io.BytesIO(sealed_secrets))
     return buffer.getvalue()
 
 

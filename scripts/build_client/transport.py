@@ -1,4 +1,4 @@
-"""HTTP. One signed POST; a busy builder is asked again, but never once its answer has begun.
+"""HTTP. One signed POST; a busy builder is asked again, but never once its answer has begun. And a GET.
 
 The protocol is go-sdk v0.3.0's (builder.go): POST to <url>/build, `X-Build-Signature`, and for live
 lines `Accept: application/x-ndjson`. The words of TCP, TLS and HTTP are translated here; what a
@@ -30,7 +30,8 @@ _ANSWERS: Final = {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.UNPROCESSABLE_
 _DEFAULT_WAIT: Final = 5.0  # seconds, where a builder names none
 _LONGEST_WAIT: Final = 60.0  # seconds, whatever it names
 _SLICE: Final = 256 << 10  # bytes between two reports of how much is sent
-_LONGEST_REFUSAL: Final = 64 << 10  # bytes of a refusal that are read
+_LONGEST_DOCUMENT: Final = 64 << 10  # bytes that are read of a refusal, or of a GET's answer
+_USER_AGENT: Final = "builder-fn-build"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a POST goes: <url>/build, as go-sdk joins it, also below a gateway's /function/NAME."""
+    """An operation of a builder: <url>/build and its like, also below a gateway's /function/NAME."""
 
     scheme: str
     host: str
@@ -54,7 +55,7 @@ class Endpoint:
     target: str
 
     @classmethod
-    def parse(cls, url: str) -> Endpoint:
+    def parse(cls, url: str, operation: str = "build") -> Endpoint:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -64,8 +65,8 @@ class Endpoint:
             raise UsageError(
                 f'"{url}" is no builder URL: it should look like http://127.0.0.1:8080.'
             )
-        path = parts.path.rstrip("/")
-        target = path if path.endswith("/build") else f"{path}/build"
+        path = parts.path.rstrip("/").removesuffix("/build")
+        target = f"{path}/{operation}"
         return cls(parts.scheme, host, port, f"{target}?{parts.query}" if parts.query else target)
 
     def connect(self, timeout: float) -> http.client.HTTPConnection:
@@ -108,6 +109,30 @@ def documents(
         time.sleep(seconds)
 
 
+def fetch(url: str, operation: str, *, idle: float) -> bytes:
+    """What a builder answers to a GET of *operation*. Raises UnreachableError and RefusedError."""
+    endpoint = Endpoint.parse(url, operation)
+    with contextlib.closing(endpoint.connect(idle)) as connection:
+        _open(connection, endpoint)
+        try:
+            connection.request("GET", endpoint.target, headers={"User-Agent": _USER_AGENT})
+            response = connection.getresponse()
+            if response.status == HTTPStatus.OK:
+                return response.read(_LONGEST_DOCUMENT)
+        except TimeoutError as exc:
+            raise UnreachableError(
+                f"{endpoint}{endpoint.target} said nothing for {idle:g} seconds: check --url."
+            ) from exc
+        except (OSError, http.client.HTTPException) as exc:
+            raise UnreachableError(
+                f"{endpoint} hung up without an answer: {_reason(exc)}."
+            ) from exc
+        refusal = _refusal(response)
+    raise RefusedError(
+        refusal.sentence(url=f"{endpoint}{endpoint.target}", count=0, retries=0, signed=True)
+    )
+
+
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Splits at newlines wherever *chunks* happen to be cut; the last line needs none."""
     rest = b""
@@ -147,25 +172,11 @@ def _post(
         "Accept": "application/x-ndjson",
         "Content-Type": "application/octet-stream",
         "Content-Length": str(len(request.body)),
-        "User-Agent": "builder-fn-build",
+        "User-Agent": _USER_AGENT,
     }
     if request.signature is not None:
         headers["X-Build-Signature"] = request.signature
-    try:
-        connection.connect()
-    except ssl.SSLError as exc:
-        raise UnreachableError(
-            f"{endpoint} offers no TLS that can be trusted: {exc.reason or exc};"
-            " for a CA of your own set SSL_CERT_FILE."
-        ) from exc
-    except ConnectionRefusedError as exc:
-        raise UnreachableError(
-            f"Nothing listens at {endpoint}: start the builder, or name another with --url."
-        ) from exc
-    except socket.gaierror as exc:
-        raise UnreachableError(f'There is no host "{endpoint.host}": check --url.') from exc
-    except OSError as exc:
-        raise UnreachableError(f"{endpoint} cannot be reached: {_reason(exc)}.") from exc
+    _open(connection, endpoint)
     try:
         connection.request(
             "POST", endpoint.target, body=_slices(request.body, on_sent), headers=headers
@@ -182,6 +193,24 @@ def _post(
         ) from exc
     except (OSError, http.client.HTTPException) as exc:
         raise UnreachableError(f"{endpoint} hung up without an answer: {_reason(exc)}.") from exc
+
+
+def _open(connection: http.client.HTTPConnection, endpoint: Endpoint) -> None:
+    try:
+        connection.connect()
+    except ssl.SSLError as exc:
+        raise UnreachableError(
+            f"{endpoint} offers no TLS that can be trusted: {exc.reason or exc};"
+            " for a CA of your own set SSL_CERT_FILE."
+        ) from exc
+    except ConnectionRefusedError as exc:
+        raise UnreachableError(
+            f"Nothing listens at {endpoint}: start the builder, or name another with --url."
+        ) from exc
+    except socket.gaierror as exc:
+        raise UnreachableError(f'There is no host "{endpoint.host}": check --url.') from exc
+    except OSError as exc:
+        raise UnreachableError(f"{endpoint} cannot be reached: {_reason(exc)}.") from exc
 
 
 def _early_answer(
@@ -248,7 +277,7 @@ def _document(line: bytes) -> Mapping[str, object]:
 
 def _refusal(response: http.client.HTTPResponse) -> Refusal:
     try:
-        body = response.read(_LONGEST_REFUSAL)
+        body = response.read(_LONGEST_DOCUMENT)
     except (OSError, http.client.HTTPException):
         body = b""
     said = complaint(response.getheader("Content-Type", ""), body)
