@@ -1,8 +1,10 @@
 """What buildkitd is told."""
 
 import tomllib
+from pathlib import Path
 
 from stack import buildkitd
+from stack.buildkitd import RegistrySettings
 
 
 def test_public_registries_are_asked_for_at_the_mirror_over_plain_http() -> None:
@@ -27,3 +29,19 @@ def test_other_local_registries_speak_plain_http() -> None:
     told = tomllib.loads(buildkitd.configuration(None, ("docker.io",), ["127.0.0.1:1"]))
 
     assert told == {"registry": {"127.0.0.1:1": {"http": True}}}
+
+
+def test_a_registry_of_an_own_authority_is_told_with_its_certificate() -> None:
+    own = RegistrySettings(http=False, ca=[Path("/x/authority.pem")])
+    told = tomllib.loads(buildkitd.configuration("a:1", ("docker.io",), ["b:1"], {"c:1": own}))
+
+    assert told["registry"]["c:1"] == {"http": False, "ca": ["/x/authority.pem"]}
+    assert told["registry"]["docker.io"] == {"mirrors": ["a:1"]}
+
+
+def test_a_registry_may_be_trusted_blindly() -> None:
+    told = tomllib.loads(
+        buildkitd.configuration(None, (), (), {"c:1": RegistrySettings(insecure=True)})
+    )
+
+    assert told == {"registry": {"c:1": {"insecure": True}}}

@@ -4,16 +4,24 @@ import ctypes
 from pathlib import Path
 
 from stack import registry
+from stack.certificates import Pair
 
 
 def test_an_open_registry_asks_nobody_for_a_password() -> None:
-    assert "auth" not in registry.configuration("127.0.0.1:1", Path("data"), None)
+    told = registry.configuration("127.0.0.1:1", Path("data"))
+
+    assert "auth" not in told
+    assert told["http"] == {"addr": "127.0.0.1:1"}
 
 
-def test_a_private_registry_reads_its_passwords_from_the_file() -> None:
-    told = registry.configuration("127.0.0.1:1", Path("data"), Path("/x/htpasswd"))
+def test_a_registry_with_a_certificate_speaks_tls() -> None:
+    pair = Pair(certificate=Path("/x/server.pem"), key=Path("/x/server.key"))
+    told = registry.configuration("127.0.0.1:1", Path("data"), tls=pair)
 
-    assert told["auth"] == {"htpasswd": {"realm": "builder-fn", "path": "/x/htpasswd"}}
+    assert told["http"] == {
+        "addr": "127.0.0.1:1",
+        "tls": {"certificate": "/x/server.pem", "key": "/x/server.key"},
+    }
 
 
 def test_a_hash_verifies_its_own_password_and_no_other() -> None:

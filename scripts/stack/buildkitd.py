@@ -6,8 +6,8 @@ namespace; builds share the host's network and process table, so that nothing ne
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,19 @@ from .machine import Machine
 
 # The registries that base images come from.
 PUBLIC_REGISTRIES = ("docker.io", "ghcr.io")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """How the daemon reaches one registry, as buildkitd.toml has it.
+
+    On loopback a registry is taken to speak plain HTTP unless `http` says otherwise.
+    """
+
+    mirrors: Sequence[str] = ()
+    http: bool | None = None
+    insecure: bool | None = None
+    ca: Sequence[Path] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,18 +72,24 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     mirror: str | None = None,
     mirrored: Collection[str] = PUBLIC_REGISTRIES,
     plain_http: Iterable[str] = (),
+    registries: Mapping[str, RegistrySettings] | None = None,
     tls: Certificates | None = None,
 ) -> Buildkitd:
     """Starts a daemon, on a free port and with a root that goes with it unless told.
 
     `mirror` is the host:port of the local registry asked first for images of the mirrored
-    registries. With `tls` it speaks mutual TLS with copies of these files.
+    registries; `registries`, by host, says whatever else is to be known of one. With `tls` it
+    speaks mutual TLS. Certificates are copied.
     """
     folder = root or machine.account.scratch(machine.paths, "buildkitd")
     machine.account.own(folder, 0o755)
     runtime = machine.account.own(folder / "run")
     config = folder / "buildkitd.toml"
-    config.write_text(configuration(mirror, mirrored, plain_http))
+    known = {
+        host: replace(told, ca=[_copy(machine, ca, folder / "ca" / host) for ca in told.ca])
+        for host, told in (registries or {}).items()
+    }
+    config.write_text(configuration(mirror, mirrored, plain_http, known))
     address, ready = _address(runtime, unix=unix, port=port)
     command = [
         *("rootlesskit", "--net=host", "--copy-up=/etc"),
@@ -98,14 +117,34 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     return Buildkitd(address=address, daemon=started)
 
 
-def configuration(mirror: str | None, mirrored: Collection[str], plain_http: Iterable[str]) -> str:
+def configuration(
+    mirror: str | None,
+    mirrored: Collection[str],
+    plain_http: Iterable[str],
+    registries: Mapping[str, RegistrySettings] | None = None,
+) -> str:
     """buildkitd.toml (moby/buildkit v0.32.2 docs/buildkitd.toml.md)."""
-    lines = []
-    for registry in mirrored if mirror else ():
-        lines += [f"[registry.{json.dumps(registry)}]", f"  mirrors = [{json.dumps(mirror)}]"]
-    for registry in sorted({*plain_http, *([mirror] if mirror else [])}):
-        lines += [f"[registry.{json.dumps(registry)}]", "  http = true"]
-    return "\n".join(lines) + "\n"
+    told: dict[str, RegistrySettings] = {}
+    if mirror:
+        told |= dict.fromkeys(mirrored, RegistrySettings(mirrors=[mirror]))
+    for host in sorted({*plain_http, *([mirror] if mirror else [])}):
+        told[host] = replace(told.get(host, RegistrySettings()), http=True)
+    told |= registries or {}
+    return "".join(_registry(host, settings) for host, settings in told.items())
+
+
+def _registry(host: str, settings: RegistrySettings) -> str:
+    values: dict[str, object] = {
+        "mirrors": list(settings.mirrors) or None,
+        "http": settings.http,
+        "insecure": settings.insecure,
+        "ca": [str(ca) for ca in settings.ca] or None,
+    }
+    # What stands to the right is TOML as well as JSON.
+    lines = [
+        f"  {key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None
+    ]
+    return f"[registry.{json.dumps(host)}]\n" + "".join(lines)
 
 
 def _address(runtime: Path, *, unix: bool, port: int | None) -> tuple[str, Callable[[], bool]]:
@@ -117,15 +156,15 @@ def _address(runtime: Path, *, unix: bool, port: int | None) -> tuple[str, Calla
 
 
 def _tls_options(machine: Machine, folder: Path, tls: Certificates) -> list[str | Path]:
-    # Copies, since the account cannot read where they were made.
-    copies = machine.account.own(folder / "tls")
-    options: list[str | Path] = []
-    for option, source in (
-        ("--tlscacert", tls.authority.certificate),
-        ("--tlscert", tls.server.certificate),
-        ("--tlskey", tls.server.key),
-    ):
-        copy = Path(shutil.copyfile(source, copies / source.name))
-        shutil.chown(copy, machine.account.uid, machine.account.gid)
-        options += [option, copy]
-    return options
+    return [
+        *("--tlscacert", _copy(machine, tls.authority.certificate, folder / "tls")),
+        *("--tlscert", _copy(machine, tls.server.certificate, folder / "tls")),
+        *("--tlskey", _copy(machine, tls.server.key, folder / "tls")),
+    ]
+
+
+def _copy(machine: Machine, source: Path, folder: Path) -> Path:
+    # The account cannot read where it was made.
+    copy = Path(shutil.copyfile(source, machine.account.own(folder) / source.name))
+    shutil.chown(copy, machine.account.uid, machine.account.gid)
+    return copy

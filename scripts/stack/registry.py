@@ -1,18 +1,21 @@
-"""Starts docker-registry. A registry on loopback over plain HTTP, open or with passwords."""
+"""Starts docker-registry. A registry on loopback: open or not, over plain HTTP or TLS."""
 
 import ctypes
 import json
 import secrets
+import shutil
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from . import daemon, ports
+from . import daemon, ports, token_server
+from .certificates import Pair
 from .daemon import Daemon
 from .machine import Machine
 from .registry_client import RegistryClient
+from .token_server import TokenServer
 
 _BCRYPT_ALPHABET = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
 
@@ -29,6 +32,7 @@ class Registry:
 
     address: str
     daemon: Daemon
+    storage: Path
     credentials: Credentials | None = None
 
     def client(self) -> RegistryClient:
@@ -49,25 +53,40 @@ class Registry:
         self.stop()
 
 
-def start(
+def start(  # noqa: PLR0913 - keywords, each with a default
     machine: Machine,
     *,
     port: int | None = None,
     directory: Path | None = None,
+    storage: Path | None = None,
     credentials: Credentials | None = None,
+    tokens: TokenServer | None = None,
+    tls: Pair | None = None,
+    read_only: bool = False,
 ) -> Registry:
     """Starts a registry, on a free port and in a folder that goes with it unless told.
 
-    With credentials every call must carry them (htpasswd, HTTP basic).
+    With credentials every call must carry them (htpasswd, HTTP basic); with tokens, one of that
+    server's. `storage` is that of another registry, which then shows the same images.
     """
     folder = directory or machine.account.scratch(machine.paths, "registry")
     machine.account.own(folder, 0o755)
     address = f"{ports.LOOPBACK}:{port or ports.free()}"
-    htpasswd = folder / "htpasswd"
+    auth = None
     if credentials:
+        htpasswd = folder / "htpasswd"
         htpasswd.write_text(f"{credentials.username}:{bcrypt(credentials.password)}\n")
+        auth = {"htpasswd": {"realm": "builder-fn", "path": str(htpasswd)}}
+    if tokens:
+        auth = {"token": token_settings(tokens, _copy(machine, tokens.signer.certificate, folder))}
+    if tls:
+        tls = Pair(
+            certificate=_copy(machine, tls.certificate, folder),
+            key=_copy(machine, tls.key, folder),
+        )
+    storage = storage or folder / "data"
+    document = configuration(address, storage, auth=auth, tls=tls, read_only=read_only)
     settings = folder / "registry.json"
-    document = configuration(address, folder / "data", htpasswd if credentials else None)
     # JSON is YAML, which is what the registry reads.
     settings.write_text(json.dumps(document, indent=2))
     started = daemon.launch(
@@ -81,23 +100,55 @@ def start(
     )
     host, _, number = address.rpartition(":")
     daemon.wait_until_ready(started, lambda: ports.answers(host, int(number)))
-    return Registry(address=address, daemon=started, credentials=credentials)
+    return Registry(
+        address=address,
+        daemon=started,
+        storage=storage,
+        credentials=credentials,
+    )
 
 
-def configuration(address: str, data: Path, htpasswd: Path | None) -> Mapping[str, object]:
+def configuration(
+    address: str,
+    storage: Path,
+    *,
+    auth: Mapping[str, object] | None = None,
+    tls: Pair | None = None,
+    read_only: bool = False,
+) -> Mapping[str, object]:
     """What docker-registry 2.8 is told (distribution docs/configuration.md)."""
+    http: dict[str, object] = {"addr": address}
+    if tls:
+        http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
     document: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(data)},
+            "filesystem": {"rootdirectory": str(storage)},
             "delete": {"enabled": True},
+            "maintenance": {"readonly": {"enabled": read_only}},
         },
-        "http": {"addr": address},
+        "http": http,
     }
-    if htpasswd:
-        document["auth"] = {"htpasswd": {"realm": "builder-fn", "path": str(htpasswd)}}
+    if auth:
+        document["auth"] = auth
     return document
+
+
+def token_settings(tokens: TokenServer, certificate: Path) -> Mapping[str, object]:
+    return {
+        "realm": tokens.realm,
+        "service": token_server.SERVICE,
+        "issuer": token_server.ISSUER,
+        "rootcertbundle": str(certificate),
+    }
+
+
+def _copy(machine: Machine, source: Path, folder: Path) -> Path:
+    # The account cannot read where it was made.
+    copy = Path(shutil.copyfile(source, folder / source.name))
+    shutil.chown(copy, machine.account.uid, machine.account.gid)
+    return copy
 
 
 def bcrypt(password: str) -> str:
