@@ -161,7 +161,7 @@ def _secrets(value: Value) -> Mapping[str, Value]:
 
 def _fitting(keys: Sequence[SealingKey], key_id: str) -> Sequence[SealingKey]:
     """Those that the envelope may be sealed for; a sender need not say for which."""
-    handed_out(keys)
+    handed_out(keys)  # there must be one at all
     fitting = [key for key in keys if key_id in ("", key.key_id)]
     if not fitting:
         ours = " and ".join(f'"{key.key_id}"' for key in keys)
