@@ -6,6 +6,7 @@ import base64
 import json
 import shutil
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -47,9 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "conformance(row, case, address): a run that fills the table"
-    )
+    config.addinivalue_line("markers", "conformance(trial): a run that fills the table")
     config.stash[_TABLE] = Table()
 
 
@@ -130,8 +129,8 @@ def send(
 
     def lay_out(trial: Trial, builds: str = BUILDS) -> Errand:
         host = private.address if trial.case is Case.WRONG_PASSWORD else mirror
-        # A name of its own, so that nothing of another test is found in the registry.
-        image = f"{host}/conformance/{tmp_path.name.lower()}:{tmp_path.parent.name}"
+        # A tag of its own, so that nothing of another test is found in the registry.
+        image = f"{host}/conformance/hello:{token_hex(8)}"
         url = urls[trial.address]()
         errand = Errand(trial=trial, folder=tmp_path, url=url, image=image)
         errand.lay_out(builds)

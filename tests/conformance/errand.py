@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import IO, TYPE_CHECKING
 
 from stack.errors import StackError
@@ -32,6 +33,11 @@ BUILDS = "FROM scratch\nCOPY . /home/app\n"
 FAILS = "FROM debian:trixie-slim\nRUN echo a last word; exit 3\n"
 # A template, for clients that lay a handler over one.
 LANGUAGE = "own"
+
+
+def pauses() -> str:
+    """A Dockerfile with a step that takes a while, and was never run before."""
+    return f"FROM debian:trixie-slim\nRUN sleep 1; echo {token_hex(8)}\n"
 
 
 def needs_secret(value: str) -> str:
@@ -89,15 +95,13 @@ class Errand:
     def payload_secret(self) -> Path:
         return self.folder / "payload.txt"
 
-    def run(
-        self, *command: str | Path, stdin: bytes = b"", environment: Mapping[str, str] | None = None
-    ) -> Printed:
+    def run(self, *command: str | Path, environment: Mapping[str, str] | None = None) -> Printed:
         """What the client prints is shown by pytest's -rP as well."""
         done = subprocess.run(
             command,
             cwd=self.folder,
             env={**os.environ, "BUILDER_URL": self.url, **(environment or {})},
-            input=stdin,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,
             check=False,
@@ -117,8 +121,31 @@ class Errand:
         (self.context.parent / "com.openfaas.docker.config").write_text(json.dumps(config))
         return self.run("bash", "-eu", "-o", "pipefail", "-c", script)
 
+    def assert_shows(self, printed: Printed) -> None:
+        """What the row promises was printed; and nobody claims a success without an image."""
+        assert self.trial.shows.replace("{image}", self.image) in printed.text
+        if self.trial.case is Case.SUCCESS:
+            assert self.is_pushed()
+
+    def assert_live(self, *command: str | Path) -> None:
+        """What a step prints reaches the client's user while the step runs; for `pauses`."""
+        with self._start(*command) as lines:
+            assert any("RUN sleep" in line for line in lines)  # which reads no further
+            assert not self.is_pushed()
+            lines.read()
+        assert self.is_pushed()
+
+    def is_pushed(self) -> bool:
+        host, _, name = self.image.partition("/")
+        repository, _, tag = name.rpartition(":")
+        try:
+            RegistryClient(host).image(repository, tag, "amd64")
+        except StackError:
+            return False
+        return True
+
     @contextmanager
-    def start(self, *command: str | Path) -> Iterator[IO[str]]:
+    def _start(self, *command: str | Path) -> Iterator[IO[str]]:
         """What the client prints, as it prints it. Leaving the block early ends it."""
         environment = {**os.environ, "BUILDER_URL": self.url}
         with subprocess.Popen(
@@ -129,18 +156,3 @@ class Errand:
                 yield process.stdout
             finally:
                 process.kill()
-
-    def assert_shows(self, printed: Printed) -> None:
-        """What the row promises was printed; and nobody claims a success without an image."""
-        assert self.trial.shows.replace("{image}", self.image) in printed.text
-        if self.trial.case is Case.SUCCESS:
-            assert self.is_pushed()
-
-    def is_pushed(self) -> bool:
-        host, _, name = self.image.partition("/")
-        repository, _, tag = name.rpartition(":")
-        try:
-            RegistryClient(host).image(repository, tag, "amd64")
-        except StackError:
-            return False
-        return True

@@ -7,15 +7,16 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import pytest
 from nacl.public import PrivateKey
 from stack.paths import REPOSITORY
 
-from .errand import BUILDS, LANGUAGE, needs_secret
+from .errand import BUILDS, LANGUAGE, needs_secret, pauses
 from .rows import conforms
-from .table import Address, Case, Row
+from .table import Address, Case, Row, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from .conftest import Send
     from .errand import Errand, Printed
-    from .table import Trial
 
 # With --remote-builder it drops the path of a URL, so that it comes through no gateway.
 PUBLISH = Row(
@@ -76,7 +76,7 @@ QUERIES = [
     for operation, shown in OPERATIONS.items()
 ]
 
-SECRET = "a token for faas-cli\n"
+SECRET = f"a token for faas-cli {token_hex(8)}\n"
 
 
 @pytest.fixture(scope="session")
@@ -94,6 +94,12 @@ def test_remote_builder(trial: Trial, send: Send, faas_cli: Path) -> None:
     command = trial.row.call.removesuffix(" --remote-builder").split()
     printed = errand.run(faas_cli, *command, *remote(errand))
     assert_told(errand, printed)
+
+
+def test_the_log_is_live(send: Send, faas_cli: Path) -> None:
+    errand = send(Trial(PUBLISH, Case.SUCCESS, Address.FUNCTION), builds=pauses())
+    describe(errand)
+    errand.assert_live(faas_cli, "publish", *remote(errand))
 
 
 @conforms(BUILD)

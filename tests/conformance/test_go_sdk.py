@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from . import programs
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 CLIENT = f"go-sdk {programs.go_sdk_version()}"
 
-SECRET = "a token that nobody may see"
+SECRET = f"a token for go-sdk {token_hex(8)}"
+
 # A call without a stream throws away every body but that of 200 and 202.
 BUILD = Row(
     client=CLIENT,
