@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from . import (
     base_images,
+    build_secrets_key,
     buildkitd,
     console,
     function,
@@ -148,6 +149,7 @@ def _function(
 ) -> str:
     machine, watchdog = prepared.machine, prepared.watchdog
     payload_secret.ensure(machine.paths, machine.account)
+    build_secrets_key.ensure(machine.paths, machine.account)
 
     def start(port: int | None) -> tuple[Started, str]:
         secrets = machine.paths.payload_secret.parent
