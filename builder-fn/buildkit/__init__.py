@@ -7,5 +7,6 @@ from .client import Client
 from .services import session_services
 from .solve import Solve
 from .solve_request import SolveSpec
+from .stamps import StampedSecrets, stamped
 
-__all__ = ["Client", "Solve", "SolveSpec", "session_services"]
+__all__ = ["Client", "Solve", "SolveSpec", "StampedSecrets", "session_services", "stamped"]

@@ -23,6 +23,7 @@ class Control:
     """The methods we use, bound to one channel."""
 
     def __init__(self, channel: grpc.Channel) -> None:
+        self.channel = channel
         self.solve = channel.unary_unary(
             _SERVICE + "Solve",
             request_serializer=pb.SolveRequest.SerializeToString,

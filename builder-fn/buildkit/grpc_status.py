@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import grpc
+
+_DETAILS = "grpc-status-details-bin"
 
 
 class Code(enum.IntEnum):
@@ -23,3 +29,11 @@ class RpcError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def details_of(error: grpc.RpcError) -> bytes:
+    """The google.rpc.Status that came with *error*, if one did."""
+    for item in error.trailing_metadata() or ():
+        if item.key == _DETAILS and isinstance(item.value, bytes):
+            return item.value
+    return b""

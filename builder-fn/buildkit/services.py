@@ -1,10 +1,10 @@
-"""Pure. What a build's session exposes to the daemon: this context, these credentials, and no more."""
+"""Pure. What a build's session exposes to the daemon: its context, credentials and secrets, and no more."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import auth, filesync, health
+from . import auth, filesync, health, secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 
 
 def session_services(
-    locals_: Mapping[str, Tree], credentials: Callable[[str], Credentials]
+    locals_: Mapping[str, Tree],
+    credentials: Callable[[str], Credentials],
+    build_secrets: Mapping[str, bytes] | None = None,
 ) -> Mapping[str, Callable[[Headers], Call]]:
     """The session's methods by full name.
 
     *locals_* are the trees to be fetched by the daemon's names for them, "context" and "dockerfile";
-    *credentials* is asked with a registry's host.
+    *credentials* is asked with a registry's host. *build_secrets* are values by id, as steps name them.
     """
-    return {
+    services = {
         filesync.DIFF_COPY: filesync.diff_copy(locals_),
         auth.CREDENTIALS: auth.credentials(credentials),
         health.CHECK: health.check,
     }
+    if build_secrets:
+        services[secrets.GET_SECRET] = secrets.get_secret(build_secrets)
+    return services

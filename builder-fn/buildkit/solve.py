@@ -17,6 +17,8 @@ from ..errors import BuilderError, DaemonUnavailable
 from ..outcome import BuildResult
 from ..pb import control_pb2 as pb
 from .failure import build_failed, clean_message
+from .gateway import Gateway
+from .grpc_status import details_of
 from .progress import Progress
 from .pushes import Pushes
 from .session import Session
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from .tunnel import Call, Headers
 
 _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
-_DETAILS = "grpc-status-details-bin"
 
 # How often the caller gets to look at its clock and its client.
 _TICK_SECONDS = 0.25
@@ -70,6 +71,9 @@ class Solve:
         self._probe_started = 0.0
         self._session = Session(control, services, shared_key=shared_key, heard=self._heard)
         self._solve = control.solve.future(solve_request(spec, self._session.id))
+        self._gateway: Gateway | None = None
+        if spec.secret_stamps:
+            self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
         self._solve.add_done_callback(self._solve_ended)
         self._status = control.status(pb.StatusRequest(Ref=spec.ref))
         threading.Thread(
@@ -116,7 +120,7 @@ class Solve:
         if self._pushes.result:
             return self._pushes.result
         try:
-            response = self._solve.result(timeout=0)
+            response = self._response()
         except grpc.RpcError as exc:
             raise self._translate(exc) from exc
         return BuildResult(digest=response.ExporterResponse.get(_DIGEST, ""))
@@ -131,11 +135,24 @@ class Solve:
         if self._solve.cancel():
             self._session.cancel()
         self._status.cancel()
+        if self._gateway:
+            self._gateway.cancel()
         if self._probe:
             self._probe.cancel()
 
+    def _response(self) -> pb.SolveResponse:
+        try:
+            response: pb.SolveResponse = self._solve.result(timeout=0)
+        except grpc.FutureCancelledError:
+            if self._gateway and self._gateway.error:
+                raise self._gateway.error from None
+            raise
+        return response
+
     def _solve_ended(self, _solve: object) -> None:
         self._session.close()
+        if self._gateway:
+            self._gateway.cancel()
         self._events.put(_SOLVE_ENDED)
 
     def _heard(self) -> None:
@@ -158,19 +175,12 @@ class Solve:
 
     def _translate(self, error: grpc.RpcError) -> BuilderError:
         code = error.code()
-        details_bin = _details_of(error)
+        details_bin = details_of(error)
         # The daemon's own answers carry details; a lost connection cannot.
         lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
         if lost:
             return daemon_unavailable(error)
         return build_failed(error.details() or "", details_bin, self._progress)
-
-
-def _details_of(error: grpc.RpcError) -> bytes:
-    for item in error.trailing_metadata() or ():
-        if item.key == _DETAILS and isinstance(item.value, bytes):
-            return item.value
-    return b""
 
 
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:

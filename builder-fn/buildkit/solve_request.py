@@ -23,6 +23,12 @@ class SolveSpec:
     names: tuple[str, ...] = ()  # canonical and tagged, all for one image
     push: bool = True
     exporter_attrs: Mapping[str, str] = field(default_factory=dict)  # beside name and push
+    # By name; a build with any takes its graph through the gateway (stamps.py).
+    secret_stamps: Mapping[str, str] = field(default_factory=dict)
+    internal: bool = False  # no record of the build stays in the daemon's history
+
+
+FRONTEND = "dockerfile.v0"
 
 
 def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
@@ -34,7 +40,9 @@ def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
     return pb.SolveRequest(
         Ref=spec.ref,
         Session=session_id,
-        Frontend="dockerfile.v0",
+        # With none, the daemon waits for the gateway.
+        Frontend="" if spec.secret_stamps else FRONTEND,
         FrontendAttrs=dict(spec.frontend_attrs),
+        Internal=spec.internal,
         Exporters=exporters,
     )
