@@ -4,13 +4,15 @@ One request's path, and so the layers; imports point down only (tests/test_layer
 
     handler                    HTTP edge: route, verify, answer; the only reader of `event`
     build, responses           one build from start to finish; its log and outcome as JSON or ndjson
-    buildkit, admission, secret_files, freshness, ignore_file
+    buildkit, admission, secret_files, registry_lookup, freshness, ignore_file
                                the daemon: channel, Solve, Status, and the Session it calls back on;
-                               a place for the build; mounted secrets; never a stale context;
-                               .dockerignore without a round trip of its own
+                               a place for the build; mounted secrets; a registry's credentials when
+                               asked for; never a stale context; .dockerignore without a round trip
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle                     what a request asks for: its config and its context
-    options, sealed_secrets    the options of a build, one field each; its secrets, opened
+    options, sealed_secrets, credential_helper
+                               the options of a build, one field each; its secrets, opened; Docker's
+                               programs for credentials, run
     archive, compression, reference, registry_auth, signature
                                one format each, judged
     config, plain_yaml         settings; YAML of plain values

@@ -14,10 +14,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "builder-fn"
 LAYERS = (
     ("handler",),
     ("build", "responses"),
-    ("admission", "buildkit", "secret_files", "freshness", "ignore_file"),
+    ("admission", "buildkit", "secret_files", "registry_lookup", "freshness", "ignore_file"),
     ("fsutil",),
     ("bundle",),
-    ("options", "sealed_secrets"),
+    ("options", "sealed_secrets", "credential_helper"),
     ("archive", "compression", "reference", "registry_auth", "signature"),
     ("config", "plain_yaml"),
     ("go_duration", "quoting", "tree", "wire", "pb"),
@@ -38,7 +38,10 @@ ONLY_IN = {
 
 # The protocols know the context and the settings they are handed, and nothing of requests and archives.
 APART = (
-    ("buildkit", {"bundle", "options", "archive", "compression", "signature", "secret_files", "responses"}),
+    (
+        "buildkit",
+        {"bundle", "options", "archive", "compression", "signature", "secret_files", "responses"},
+    ),
     ("fsutil", {"bundle", "options", "archive", "compression", "signature", "config", "errors"}),
 )
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.errors import NotReady
-from function.registry_auth import ANONYMOUS, Credentials, RegistryAuth
+from function.errors import NotReady, SecretsError
+from function.registry_auth import ANONYMOUS, Credentials, RegistryAuth, server
 
 HUB = "https://index.docker.io/v1/"
 
@@ -106,7 +106,6 @@ def test_takes_base64_that_was_wrapped_into_lines() -> None:
         pytest.param({}, id="nothing"),
         pytest.param({"auths": {}}, id="no registries"),
         pytest.param({"auths": None}, id="null"),
-        pytest.param({"credsStore": "ecr-login"}, id="only a credential helper"),
         pytest.param({"auths": {"ghcr.io": {}}}, id="docker login with a credential store"),
         pytest.param({"auths": {"ghcr.io": {"auth": ""}}}, id="an empty entry"),
     ],
@@ -115,6 +114,121 @@ def test_is_anonymous_where_the_file_holds_nothing(document: dict[str, Any]) -> 
     known = RegistryAuth.from_json(json.dumps(document))
 
     assert known.credentials("ghcr.io") == ANONYMOUS
+
+
+def test_refuses_a_bearer_token_that_nothing_here_can_send() -> None:
+    with pytest.raises(NotReady, match=r'"registrytoken" for "ghcr\.io" is not supported'):
+        auths(**{"ghcr.io": {"registrytoken": "hunter2"}})
+
+
+def test_leaves_a_bearer_token_alone_where_there_is_a_password() -> None:
+    known = auths(**{"ghcr.io": basic("ada", "1") | {"registrytoken": "hunter2"}})
+
+    assert known.credentials("ghcr.io") == Credentials("ada", "1")
+
+
+def test_reads_what_faas_cli_writes_for_amazon() -> None:
+    host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    text = json.dumps({"credsStore": "ecr-login", "credHelpers": {host: "ecr-login"}})
+    known = RegistryAuth.from_json(text)
+
+    assert known.helper(host) == "ecr-login"
+    assert known.helper("public.ecr.aws") == "ecr-login"
+
+
+@pytest.mark.parametrize(
+    "key", ["gcr.io", "https://gcr.io", "https://gcr.io/v2/", "GCR.io", "http://gcr.io"]
+)
+def test_finds_a_registrys_helper_under_every_form_of_key(key: str) -> None:
+    known = RegistryAuth.from_json(json.dumps({"credHelpers": {key: "gcloud"}}))
+
+    assert known.helper("gcr.io") == "gcloud"
+    assert known.helper("eu.gcr.io") == ""
+
+
+def test_a_registry_can_be_kept_from_the_store() -> None:
+    text = json.dumps({"credHelpers": {"ghcr.io": ""}, "credsStore": "pass"})
+    known = RegistryAuth.from_json(text)
+
+    assert known.helper("ghcr.io") == ""
+    assert known.helper("quay.io") == "pass"
+
+
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+def test_helpers_are_asked_for_docker_hub_as_docker_login_names_it(host: str) -> None:
+    assert server(host) == HUB
+
+
+def test_helpers_are_asked_for_other_registries_by_host_and_port() -> None:
+    assert server("registry:5000") == "registry:5000"
+
+
+@pytest.mark.parametrize("name", ["../../bin/sh", "a/b", "a b", "a\n", "ä", "\0", 7, ["a"]])
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+def test_a_helpers_name_leads_to_no_other_program(key: str, name: object) -> None:
+    document = {key: {"ghcr.io": name} if key == "credHelpers" else name}
+
+    with pytest.raises(NotReady, match="must be the name of a helper"):
+        RegistryAuth.from_json(json.dumps(document))
+
+
+def test_a_callers_credentials_win_for_their_registries_alone() -> None:
+    operator = auths(**{"ghcr.io": basic("operator", "1"), "quay.io": basic("operator", "2")})
+    caller = RegistryAuth.from_caller(json.dumps({"auths": {"ghcr.io": basic("caller", "3")}}))
+    both = caller.over(operator)
+
+    assert both.credentials("ghcr.io") == Credentials("caller", "3")
+    assert both.credentials("quay.io") == Credentials("operator", "2")
+    assert both.credentials("docker.io") == ANONYMOUS
+
+
+def test_a_callers_credentials_win_over_the_operators_helpers() -> None:
+    text = json.dumps({"credHelpers": {"ghcr.io": "own"}, "credsStore": "pass"})
+    caller = auths(**{"ghcr.io": basic("caller", "1"), HUB: basic("caller", "2")})
+    both = caller.over(RegistryAuth.from_json(text))
+
+    assert both.helper("ghcr.io") == ""
+    assert both.helper("registry-1.docker.io") == ""
+    assert both.helper("quay.io") == "pass"
+
+
+def test_an_empty_entry_of_a_callers_says_nothing() -> None:
+    caller = RegistryAuth.from_caller('{"auths": {"ghcr.io": {}}}')
+    both = caller.over(auths(**{"ghcr.io": basic("operator", "1")}))
+
+    assert both.credentials("ghcr.io").username == "operator"
+
+
+@pytest.mark.parametrize("document", [{"credsStore": "pass"}, {"credHelpers": {"a": "pass"}}])
+def test_a_caller_starts_no_programs(document: dict[str, Any]) -> None:
+    with pytest.raises(SecretsError, match='may hold "auths" only'):
+        RegistryAuth.from_caller(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("hunter2", id="no JSON"),
+        pytest.param(b"\xff", id="no text"),
+        pytest.param("[" * 100_000, id="nested too deep"),
+        pytest.param('{"auths": "hunter2"}', id="auths a string"),
+        pytest.param('{"auths": {"a": {"auth": "hunter2"}}}', id="auth not encoded"),
+        pytest.param('{"auths": {"a": {"registrytoken": "hunter2"}}}', id="a bearer token"),
+    ],
+)
+def test_malformed_credentials_of_a_callers_are_the_callers_fault(text: str | bytes) -> None:
+    with pytest.raises(SecretsError, match="credentials in the build secrets") as raised:
+        RegistryAuth.from_caller(text)
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_a_key_is_shown_on_one_line_of_bounded_length() -> None:
+    with pytest.raises(SecretsError) as raised:
+        RegistryAuth.from_caller(json.dumps({"auths": {"a\nb" + "x" * 10_000: 1}}))
+
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
 
 
 @pytest.mark.parametrize(
@@ -126,22 +240,22 @@ def test_is_anonymous_where_the_file_holds_nothing(document: dict[str, Any]) -> 
         pytest.param('{"auths": ["hunter2"]}', '"auths" must be a JSON object', id="auths a list"),
         pytest.param(
             '{"auths": {"ghcr.io": "hunter2"}}',
-            "The entry for ghcr.io must be a JSON object",
+            'The entry for "ghcr.io" must be a JSON object',
             id="an entry that is a string",
         ),
         pytest.param(
             '{"auths": {"https://me:hunter2@ghcr.io/v2/": {"auth": 1}}}',
-            '"auth" for ghcr.io must be a string',
+            '"auth" for "ghcr.io" must be a string',
             id="auth a number, and a password in the key",
         ),
         pytest.param(
             '{"auths": {"ghcr.io": {"auth": "me:hunter2"}}}',
-            '"auth" for ghcr.io must be base64',
+            '"auth" for "ghcr.io" must be base64',
             id="auth not encoded",
         ),
         pytest.param(
             '{"auths": {"ghcr.io": {"auth": "aHVudGVyMg=="}}}',
-            '"auth" for ghcr.io must be the base64 of "user:password"',
+            '"auth" for "ghcr.io" must be the base64 of "user:password"',
             id="auth without a colon",
         ),
     ],
@@ -179,7 +293,10 @@ def test_gives_back_whatever_docker_login_wrote(username: str, password: str) ->
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
         lambda inner: (
-            st.lists(inner) | st.dictionaries(st.sampled_from(["auths", "auth", "ghcr.io"]), inner)
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["auths", "credHelpers", "credsStore", "auth", "ghcr.io"]), inner
+            )
         ),
     )
 )
@@ -189,3 +306,4 @@ def test_answers_or_refuses_any_json(document: object) -> None:
     except NotReady:
         return
     assert isinstance(known.credentials("ghcr.io"), Credentials)
+    assert isinstance(known.helper("ghcr.io"), str)

@@ -72,7 +72,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     folder = directory or machine.account.scratch(machine.paths, "registry")
     machine.account.own(folder, 0o755)
     address = f"{ports.LOOPBACK}:{port or ports.free()}"
-    auth = None
+    auth: Mapping[str, object] | None = None
     if credentials:
         htpasswd = folder / "htpasswd"
         htpasswd.write_text(f"{credentials.username}:{bcrypt(credentials.password)}\n")

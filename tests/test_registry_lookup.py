@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from function.errors import BuildFailed, NotReady
+from function.registry_auth import ANONYMOUS, Credentials, RegistryAuth
+from function.registry_lookup import RegistryLookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Config = Callable[..., RegistryAuth]
+
+# Says who was asked for what, and keeps count in a file beside it.
+HELPER = """#!/bin/sh
+server=$(cat)
+echo "$server" >> "$0.asked"
+case "$server" in
+    known*|https*) printf '{"Username":"%s","Secret":"%s"}' "${0##*-}" "$server" ;;
+    *) echo "credentials not found in native keychain"; exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on the PATH with the helpers "host" and "store"."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in ("host", "store"):
+        program = tmp_path / f"docker-credential-{name}"
+        program.write_text(HELPER)
+        program.chmod(0o755)
+    return tmp_path
+
+
+def lookup(**document: Any) -> RegistryLookup:
+    known = RegistryAuth.from_json(json.dumps(document))
+    return RegistryLookup(lambda: known)
+
+
+def entry(username: str) -> dict[str, str]:
+    return {"username": username, "password": "from the file"}
+
+
+@pytest.mark.usefixtures("helpers")
+def test_a_registrys_own_helper_comes_before_the_store_and_that_before_the_file() -> None:
+    of = lookup(
+        auths={"known:1": entry("file"), "known:2": entry("file"), "known:3": entry("file")},
+        credHelpers={"known:1": "host", "known:3": ""},
+        credsStore="store",
+    )
+
+    assert of("known:1") == Credentials("host", "known:1")
+    assert of("known:2") == Credentials("store", "known:2")
+    assert of("known:3") == Credentials("file", "from the file")
+
+
+@pytest.mark.usefixtures("helpers")
+def test_the_file_answers_for_what_a_helper_does_not_know() -> None:
+    of = lookup(auths={"other": entry("file")}, credsStore="store")
+
+    assert of("other").username == "file"
+    assert of("a third") == ANONYMOUS
+
+
+@pytest.mark.usefixtures("helpers")
+@pytest.mark.parametrize("key", ["docker.io", "index.docker.io", "https://index.docker.io/v1/"])
+def test_helpers_know_docker_hub_by_the_name_of_its_index(key: str) -> None:
+    of = lookup(credHelpers={key: "host"})
+
+    assert of("registry-1.docker.io") == Credentials("host", "https://index.docker.io/v1/")
+
+
+def test_a_burst_of_questions_asks_the_helper_once(helpers: Path) -> None:
+    now = 100.0
+    known = RegistryAuth.from_json('{"credsStore": "store"}')
+    of = RegistryLookup(lambda: known, clock=lambda: now)
+
+    for _ in range(5):
+        of("known")
+    asked = helpers / "docker-credential-store.asked"
+    assert asked.read_text() == "known\n"
+
+    now += 60
+    of("known")
+    assert asked.read_text() == "known\n" * 2
+
+
+def test_a_file_that_was_replaced_is_read_again_at_the_push() -> None:
+    now, username = 100.0, "old"
+    of = RegistryLookup(
+        lambda: RegistryAuth.from_json(json.dumps({"auths": {"a": entry(username)}})),
+        clock=lambda: now,
+    )
+    assert of("a").username == "old"
+
+    now, username = 200.0, "new"
+    assert of("a").username == "new"
+
+
+def test_what_made_a_lookup_fail_is_the_cause_of_a_failure_that_quotes_it() -> None:
+    of = lookup(credsStore="no-such-helper")
+    with pytest.raises(NotReady, match="docker-credential-no-such-helper") as raised:
+        of("ghcr.io")
+
+    quoting = BuildFailed(f"the build failed (Dockerfile:1): {raised.value}")
+    assert of.cause_of(quoting) is raised.value
+
+
+def test_a_failed_lookup_is_not_the_cause_of_another_failure() -> None:
+    of = lookup(credsStore="no-such-helper")
+    with pytest.raises(NotReady):
+        of("ghcr.io")
+
+    other = BuildFailed("RUN exit 3 failed")
+    assert of.cause_of(other) is other
+
+
+def test_a_malformed_file_fails_the_lookup_it_is_read_for() -> None:
+    of = RegistryLookup(lambda: RegistryAuth.from_json("{"))
+
+    with pytest.raises(NotReady, match="not valid JSON"):
+        of("a")
