@@ -84,6 +84,11 @@ class RegistryAuth:
             self._store or other._store,
         )
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All passwords and tokens that stand in the file."""
+        return tuple(known.secret for known in self._known.values() if known.secret)
+
     def credentials(self, host: str) -> Credentials:
         """What stands in the file about a registry as buildkitd names it, "host" or "host:port"."""
         return self._known.get(_registry(host), ANONYMOUS)

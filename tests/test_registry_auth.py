@@ -192,6 +192,14 @@ def test_a_callers_credentials_win_over_the_operators_helpers() -> None:
     assert both.helper("quay.io") == "pass"
 
 
+def test_says_which_passwords_and_tokens_it_holds() -> None:
+    known = auths(
+        **{"a": basic("u", "one"), "b": {"identitytoken": "two"}, "c": {"username": "u"}, "d": {}}
+    )
+
+    assert sorted(known.secrets) == ["one", "two"]
+
+
 def test_an_empty_entry_of_a_callers_says_nothing() -> None:
     caller = RegistryAuth.from_caller('{"auths": {"ghcr.io": {}}}')
     both = caller.over(auths(**{"ghcr.io": basic("operator", "1")}))
