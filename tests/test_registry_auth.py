@@ -193,9 +193,7 @@ def test_a_callers_credentials_win_over_the_operators_helpers() -> None:
 
 
 def test_says_which_passwords_and_tokens_it_holds() -> None:
-    known = auths(
-        **{"a": basic("u", "one"), "b": {"identitytoken": "two"}, "c": {"username": "u"}, "d": {}}
-    )
+    known = auths(a=basic("u", "one"), b={"identitytoken": "two"}, c={"username": "u"}, d={})
 
     assert sorted(known.secrets) == ["one", "two"]
 
