@@ -28,3 +28,18 @@ def test_the_frontend_is_told_what_the_build_wants() -> None:
     attrs = {"build-arg:A": "1", "platform": "linux/amd64"}
 
     assert dict(solve_request(SolveSpec(ref="r", frontend_attrs=attrs), "s").FrontendAttrs) == attrs
+
+
+def test_a_build_with_secrets_names_no_frontend_and_leaves_that_to_the_gateway() -> None:
+    attrs = {"build-arg:SOURCE_DATE_EPOCH": "0"}  # which the exporter reads, too
+    spec = SolveSpec(ref="r", frontend_attrs=attrs, secret_stamps={"token": "5ta"})
+
+    request = solve_request(spec, "s")
+
+    assert request.Frontend == ""
+    assert dict(request.FrontendAttrs) == attrs
+
+
+def test_a_build_that_asks_for_it_is_kept_out_of_the_daemons_history() -> None:
+    assert solve_request(SolveSpec(ref="r", internal=True), "s").Internal
+    assert not solve_request(SolveSpec(ref="r"), "s").Internal

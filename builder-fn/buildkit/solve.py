@@ -120,9 +120,12 @@ class Solve:
         if self._pushes.result:
             return self._pushes.result
         try:
-            response = self._response()
+            response = self._solve.result(timeout=0)
         except grpc.RpcError as exc:
             raise self._translate(exc) from exc
+        except grpc.FutureCancelledError:
+            self._raise_gateway_error()
+            raise
         return BuildResult(digest=response.ExporterResponse.get(_DIGEST, ""))
 
     def close(self) -> None:
@@ -140,14 +143,12 @@ class Solve:
         if self._probe:
             self._probe.cancel()
 
-    def _response(self) -> pb.SolveResponse:
-        try:
-            response: pb.SolveResponse = self._solve.result(timeout=0)
-        except grpc.FutureCancelledError:
-            if self._gateway and self._gateway.error:
-                raise self._gateway.error from None
-            raise
-        return response
+    def _raise_gateway_error(self) -> None:
+        error = self._gateway.error if self._gateway else None
+        if isinstance(error, grpc.RpcError):
+            raise daemon_unavailable(error) from error
+        if error:
+            raise error
 
     def _solve_ended(self, _solve: object) -> None:
         self._session.close()
