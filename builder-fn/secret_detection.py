@@ -38,7 +38,6 @@ _ABOUT = re.compile(
     "|policy|port|prefix|provider|realm|region|scope|server|service|size|timeout|ttl|type|ur[il]"
     "|user|username|version"
 )
-)
 
 _PLAIN_WORD = re.compile(r"[a-z]+|[0-9]{1,6}|[0-9]+(?:\.[0-9]+)*")
 _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none|null|nil|[01]?|\{\s*\}|\[\s*\]")
@@ -114,7 +113,4 @@ def _names_token(words: list[str]) -> bool:
         word in _TOKENS or word in _PASSWORDS or word.endswith(_TOKEN_ENDINGS) for word in words
     ):
         return True
-    return any(
-        key in {"key", "keys"} and before in _SECRET_KEYS
-        for before, key in pairwise(words)
-    )
+    return any(key in {"key", "keys"} and before in _SECRET_KEYS for before, key in pairwise(words))
