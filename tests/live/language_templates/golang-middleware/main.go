@@ -1,0 +1,7 @@
+package main
+
+import "function"
+
+func main() {
+	println(function.Handle("a"))
+}

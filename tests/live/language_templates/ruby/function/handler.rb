@@ -1,0 +1,5 @@
+class Handler
+  def run(word)
+    word.upcase
+  end
+end

@@ -1,0 +1,3 @@
+require_relative "function/handler"
+
+puts Handler.new.run($stdin.read)
