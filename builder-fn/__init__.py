@@ -4,18 +4,23 @@ One request's path, and so the layers; imports point down only (tests/test_layer
 
     handler                    HTTP edge: route, verify, answer; the only reader of `event`
     build, responses           one build from start to finish; its log and outcome as JSON or ndjson
-    buildkit, admission, secret_files, registry_lookup, freshness, ignore_file
+    buildkit, admission, secret_files, registry_lookup
                                the daemon: channel, Solve, Status, and the Session it calls back on;
                                a place for the build; mounted secrets; a registry's credentials when
-                               asked for; never a stale context; .dockerignore without a round trip
+                               asked for
+    freshness, ignore_file, metrics
+                               never a stale context; .dockerignore without a round trip; what is
+                               counted
     fsutil                     DiffCopy: which entries of the context to send, and how
-    bundle                     what a request asks for: its config and its context
-    options, sealed_secrets, credential_helper
+    bundle, build_secrets      what a request asks for: its config, its context; what it sealed
+    options, sealed_secrets, credential_helper, redaction
                                the options of a build, one field each; its secrets, opened; Docker's
-                               programs for credentials, run
+                               programs for credentials, run; what no log may show, taken out
     archive, compression, reference, registry_auth, signature
                                one format each, judged
-    config, plain_yaml         settings; YAML of plain values
+    config, plain_yaml, routes, secret_detection
+                               settings; YAML of plain values; which operation is asked for; what
+                               looks like a secret
     go_duration, quoting, tree, wire, pb
                                values and generated messages
     errors                     every way to end badly

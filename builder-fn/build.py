@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from . import secret_files
 from .admission import Admission
-from .buildkit import Client, SolveSpec, session_services
+from .build_secrets import BuildSecrets
+from .buildkit import Client, SolveSpec, session_services, stamped
 from .errors import BuilderError, BuildTimedOut, CallerGone, DaemonUnavailable, Interrupted
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .metrics import Metrics
+from .registry_lookup import RegistryLookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .config import Settings
     from .outcome import BuildResult
+    from .registry_auth import RegistryAuth
 
 _log = logging.getLogger("builder-fn")
 
@@ -45,20 +48,25 @@ class Builder:
         self.freshness = Freshness()
         self.admission = Admission(places=settings.max_builds, waiting=settings.max_waiting)
         self.metrics = Metrics()
-        self._stopping = threading.Event()
+        self.stopping = threading.Event()
 
     def stop(self) -> None:
         """End all running builds now; each answers that it was interrupted."""
-        self._stopping.set()
+        self.stopping.set()
 
     def build(self, bundle: Bundle, *, key: str, caller_gone: Callable[[], bool]) -> Build:
         """Line up for a build that the holder of *key* asked for; the caller closes it.
 
-        Raises Busy, NotReady.
+        Raises Busy, NotReady, SecretsError.
         """
         # A malformed file is better said before the build.
         secret_files.registry_auth(self.settings)
-        return Build(self, bundle, key, caller_gone, self._stopping)
+        return Build(self, bundle, self._opened(bundle), key, caller_gone)
+
+    def _opened(self, bundle: Bundle) -> BuildSecrets:
+        if bundle.sealed_secrets is None:
+            return BuildSecrets()
+        return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
 
 
 class Build:
@@ -68,9 +76,9 @@ class Build:
         self,
         builder: Builder,
         bundle: Bundle,
+        build_secrets: BuildSecrets,
         key: str,
         caller_gone: Callable[[], bool],
-        stopping: threading.Event,
     ) -> None:
         self.id = secrets.token_hex(16)  # also the daemon's ref of the build
         self.image = bundle.config.image.text
@@ -78,8 +86,9 @@ class Build:
         self._key = key
         self._builder = builder
         self._bundle = bundle
+        self._secrets = build_secrets
+        self._registries = RegistryLookup(self._registry_auth)
         self._caller_gone = caller_gone
-        self._stopping = stopping
         self._started = time.monotonic()
         self._place = builder.admission.request()
         self._solve: Solve | None = None
@@ -113,8 +122,10 @@ class Build:
             self._builder.client.connect_anew()
             raise
         except BuilderError as exc:
-            self._error = exc
-            raise
+            self._error = self._registries.cause_of(exc)
+            if self._error is exc:
+                raise
+            raise self._error from exc
         except Exception:
             self._error = BuilderError("The builder met an error of its own.")
             raise
@@ -143,11 +154,15 @@ class Build:
         )
 
     def _start(self) -> Solve:
-        config, settings = self._bundle.config, self._builder.settings
+        config = self._bundle.config
+        secrets_ = stamped(self._secrets.mounted, self._secrets.stamp_key)
         spec = SolveSpec(
             ref=self.id,
             frontend_attrs=config.frontend_attrs,
             names=() if config.skip_push else config.names,
+            secret_stamps=secrets_.stamps,
+            # What a step prints stands in the daemon's records as it was printed.
+            internal=bool(secrets_.stamps),
         )
         context = self._bundle.context
         offered = with_ignore_file(context, config.dockerfile)
@@ -155,15 +170,16 @@ class Build:
             key = once()
         else:
             key, offered = self._builder.freshness.prepare(config.image.name, offered)
-        services = session_services(
-            local_trees(offered, context, config.dockerfile),
-            # Read again when asked: a push may come long after the build began.
-            lambda host: secret_files.registry_auth(settings).credentials(host),
-        )
+        trees = local_trees(offered, context, config.dockerfile)
+        services = session_services(trees, self._registries, secrets_.offered)
         return self._builder.client.solve(spec, services, shared_key=key)
 
+    def _registry_auth(self) -> RegistryAuth:
+        """The request's own, then the operator's, which may be rotated while a build runs."""
+        return self._secrets.registry_auth.over(secret_files.registry_auth(self._builder.settings))
+
     def _require_reason_to_go_on(self) -> None:
-        if self._stopping.is_set():
+        if self._builder.stopping.is_set():
             raise Interrupted("The builder is shutting down and could not finish. Try again.")
         if self._caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
