@@ -149,6 +149,19 @@ def test_cleans_a_message_of_the_daemons_insides(message: str, shown: str) -> No
     assert clean_message(message) == shown
 
 
+def test_a_registrys_failure_is_explained_before_the_daemons_own_words() -> None:
+    details = details_bin(errdefs_Source=source("FROM a/b:1\n", 1, 1))
+    message = "a/b:1: failed to resolve source metadata for a/b:1: a/b:1: not found"
+
+    error = build_failed(message, details, Progress())
+
+    assert str(error) == (
+        "the build failed (Dockerfile:1): The base image a/b:1 cannot be pulled: a has no b:1. Check the "
+        f"name.\nbuildkitd said: {message}"
+    )
+    assert step_of(error).line == 1
+
+
 def test_stack_traces_are_never_read() -> None:
     trace = {"frames": [{"Name": "main.run", "File": "/src/daemon.go", "Line": 7}]}
 

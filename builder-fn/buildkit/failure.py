@@ -19,6 +19,7 @@ from ..errors import BuildFailed
 from ..outcome import FailedStep
 from ..pb import rpc_status_pb2
 from .plain_text import ends_of, fitting, plain, start_of
+from .registry_failure import explain
 
 if TYPE_CHECKING:
     from .progress import Progress, Step
@@ -60,6 +61,8 @@ def build_failed(message: str, details_bin: bytes, progress: Progress) -> BuildF
     details = _details(details_bin)
     cause = clean_message(message)
     step = progress.step(details.vertex) if details.vertex else None
+    if explained := explain(message, step.name if step else ""):
+        cause = ends_of(f"{explained}\nbuildkitd said: {cause}", _MAX_CAUSE)
     if step is None and details.first_line is None:
         return BuildFailed(f"The build failed: {cause}")
     failed = FailedStep(
