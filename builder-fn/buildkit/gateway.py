@@ -35,7 +35,7 @@ class Gateway:
     def __init__(
         self, channel: grpc.Channel, spec: SolveSpec, *, failed: Callable[[], None]
     ) -> None:
-        """*channel* carries the Solve, too, which waits for our result in vain once *failed* is called."""
+        """*failed* is called if there will be no result, for which the Solve on *channel* would wait."""
         self._solve = channel.unary_unary(
             _SERVICE + "Solve",
             request_serializer=pb.SolveRequest.SerializeToString,
