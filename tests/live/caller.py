@@ -75,12 +75,14 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 
 @contextmanager
-def stream(url: str, request: Request) -> Iterator[http.client.HTTPResponse]:
+def stream(
+    url: str, request: Request, *, accept: str = NDJSON, path: str = "/build"
+) -> Iterator[http.client.HTTPResponse]:
     """An answer that is still coming. Leaving the block early hangs up."""
-    headers = {"Accept": NDJSON}
+    headers = {"Accept": accept}
     with (
         closing(connect(url)) as connection,
-        _send(connection, request.tar(), headers) as response,
+        _send(connection, request.tar(), headers, path) as response,
     ):
         yield response
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stack import buildkitd, function, registry
 from stack import machine as machines
+from stack import openfaas as openfaas_stack
 
 from .caller import SECRET
 
@@ -89,6 +90,26 @@ def start_registry(machine: Machine) -> Iterator[Callable[..., registry.Registry
 
         def start(**options: object) -> registry.Registry:
             own = registry.start(machine, **options)  # type: ignore[arg-type]
+            started.callback(own.stop)
+            return own
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def openfaas(machine: Machine) -> Iterator[openfaas_stack.OpenFaaS]:
+    """OpenFaaS without functions: tests register theirs."""
+    with openfaas_stack.start(machine) as running:
+        yield running
+
+
+@pytest.fixture
+def start_openfaas(machine: Machine) -> Iterator[Callable[..., openfaas_stack.OpenFaaS]]:
+    """Starts more of them, `start_openfaas(gateway_settings=…, worker_settings=…)`."""
+    with ExitStack() as started:
+
+        def start(**options: object) -> openfaas_stack.OpenFaaS:
+            own = openfaas_stack.start(machine, **options)  # type: ignore[arg-type]
             started.callback(own.stop)
             return own
 
