@@ -1,5 +1,6 @@
 """Starts OpenFaaS' queue-worker, the Community Edition. It makes the asynchronous calls."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from .machine import Machine
 # nats-queue-worker readconfig.go; durations as Go writes them. One call at a time is built in.
 DEFAULTS: Mapping[str, str] = {"ack_wait": LONGEST_BUILD}
 _READY = "Listening on ["
+# The queue knows a worker by its host name and takes no second one of the same name.
+_UNDER_ITS_OWN_NAME = (
+    *("unshare", "--user", "--map-root-user", "--uts"),
+    *("sh", "-c", 'hostname "$0" && exec "$@"'),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,8 +47,9 @@ def start(
 ) -> QueueWorker:
     """Starts a worker, in a folder that goes with it unless told.
 
-    `nats` is the queue's host:port. `settings` go into its environment, before the DEFAULTS: a call
-    that takes longer than `ack_wait` is made again while it still runs.
+    `nats` is the queue's host:port. `settings` go into its environment, before the DEFAULTS. A call
+    that takes longer than `ack_wait` is made again: at once by another worker, if there is one, or
+    else by the same one afterwards, once for each time that it waited.
     """
     folder = directory or machine.account.scratch(machine.paths, "queue-worker")
     machine.account.own(folder, 0o755)
@@ -60,7 +67,10 @@ def start(
     }
     started = daemon.launch(
         "queue-worker",
-        [openfaas_programs.built(machine.paths).queue_worker],
+        [
+            *(*_UNDER_ITS_OWN_NAME, f"queue-worker-{secrets.token_hex(4)}"),
+            openfaas_programs.built(machine.paths).queue_worker,
+        ],
         account=machine.account,
         environment=machine.account.environment(**told),
         folder=folder,
