@@ -20,7 +20,7 @@ class OpenFaaS:
     nats: Nats
     provider: Provider
     gateway: Gateway
-    queue_worker: QueueWorker
+    queue_workers: Sequence[QueueWorker]
 
     @property
     def url(self) -> str:
@@ -35,8 +35,11 @@ class OpenFaaS:
         return self.provider.client().deployments()
 
     def stop(self) -> None:
-        for part in (self.queue_worker, self.gateway, self.provider, self.nats):
-            part.stop()
+        for worker in self.queue_workers:
+            worker.stop()
+        self.gateway.stop()
+        self.provider.stop()
+        self.nats.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -50,8 +53,9 @@ def start(
     *,
     gateway_settings: Mapping[str, str] | None = None,
     worker_settings: Mapping[str, str] | None = None,
+    workers: int = 1,
 ) -> OpenFaaS:
-    """Starts all four on free ports and in folders that go with them."""
+    """Starts all of it on free ports and in folders that go with it."""
     with ExitStack() as started:
         queue = started.enter_context(nats.start(machine))
         behind = started.enter_context(provider.start(machine))
@@ -60,10 +64,13 @@ def start(
                 machine, provider_url=behind.url, nats=queue.address, settings=gateway_settings
             )
         )
-        worker = started.enter_context(
-            queue_worker.start(
-                machine, gateway_url=front.url, nats=queue.address, settings=worker_settings
+        behind_queue = [
+            started.enter_context(
+                queue_worker.start(
+                    machine, gateway_url=front.url, nats=queue.address, settings=worker_settings
+                )
             )
-        )
+            for _ in range(workers)
+        ]
         started.pop_all()
-        return OpenFaaS(nats=queue, provider=behind, gateway=front, queue_worker=worker)
+        return OpenFaaS(nats=queue, provider=behind, gateway=front, queue_workers=behind_queue)

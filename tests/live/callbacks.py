@@ -29,24 +29,28 @@ class Received:
 
 
 class Receiver:
-    """Keeps every request for whoever asks with `next`, in the order in which they came."""
+    """Keeps every request for whoever asks with `next`, in the order in which they came.
 
-    def __init__(self) -> None:
+    With `held` it answers none before `release`.
+    """
+
+    def __init__(self, *, held: bool = False) -> None:
         arrived: queue.Queue[Received] = queue.Queue()
+        released = threading.Event()
+        if not held:
+            released.set()
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(_Reader):
             def do_POST(self) -> None:  # http.server names it
-                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-                arrived.put(Received(dict(self.headers), body))
+                arrived.put(Received(dict(self.headers), self.body()))
+                released.wait(_SECONDS)
                 self.send_response(202)
                 self.end_headers()
 
             do_GET = do_POST  # noqa: N815 - as above
 
-            def log_message(self, *_: object) -> None:
-                pass
-
         self._arrived = arrived
+        self._released = released
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,))
 
@@ -56,6 +60,9 @@ class Receiver:
 
     def next(self) -> Received:
         return self._arrived.get(timeout=_SECONDS)
+
+    def release(self) -> None:
+        self._released.set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -67,6 +74,22 @@ class Receiver:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Reader(BaseHTTPRequestHandler):
+    def body(self) -> bytes:
+        if self.headers["Transfer-Encoding"] != "chunked":
+            return self.rfile.read(int(self.headers["Content-Length"] or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def log_message(self, *_: object) -> None:
+        pass

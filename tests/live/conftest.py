@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stack.machine import Machine
 
     StartFunction = Callable[..., AbstractContextManager[function.Function]]
+    StartOpenFaaS = Callable[..., openfaas_stack.OpenFaaS]
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +105,8 @@ def openfaas(machine: Machine) -> Iterator[openfaas_stack.OpenFaaS]:
 
 
 @pytest.fixture
-def start_openfaas(machine: Machine) -> Iterator[Callable[..., openfaas_stack.OpenFaaS]]:
-    """Starts more of them, `start_openfaas(gateway_settings=…, worker_settings=…)`."""
+def start_openfaas(machine: Machine) -> Iterator[StartOpenFaaS]:
+    """Starts more of them: `start_openfaas(gateway_settings=…, worker_settings=…, workers=2)`."""
     with ExitStack() as started:
 
         def start(**options: object) -> openfaas_stack.OpenFaaS:

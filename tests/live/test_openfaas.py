@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from stack.openfaas import OpenFaaS
 
+    from .conftest import StartOpenFaaS
+
 FUNCTION = "/function/builder-fn"
 ASYNC = "/async-function/builder-fn"
 EVENTS = "text/event-stream"
@@ -156,6 +158,30 @@ def test_the_queue_refuses_more(gateway: str, mirror: str) -> None:
     answer = post(gateway, body, {}, path=ASYNC)
     assert answer.status == 500
     assert b"maximum: 256000 bytes" in answer.body
+
+
+def test_a_call_not_acknowledged_in_time_is_made_again_meanwhile(
+    start_openfaas: StartOpenFaaS,
+) -> None:
+    own = start_openfaas(worker_settings={"ack_wait": "1s"}, workers=2)
+    with Receiver(held=True) as function:
+        own.register("slow", [function.url])
+        accepted = post(own.url, b"a body", {}, path="/async-function/slow")
+        first, again = function.next(), function.next()
+    assert first.body == again.body == b"a body"
+    assert first.headers["X-Call-Id"] == again.headers["X-Call-Id"]
+    assert first.headers["X-Call-Id"] == accepted.headers["X-Call-Id"]
+
+
+def test_a_gateway_that_waits_too_briefly_cancels_the_build(
+    start_openfaas: StartOpenFaaS, builder: str
+) -> None:
+    own = start_openfaas(gateway_settings={"upstream_timeout": "1s"})
+    own.register("builder-fn", [builder])
+    with Gate() as gate:
+        answer = build(own.url, running(gate.command), path=FUNCTION)
+        assert (answer.status, answer.body) == (502, b"")
+        gate.wait_until_left()
 
 
 def test_every_replica_is_called(openfaas: OpenFaaS) -> None:
