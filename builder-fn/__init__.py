@@ -3,7 +3,8 @@
 One request's path, and so the layers; imports point down only (tests/test_layers.py):
 
     handler                    HTTP edge: route, verify, answer; the only reader of `event`
-    build, responses           one build from start to finish; its log and outcome as JSON or ndjson
+    build, streams             one build from start to finish; lines of JSON, or server-sent events
+    responses                  a build's log and outcome as JSON
     buildkit, admission, secret_files, registry_lookup
                                the daemon: channel, Solve, Status, and the Session it calls back on;
                                a place for the build; mounted secrets; a registry's credentials when

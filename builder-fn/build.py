@@ -10,9 +10,9 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import secret_files
+from . import secret_detection, secret_files
 from .admission import Admission
 from .build_secrets import BuildSecrets
 from .buildkit import Client, SolveSpec, session_services, stamped
@@ -20,6 +20,7 @@ from .errors import BuilderError, BuildTimedOut, CallerGone, DaemonUnavailable, 
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .metrics import Metrics
+from .outcome import BuildWarning
 from .registry_lookup import RegistryLookup
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .buildkit import Solve
     from .bundle import Bundle
     from .config import Settings
-    from .outcome import BuildResult
+    from .outcome import BuildResult, Step
     from .registry_auth import RegistryAuth
 
 _log = logging.getLogger("builder-fn")
@@ -88,6 +89,11 @@ class Build:
         self._bundle = bundle
         self._secrets = build_secrets
         self._registries = RegistryLookup(self._registry_auth)
+        self._warnings = (
+            *bundle.config.warnings,
+            *secret_detection.warnings(bundle.config.build_args),
+            *self._timeout_warnings(),
+        )
         self._caller_gone = caller_gone
         self._started = time.monotonic()
         self._place = builder.admission.request()
@@ -95,6 +101,25 @@ class Build:
         self._closed = False
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
         builder.metrics.in_flight.inc()
+
+    @property
+    def image_ref(self) -> str:
+        """The name that was asked for, without its tag, and the digest that was pushed."""
+        name = self.image.removesuffix(f":{self._bundle.config.image.tag}")
+        return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return getattr(self._solve, "steps", ())
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        """Ours of the request, then the daemon's of the Dockerfile."""
+        return (*self._warnings, *getattr(self._solve, "warnings", ()))
+
+    def redacted(self, value: Any) -> Any:
+        """*value*, made of JSON's types, without what the build's secrets say."""
+        return value
 
     @property
     def duration(self) -> float:
@@ -107,6 +132,7 @@ class Build:
         Raises BuilderError if the build does not succeed.
         """
         try:
+            yield [f"WARN: {warning.message}" for warning in self._warnings]
             while not self._place.wait(_TICK_SECONDS):
                 self._require_reason_to_go_on()
                 yield []
@@ -177,6 +203,14 @@ class Build:
     def _registry_auth(self) -> RegistryAuth:
         """The request's own, then the operator's, which may be rotated while a build runs."""
         return self._secrets.registry_auth.over(secret_files.registry_auth(self._builder.settings))
+
+    def _timeout_warnings(self) -> Iterator[BuildWarning]:
+        asked, most = self._bundle.config.timeout, self._builder.settings.build_timeout
+        if asked and asked > most:
+            yield BuildWarning(
+                message=f"The build asks for a timeout of {asked:g} s, and this builder allows "
+                f"{most:g} s: have the operator raise build_timeout."
+            )
 
     def _require_reason_to_go_on(self) -> None:
         if self._builder.stopping.is_set():

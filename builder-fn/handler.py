@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import metrics, responses, routes, secret_files
+from . import metrics, responses, routes, secret_files, streams
 from .archive import Limits
 from .build import Builder
 from .bundle import unpack
-from .config import FAILED_STATUSES, Settings
+from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
 from .errors import BodyTooLarge, BuilderError, BuildFailed, MethodNotAllowed, RequestError
 from .quoting import quoted
 from .sealed_secrets import ALGORITHM, handed_out
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .build import Build
+    from .streams import Stream
 
 _log = logging.getLogger("builder-fn")
 
@@ -130,13 +131,15 @@ def _build(event: Any) -> Response:
     bundle = unpack(body, limits)
     gone = getattr(event, "client_disconnected", _never)
     build = running.build(bundle, key=key, caller_gone=gone)
-    if _streams(event):
-        stream = _stream(build, settings.heartbeat)
-        response = Response(stream, mimetype=responses.NDJSON, headers={"X-Build-Id": build.id})
-        # Here, not in the generator: one that was never started runs no `finally`.
-        response.call_on_close(build.close)
-        return response
-    return _run(build, failed_status)
+    stream = streams.requested(event.headers.get("Accept", ""))
+    if stream is None:
+        return _run(build, failed_status)
+    chunks = _stream(build, stream, settings.heartbeat)
+    response = Response(chunks, mimetype=stream.mimetype, headers=dict(stream.headers))
+    response.headers["X-Build-Id"] = build.id
+    # Here, not in the generator: one that was never started runs no `finally`.
+    response.call_on_close(build.close)
+    return response
 
 
 def _failed_status(event: Any, settings: Settings) -> int:
@@ -162,15 +165,15 @@ def _run(build: Build, failed_status: int) -> Response:
     return _json(_succeeded(build, log), 200)
 
 
-def _stream(build: Build, heartbeat: float) -> Iterator[bytes]:
-    """The build as lines of JSON; whatever happens, the last one says how it ended."""
+def _stream(build: Build, stream: Stream, heartbeat: float) -> Iterator[bytes]:
+    """The build as it goes; whatever happens, the last chunk says how it ended."""
     last_sent = time.monotonic()
     try:
-        yield responses.encode(responses.in_progress([], build_id=build.id))
+        yield stream.begin(build.id)
         for lines in build.lines():
-            chunk = b"".join(responses.encode_progress(lines, build_id=build.id))
+            chunk = stream.progress(lines, build.id)
             if not chunk and time.monotonic() - last_sent > heartbeat:
-                chunk = responses.encode(responses.in_progress([], build_id=build.id))
+                chunk = stream.heartbeat(build.id)
             if chunk:
                 yield chunk
                 last_sent = time.monotonic()
@@ -180,35 +183,48 @@ def _stream(build: Build, heartbeat: float) -> Iterator[bytes]:
     except Exception:
         _log.exception("build %s: unexpected error", build.id)
         final = _failed(build, _unexpected(), [])
-    yield responses.encode(final)
+    yield stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
 
 
 def _succeeded(build: Build, log: list[str]) -> dict[str, Any]:
     assert build.result is not None  # noqa: S101 - `lines` ended without raising
-    return responses.succeeded(
-        build_id=build.id, image=build.image, duration=build.duration, result=build.result, log=log
+    document = responses.succeeded(
+        build_id=build.id,
+        image=build.image,
+        image_ref=build.image_ref,
+        duration=build.duration,
+        result=build.result,
+        log=log,
+        steps=build.steps,
+        warnings=build.warnings,
     )
+    return build.redacted(document)
 
 
 def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]:
-    return responses.failed(
+    document = responses.failed(
         error,
         build_id=build.id,
         image=build.image,
         duration=build.duration,
         log=log,
         failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
+        steps=build.steps,
+        warnings=build.warnings,
     )
+    return build.redacted(document)
 
 
 def _refusal(event: Any, error: BuilderError) -> Response:
-    """The answer to a request that did not come to a build; to one for a stream, a stream of one line."""
+    """The answer to a request that did not come to a build; to one for a stream, its one last chunk."""
     _log.info("refused %s %s: %s: %s", event.method, quoted(event.path), error.code, error)
     if _builder is not None:
         _builder.metrics.refused(error.code)
     document = responses.failed(error)
-    if event.method == "POST" and _streams(event):
-        return Response([responses.encode(document)], mimetype=responses.NDJSON)
+    stream = streams.requested(event.headers.get("Accept", ""))
+    if stream is not None and event.method == "POST":
+        chunk = stream.end(responses.fitted(document, MAX_STREAM_LINE_BYTES))
+        return Response([chunk], mimetype=stream.mimetype, headers=dict(stream.headers))
     return _json(document, error.status, error)
 
 
@@ -221,10 +237,6 @@ def _json(document: dict[str, Any], status: int, error: BuilderError | None = No
     if "buildId" in document:
         response.headers["X-Build-Id"] = document["buildId"]
     return response
-
-
-def _streams(event: Any) -> bool:
-    return responses.wants_stream(event.headers.get("Accept", ""))
 
 
 def _body_too_large(settings: Settings) -> BodyTooLarge:

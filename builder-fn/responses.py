@@ -1,4 +1,4 @@
-"""Pure. A build's log and outcome as its callers read them: one JSON document, or lines of JSON.
+"""Pure. A build's log and outcome as its callers read them: JSON documents.
 
 Field names serve two generations of clients at once: `log` and `image` are go-sdk's (builder/builder.go),
 `logs` and `imageName` the older documentation's.
@@ -12,29 +12,46 @@ from typing import TYPE_CHECKING, Any
 from .config import MAX_STREAM_LINE_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .errors import BuilderError
-    from .outcome import BuildResult, FailedStep
+    from .outcome import BuildResult, BuildWarning, FailedStep, Step
 
 JSON = "application/json"
-NDJSON = "application/x-ndjson"
 
 # go-sdk builder/builder.go, BuildInProgress, BuildSuccess, BuildFailed.
 _IN_PROGRESS, _SUCCESS, _FAILED = "in_progress", "success", "failed"
 
+_INTERNAL = "internal"  # the stage of what BuildKit does for itself
 
-def wants_stream(accept: str) -> bool:
-    """Whether an Accept header asks for lines of JSON."""
-    kinds = (part.partition(";")[0].strip().lower() for part in accept.split(","))
-    return NDJSON in kinds
+# In characters. A step's name is its whole instruction; the rest of a linter's warning is at its address.
+_MAX_STEP_NAME = 300
+_MAX_WARNING = 500
+_MAX_ERROR = 10_000
+# In bytes: the names of what `fitted` adds, and its numbers.
+_MAX_COUNTS = 100
 
 
-def succeeded(
-    *, build_id: str, image: str, duration: float, result: BuildResult, log: Sequence[str]
+def succeeded(  # noqa: PLR0913 - keywords
+    *,
+    build_id: str,
+    image: str,
+    duration: float,
+    result: BuildResult,
+    log: Sequence[str],
+    image_ref: str = "",
+    steps: Sequence[Step] = (),
+    warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
+    """*image_ref* is the name of what was pushed, by its digest."""
     document = _outcome(_SUCCESS, build_id=build_id, image=image, duration=duration, log=log)
-    return document | ({"digest": result.digest} if result.digest else {})
+    if result.digest:
+        document |= {"digest": result.digest, "imageRef": image_ref}
+    if result.size:
+        document["size"] = result.size
+    if result.platforms:
+        document["platforms"] = list(result.platforms)
+    return document | _report(steps, warnings)
 
 
 def failed(  # noqa: PLR0913 - keywords, each with a default
@@ -45,6 +62,8 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     duration: float | None = None,
     log: Sequence[str] = (),
     failed_step: FailedStep | None = None,
+    steps: Sequence[Step] = (),
+    warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
     """*log* is what there was until then."""
     document = _outcome(_FAILED, build_id=build_id, image=image, duration=duration, log=log)
@@ -52,8 +71,35 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     if error.retry_after is not None:
         document["retryAfter"] = error.retry_after
     if failed_step:
-        document["failedStep"] = _step(failed_step)
-    return document
+        document["failedStep"] = _failed_step(failed_step)
+    return document | _report(steps, warnings)
+
+
+def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:
+    """*document* in at most *most* bytes of JSON, for who reads a stream by lines.
+
+    Of its steps the first ones go, since what went wrong is at the end; of its warnings the last ones.
+    What went is counted. An error that is too long in itself keeps its beginning.
+    """
+    if len(encode(document)) <= most:
+        return document
+    bare = {name: value for name, value in document.items() if name not in ("steps", "warnings")}
+    left = most - len(encode(bare)) - _MAX_COUNTS
+    if left < 0 and "error" in bare:
+        bare.pop("failedStep", None)
+        bare["error"] = _clipped(bare["error"], _MAX_ERROR)
+        left = most - len(encode(bare)) - _MAX_COUNTS
+    steps, warnings = document.get("steps", []), document.get("warnings", [])
+    last_steps = _fitting(reversed(steps), left * 2 // 3 if warnings else left)[::-1]
+    left -= sum(map(_size, last_steps))
+    first_warnings = _fitting(warnings, left)
+    shown = {"steps": last_steps, "warnings": first_warnings}
+    omitted = {
+        "stepsOmitted": len(steps) - len(last_steps),
+        "warningsOmitted": len(warnings) - len(first_warnings),
+    }
+    counts = {name: count for name, count in omitted.items() if count}
+    return bare | {name: entries for name, entries in shown.items() if entries} | counts
 
 
 def in_progress(lines: Sequence[str], *, build_id: str) -> dict[str, Any]:
@@ -62,23 +108,23 @@ def in_progress(lines: Sequence[str], *, build_id: str) -> dict[str, Any]:
 
 
 def encode(document: dict[str, Any]) -> bytes:
-    """One line of JSON, its newline included."""
-    return json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
+    """*document* as JSON, which is one line."""
+    return json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
 
-def encode_progress(lines: Sequence[str], *, build_id: str) -> Iterator[bytes]:
-    """*lines* as in-progress documents, none too long to be read; a longer log line comes in pieces."""
+def progress_documents(lines: Sequence[str], *, build_id: str) -> Iterator[dict[str, Any]]:
+    """*lines* in documents none of which is too long to be read; a longer log line comes in pieces."""
     batch: list[str] = []
     size = 0
     for line in lines:
         for piece, piece_size in _pieces(line):
             if batch and size + piece_size > MAX_STREAM_LINE_BYTES:
-                yield encode(in_progress(batch, build_id=build_id))
+                yield in_progress(batch, build_id=build_id)
                 batch, size = [], 0
             batch.append(piece)
             size += piece_size
     if batch:
-        yield encode(in_progress(batch, build_id=build_id))
+        yield in_progress(batch, build_id=build_id)
 
 
 def _pieces(line: str) -> Iterator[tuple[str, int]]:
@@ -105,13 +151,70 @@ def _outcome(
     return document
 
 
-def _step(step: FailedStep) -> dict[str, Any]:
+def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str, Any]:
+    """What happened on the way."""
+    report: dict[str, Any] = {}
+    if steps:
+        report["steps"] = [_step(step) for step in steps]
+        report["cacheHits"] = sum(step.cached and step.stage != _INTERNAL for step in steps)
+    if warnings:
+        report["warnings"] = [_warning(warning) for warning in warnings]
+    return report
+
+
+def _fitting(entries: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """As many of *entries*, from the first on, as have at most *most* bytes together."""
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        most -= _size(entry)
+        if most < 0:
+            break
+        found.append(entry)
+    return found
+
+
+def _size(entry: dict[str, Any]) -> int:
+    return len(encode(entry)) + 2  # and a comma with its space
+
+
+def _step(step: Step) -> dict[str, Any]:
     fields = {
-        "name": step.name,
-        "file": step.file,
-        "line": step.line,
-        "exitCode": step.exit_code,
-        "output": list(step.output),
-        "excerpt": list(step.excerpt),
+        "name": _clipped(step.name, _MAX_STEP_NAME),
+        "stage": step.stage,
+        "duration": round(step.duration, 3),
+        "cached": step.cached,
     }
+    return fields | ({"error": _clipped(step.error, _MAX_WARNING)} if step.error else {})
+
+
+def _warning(warning: BuildWarning) -> dict[str, Any]:
+    return _known(
+        {
+            "message": _clipped(warning.message, _MAX_WARNING),
+            "file": _clipped(warning.file, _MAX_STEP_NAME),
+            "line": warning.line,
+            "url": _clipped(warning.url, _MAX_STEP_NAME),
+            "detail": _clipped("\n".join(warning.detail), _MAX_WARNING),
+        }
+    )
+
+
+def _failed_step(step: FailedStep) -> dict[str, Any]:
+    return _known(
+        {
+            "name": step.name,
+            "file": step.file,
+            "line": step.line,
+            "exitCode": step.exit_code,
+            "output": list(step.output),
+            "excerpt": list(step.excerpt),
+        }
+    )
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in ("", None, [])}
+
+
+def _clipped(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

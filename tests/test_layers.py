@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "builder-fn"
 # From the top down. A part imports from the layers below its own: neighbours know nothing of each other.
 LAYERS = (
     ("handler",),
-    ("build", "responses"),
+    ("build", "streams"),
+    ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
     ("freshness", "ignore_file", "metrics"),
     ("fsutil",),

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from function import responses
 from function.buildkit.failure import build_failed
 from function.buildkit.progress import Progress
-from function.errors import Busy, SignatureError
-from function.outcome import BuildResult, FailedStep
+from function.config import MAX_STREAM_LINE_BYTES as LINE
+from function.errors import BuildFailed, Busy, SignatureError
+from function.outcome import BuildResult, BuildWarning, FailedStep, Step
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
 
@@ -27,17 +28,14 @@ long_lines = st.builds(
 )
 
 
-def decoded(stream: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stream.splitlines(keepends=True)]
-
-
 def succeeded(**changes: Any) -> dict[str, Any]:
     return responses.succeeded(
         **{
             "build_id": BUILD_ID,
             "image": "registry:5000/a:1",
             "duration": 1.23456,
-            "result": BuildResult(digest="sha256:d"),
+            "result": BuildResult(digest="sha256:d", size=1234, platforms=("linux/amd64",)),
+            "image_ref": "registry:5000/a@sha256:d",
             "log": ["#1 a"],
             **changes,
         }
@@ -45,46 +43,41 @@ def succeeded(**changes: Any) -> dict[str, Any]:
 
 
 @given(st.lists(long_lines, max_size=6))
-def test_every_line_of_a_stream_is_short_enough_to_be_read(lines: list[str]) -> None:
-    for chunk in responses.encode_progress(lines, build_id=BUILD_ID):
-        assert len(chunk) < SCANNER_LIMIT
-        assert chunk.endswith(b"\n")
-        assert chunk.count(b"\n") == 1
+def test_every_document_of_a_stream_is_short_enough_to_be_read(lines: list[str]) -> None:
+    for document in responses.progress_documents(lines, build_id=BUILD_ID):
+        assert len(responses.encode(document)) < SCANNER_LIMIT - 1
 
 
 @given(st.lists(long_lines, max_size=6))
 def test_nothing_of_the_log_is_lost_or_reordered(lines: list[str]) -> None:
-    documents = [json.loads(chunk) for chunk in responses.encode_progress(lines, build_id=BUILD_ID)]
+    documents = responses.progress_documents(lines, build_id=BUILD_ID)
 
-    sent = [piece for document in documents for piece in document["log"]]
-    assert "".join(sent) == "".join(lines)
+    assert "".join(piece for document in documents for piece in document["log"]) == "".join(lines)
 
 
 def test_short_lines_travel_together_and_whole() -> None:
     lines = [f"#1 0.{number:03d} output" for number in range(1000)]
 
-    [only] = responses.encode_progress(lines, build_id=BUILD_ID)
+    [only] = responses.progress_documents(lines, build_id=BUILD_ID)
 
-    assert json.loads(only) == {"log": lines, "status": "in_progress", "buildId": BUILD_ID}
+    assert only == {"log": lines, "status": "in_progress", "buildId": BUILD_ID}
 
 
 def test_a_line_of_300_kib_comes_in_pieces() -> None:
     line = "x" * (300 << 10)
 
-    chunks = list(responses.encode_progress([line], build_id=BUILD_ID))
+    documents = list(responses.progress_documents([line], build_id=BUILD_ID))
 
-    assert len(chunks) > 4
-    assert "".join(piece for chunk in chunks for piece in json.loads(chunk)["log"]) == line
+    assert len(documents) > 4
+    assert "".join(piece for document in documents for piece in document["log"]) == line
 
 
 def test_no_lines_make_no_document() -> None:
-    assert list(responses.encode_progress([], build_id=BUILD_ID)) == []
+    assert list(responses.progress_documents([], build_id=BUILD_ID)) == []
 
 
-def test_half_a_surrogate_pair_does_not_break_the_stream() -> None:
-    [only] = responses.encode_progress(["a\ud800b"], build_id=BUILD_ID)
-
-    assert json.loads(only)["log"] == ["a?b"]
+def test_half_a_surrogate_pair_is_sent_as_something_else() -> None:
+    assert json.loads(responses.encode({"log": ["a\ud800b"]})) == {"log": ["a?b"]}
 
 
 def test_a_heartbeat_is_progress_without_lines() -> None:
@@ -134,9 +127,101 @@ def test_the_last_line_is_short_enough_whatever_a_build_printed(
     )
 
     assert error.failed_step is not None
-    assert len(line) < SCANNER_LIMIT
-    [document] = decoded(line)
-    assert document["status"] == "failed"
+    assert len(line) < SCANNER_LIMIT - 1
+    assert json.loads(line)["status"] == "failed"
+
+
+steps = st.builds(
+    Step,
+    name=long_lines,
+    stage=st.sampled_from(["", "build", "internal"]),
+    duration=st.floats(0, 1e6),
+    cached=st.booleans(),
+    error=long_lines,
+)
+warnings = st.builds(
+    BuildWarning,
+    message=long_lines,
+    file=long_lines,
+    line=st.none() | st.integers(1, 99999),
+    url=long_lines,
+    detail=st.tuples(long_lines),
+)
+
+
+@given(
+    st.lists(steps, max_size=12), st.lists(warnings, max_size=12), long_lines, st.integers(1, 40)
+)
+def test_a_document_fits_a_line_whatever_happened_on_the_way(
+    steps: list[Step], warnings: list[BuildWarning], cause: str, times: int
+) -> None:
+    document = responses.failed(
+        BuildFailed(cause), build_id=BUILD_ID, steps=steps * times, warnings=warnings * times
+    )
+
+    fitted = responses.fitted(document, LINE)
+
+    assert len(responses.encode(fitted)) <= LINE
+    assert (fitted["status"], fitted["reason"]) == ("failed", "build_failed")
+    shown = fitted.get("steps", [])
+    assert len(shown) + fitted.get("stepsOmitted", 0) == len(steps) * times
+    assert shown == document.get("steps", [])[len(steps) * times - len(shown) :]
+    shown = fitted.get("warnings", [])
+    assert len(shown) + fitted.get("warningsOmitted", 0) == len(warnings) * times
+    assert shown == document.get("warnings", [])[: len(shown)]
+    assert nothing_is_null(fitted)
+
+
+def nothing_is_null(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(nothing_is_null, value.values()))
+    return all(map(nothing_is_null, value)) if isinstance(value, list) else value is not None
+
+
+def test_what_fits_is_left_as_it_is() -> None:
+    document = succeeded(steps=[Step(name="a")], warnings=[BuildWarning(message="b")])
+
+    assert responses.fitted(document, LINE) == document
+
+
+def test_steps_say_what_ran_and_what_did_not_have_to() -> None:
+    document = succeeded(
+        steps=[
+            Step(name="[internal] load build context", stage="internal", cached=True),
+            Step(name="[build 1/2] FROM a", stage="build", cached=True),
+            Step(name="[build 2/2] RUN b", stage="build", duration=1.23456, error="exit code: 1"),
+        ]
+    )
+
+    assert document["cacheHits"] == 1
+    assert document["steps"][1:] == [
+        {"name": "[build 1/2] FROM a", "stage": "build", "duration": 0.0, "cached": True},
+        {
+            "name": "[build 2/2] RUN b",
+            "stage": "build",
+            "duration": 1.235,
+            "cached": False,
+            "error": "exit code: 1",
+        },
+    ]
+
+
+def test_warnings_say_where_and_what() -> None:
+    known = BuildWarning(
+        message="a", file="Dockerfile", line=2, url="https://b.example", detail=("c", "d")
+    )
+    document = succeeded(warnings=[BuildWarning(message="only this"), known])
+
+    assert document["warnings"] == [
+        {"message": "only this"},
+        {
+            "message": "a",
+            "file": "Dockerfile",
+            "line": 2,
+            "url": "https://b.example",
+            "detail": "c\nd",
+        },
+    ]
 
 
 def encoded(text: str) -> str:
@@ -157,11 +242,16 @@ def test_success_says_what_was_built() -> None:
         "buildId": BUILD_ID,
         "duration": 1.235,
         "digest": "sha256:d",
+        "imageRef": "registry:5000/a@sha256:d",
+        "size": 1234,
+        "platforms": ["linux/amd64"],
     }
 
 
 def test_what_was_not_pushed_has_no_digest() -> None:
-    assert "digest" not in succeeded(result=BuildResult())
+    document = succeeded(result=BuildResult())
+
+    assert document.keys() & {"digest", "imageRef", "size", "platforms"} == set()
 
 
 def test_failure_says_what_when_and_where() -> None:
@@ -216,19 +306,3 @@ def test_go_sdk_can_decode_it(document: dict[str, Any]) -> None:
     assert isinstance(document.get("image", ""), str)
     assert isinstance(document.get("error", ""), str)
     assert document["status"] in {"in_progress", "success", "failed"}
-
-
-@pytest.mark.parametrize(
-    ("accept", "streams"),
-    [
-        ("application/x-ndjson", True),
-        ("text/event-stream, application/x-ndjson", True),
-        ("Application/X-NDJSON; charset=utf-8", True),
-        ("", False),
-        ("*/*", False),
-        ("application/json", False),
-        ("text/event-stream", False),
-    ],
-)
-def test_lines_are_for_those_who_ask_for_them(accept: str, *, streams: bool) -> None:
-    assert responses.wants_stream(accept) is streams
