@@ -9,9 +9,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
                                the daemon: channel, Solve, Status, and the Session it calls back on;
                                a place for the build; mounted secrets; a registry's credentials when
                                asked for
-    freshness, ignore_file, metrics
-                               never a stale context; .dockerignore without a round trip; what is
-                               counted
+    fair_line, freshness, ignore_file, metrics
+                               who is next; never a stale context; .dockerignore without a round trip;
+                               what is counted
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle, build_secrets      what a request asks for: its config, its context; what it sealed
     options, sealed_secrets, credential_helper, redaction

@@ -1,4 +1,4 @@
-"""Admits builds: so many at once, some more waiting in order, and no others.
+"""Admits builds: so many at once, some more waiting in fair order, and no others.
 
 State shared by the server's threads, and no other I/O. Faas-cli sends `--parallel` builds together and
 takes a refusal for a failure, so a build waits rather than being turned away at once.
@@ -6,42 +6,91 @@ takes a refusal for a failure, so a build waits rather than being turned away at
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
-from typing import TYPE_CHECKING, Self
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .errors import Busy
+from .fair_line import FairLine
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Callable
+
+# How much of the expected duration of a build its latest one decides.
+_WEIGHT = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """On whose account a build waits: keys take turns, and each key's images do."""
+
+    key: str
+    image: str
 
 
 class Admission:
     """The places there are, and the line in front of them."""
 
-    def __init__(self, *, places: int, waiting: int) -> None:
-        self._places = places
-        self._longest_line = waiting
-        self._line: deque[Place] = deque()
+    def __init__(
+        self,
+        *,
+        places: int,
+        waiting: int,
+        detached: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """The line holds *waiting* builds whose callers wait with them, and *detached* ones of others."""
+        self._all_places = self._places = places
+        self._room = {False: waiting, True: detached}  # by whether a build is detached
+        self._line: FairLine[Place] = FairLine()
+        self._positions: dict[Place, int] = {}
+        self._expected: float | None = None  # seconds that a build takes, once one has ended
+        self._clock = clock
         self._changed = threading.Condition()
 
-    def request(self) -> Place:
-        """A place, or one in the line. Raises Busy if the line is full."""
+    def request(self, owner: Owner, *, detached: bool = False, patience: float = math.inf) -> Place:
+        """A place, or one in the line. Raises Busy if the line is full, or if the wait would by all that is
+        known be longer than *patience*, which is in seconds.
+        """
         with self._changed:
-            place = Place(self)
+            place = Place(self, owner, detached=detached)
             if self._places > 0 and not self._line:
                 self._places -= 1
-                place.taken = True
-            elif len(self._line) < self._longest_line:
-                self._line.append(place)
-            else:
-                raise Busy("All build places are taken and the line is full. Try again later.")
+                place.taken_at = self._clock()
+                return place
+            wait = self._expected_wait(len(self._line) + 1)
+            if self._room[detached] == 0:
+                raise Busy(
+                    "All build places are taken and the line is full. Try again later.", wait
+                )
+            if wait is not None and wait > patience:
+                raise Busy(
+                    f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
+                    "at most. Try again later, or wait longer.",
+                    wait,
+                )
+            self._room[detached] -= 1
+            self._line.append((owner.key, owner.image), place)
+            self._order_anew()
             return place
+
+    @property
+    def waiting(self) -> int:
+        """How many are in the line."""
+        with self._changed:
+            return len(self._line)
 
     def wait(self, place: Place, timeout: float) -> bool:
         """Whether *place* is taken, within *timeout* seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: place.taken, timeout)
+
+    def position(self, place: Place) -> int:
+        """1 for the next in line; 0 for who has a place, or has left."""
+        with self._changed:
+            return self._positions.get(place, 0)
 
     def leave(self, place: Place) -> None:
         """Give up *place*, taken or not; safe to call twice."""
@@ -49,22 +98,53 @@ class Admission:
             if place.left:
                 return
             place.left = True
-            if not place.taken:
-                self._line.remove(place)
-            elif self._line:
-                self._line.popleft().taken = True
-                self._changed.notify_all()
-            else:
+            if place.taken_at is None:
+                self._line.remove((place.owner.key, place.owner.image), place)
+                self._room[place.detached] += 1
+                self._order_anew()
+                return
+            self._learn(self._clock() - place.taken_at)
+            if not self._line:
                 self._places += 1
+                return
+            following = self._line.popleft()
+            following.taken_at = self._clock()
+            self._room[following.detached] += 1
+            self._order_anew()
+            self._changed.notify_all()
+
+    def _order_anew(self) -> None:
+        self._positions = {place: at for at, place in enumerate(self._line.in_order(), 1)}
+
+    def _learn(self, duration: float) -> None:
+        known = duration if self._expected is None else self._expected
+        self._expected = known + _WEIGHT * (duration - known)
+
+    def _expected_wait(self, position: int) -> float | None:
+        """Until the build in that *position* starts, if as many run as can; None if nothing is known."""
+        if self._expected is None:
+            return None
+        return self._expected * position / self._all_places
 
 
 class Place:
-    """One build's admission; leaves when the `with` block ends."""
+    """One build's admission; whoever requested it leaves."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, owner: Owner, *, detached: bool) -> None:
         self._admission = admission
-        self.taken = False
+        self.owner = owner
+        self.detached = detached
+        self.taken_at: float | None = None  # by the admission's clock
         self.left = False
+
+    @property
+    def taken(self) -> bool:
+        return self.taken_at is not None
+
+    @property
+    def position(self) -> int:
+        """1 for the next in line; 0 for who has a place, or has left."""
+        return self._admission.position(self)
 
     def wait(self, timeout: float) -> bool:
         """Whether the build may start, within *timeout* seconds."""
@@ -72,14 +152,3 @@ class Place:
 
     def leave(self) -> None:
         self._admission.leave(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.leave()

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import secret_detection, secret_files
-from .admission import Admission
+from .admission import Admission, Owner
 from .build_secrets import BuildSecrets
 from .buildkit import Client, SolveSpec, session_services, stamped
 from .errors import BuilderError, BuildTimedOut, CallerGone, DaemonUnavailable, Interrupted
@@ -96,7 +96,7 @@ class Build:
         )
         self._caller_gone = caller_gone
         self._started = time.monotonic()
-        self._place = builder.admission.request()
+        self._place = builder.admission.request(Owner(key, bundle.config.image.name))
         self._solve: Solve | None = None
         self._closed = False
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
@@ -133,9 +133,7 @@ class Build:
         """
         try:
             yield [f"WARN: {warning.message}" for warning in self._warnings]
-            while not self._place.wait(_TICK_SECONDS):
-                self._require_reason_to_go_on()
-                yield []
+            yield from self._lines_of_wait()
             self._solve = self._start()
             for lines in self._solve:
                 self._require_reason_to_go_on()
@@ -157,6 +155,18 @@ class Build:
             raise
         finally:
             self.close()
+
+    def _lines_of_wait(self) -> Iterator[list[str]]:
+        said = 0
+        while not self._place.wait(_TICK_SECONDS):
+            self._require_reason_to_go_on()
+            position = self._place.position
+            yield (
+                [f"Waiting for a build place: number {position} in line."]
+                if position != said
+                else []
+            )
+            said = position
 
     def close(self) -> None:
         """Leave nothing running and no place taken; safe to call at any time, and twice."""

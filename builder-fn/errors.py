@@ -25,6 +25,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class BuilderError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
-    retry_after: ClassVar[int | None] = None  # seconds
+    retry_after: int | None = None  # seconds
 
 
 class RequestError(BuilderError):
@@ -105,6 +106,12 @@ class Busy(BuilderError):
     status = 429
     code = "busy"
     retry_after = 10
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        """*wait* is how long it will probably take, in seconds; an hour is the most that is told."""
+        super().__init__(message)
+        if wait is not None:
+            self.retry_after = max(1, min(math.ceil(wait), 3600))
 
 
 class CallerGone(BuilderError):

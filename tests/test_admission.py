@@ -6,41 +6,43 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from function.admission import Admission, Place
+from function.admission import Admission, Owner, Place
 from function.errors import Busy
+
+OWNER = Owner("key", "image")
 
 
 def test_admits_as_many_as_there_are_places() -> None:
     admission = Admission(places=2, waiting=1)
 
-    assert [admission.request().taken for _ in range(3)] == [True, True, False]
+    assert [admission.request(OWNER).taken for _ in range(3)] == [True, True, False]
 
 
 def test_one_more_than_the_line_holds_is_told_to_try_again_later() -> None:
     admission = Admission(places=1, waiting=1)
-    admission.request()
-    admission.request()
+    admission.request(OWNER)
+    admission.request(OWNER)
 
     with pytest.raises(Busy, match="Try again later") as raised:
-        admission.request()
+        admission.request(OWNER)
 
     assert raised.value.retry_after
 
 
 def test_without_a_line_only_the_places_count() -> None:
     admission = Admission(places=1, waiting=0)
-    place = admission.request()
+    place = admission.request(OWNER)
     with pytest.raises(Busy):
-        admission.request()
+        admission.request(OWNER)
 
     place.leave()
 
-    assert admission.request().taken
+    assert admission.request(OWNER).taken
 
 
 def test_the_first_in_line_is_the_next() -> None:
     admission = Admission(places=1, waiting=2)
-    running, first, second = (admission.request() for _ in range(3))
+    running, first, second = (admission.request(OWNER) for _ in range(3))
 
     running.leave()
 
@@ -49,17 +51,17 @@ def test_the_first_in_line_is_the_next() -> None:
 
 def test_nobody_overtakes_those_who_wait() -> None:
     admission = Admission(places=1, waiting=3)
-    running, waiting = admission.request(), admission.request()
+    running, waiting = admission.request(OWNER), admission.request(OWNER)
     running.leave()
 
-    late = admission.request()
+    late = admission.request(OWNER)
 
     assert (waiting.taken, late.taken) == (True, False)
 
 
 def test_who_leaves_the_line_is_passed_over() -> None:
     admission = Admission(places=1, waiting=2)
-    running, first, second = (admission.request() for _ in range(3))
+    running, first, second = (admission.request(OWNER) for _ in range(3))
 
     first.leave()
     running.leave()
@@ -69,28 +71,104 @@ def test_who_leaves_the_line_is_passed_over() -> None:
 
 def test_leaving_twice_gives_up_one_place() -> None:
     admission = Admission(places=1, waiting=0)
-    place = admission.request()
+    place = admission.request(OWNER)
     place.leave()
     place.leave()
 
-    admission.request()
+    admission.request(OWNER)
 
     with pytest.raises(Busy):
-        admission.request()
+        admission.request(OWNER)
 
 
-def test_a_place_is_given_up_when_its_block_ends() -> None:
-    admission = Admission(places=1, waiting=0)
+def test_keys_take_turns_and_so_do_the_images_of_a_key() -> None:
+    admission = Admission(places=1, waiting=9)
+    running = admission.request(OWNER)
+    owners = [*["a b"] * 3, "a c", "d e"]
+    places = [admission.request(Owner(*owner.split())) for owner in owners]
 
-    with admission.request() as place:
-        assert place.taken
+    assert [place.position for place in places] == [1, 4, 5, 3, 2]
+    for expected in (0, 4, 3, 1, 2):
+        running.leave()
+        [running] = [place for place in places if place.taken and not place.left]
+        assert places.index(running) == expected
 
-    assert admission.request().taken
+
+def test_who_has_a_place_has_no_position() -> None:
+    admission = Admission(places=1, waiting=1)
+    running, waiting = admission.request(OWNER), admission.request(OWNER)
+
+    assert (running.position, waiting.position) == (0, 1)
+    waiting.leave()
+    assert waiting.position == 0
+
+
+def test_detached_builds_have_a_line_length_of_their_own() -> None:
+    admission = Admission(places=1, waiting=1, detached=2)
+    admission.request(OWNER)
+    for _ in range(2):
+        admission.request(OWNER, detached=True)
+
+    with pytest.raises(Busy):
+        admission.request(OWNER, detached=True)
+    assert not admission.request(OWNER).taken
+    assert admission.waiting == 3
+
+
+def test_room_in_the_line_comes_back() -> None:
+    admission = Admission(places=1, waiting=0, detached=1)
+    for _ in range(3):
+        running = admission.request(OWNER)
+        waiting = admission.request(OWNER, detached=True)
+        running.leave()
+        waiting.leave()
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_says_how_long_it_will_probably_take() -> None:
+    clock = Clock()
+    admission = Admission(places=2, waiting=1, clock=clock)
+    place = admission.request(OWNER)
+    clock.now = 60.0
+    place.leave()
+    for _ in range(3):
+        admission.request(OWNER)
+
+    with pytest.raises(Busy) as raised:
+        admission.request(OWNER)
+
+    assert raised.value.retry_after == 60  # second in line, two places
+
+
+def test_who_would_wait_too_long_is_told_at_once() -> None:
+    clock = Clock()
+    admission = Admission(places=1, waiting=9, clock=clock)
+    place = admission.request(OWNER)
+    clock.now = 60.0
+    place.leave()
+    admission.request(OWNER)
+
+    assert not admission.request(OWNER, patience=61).taken
+    with pytest.raises(Busy, match="expected in 120 s, and the caller waits 100 s"):
+        admission.request(OWNER, patience=100)
+
+
+def test_before_any_build_has_ended_nobody_is_turned_away_for_the_wait() -> None:
+    admission = Admission(places=1, waiting=1)
+    admission.request(OWNER)
+
+    assert not admission.request(OWNER, patience=0.001).taken
 
 
 def test_waiting_ends_when_a_place_is_given_up() -> None:
     admission = Admission(places=1, waiting=1)
-    running, waiting = admission.request(), admission.request()
+    running, waiting = admission.request(OWNER), admission.request(OWNER)
     admitted: list[bool] = []
     thread = threading.Thread(target=lambda: admitted.append(waiting.wait(60)))
     thread.start()
@@ -103,9 +181,9 @@ def test_waiting_ends_when_a_place_is_given_up() -> None:
 
 def test_waiting_ends_without_a_place_when_its_time_is_up() -> None:
     admission = Admission(places=1, waiting=1)
-    admission.request()
+    admission.request(OWNER)
 
-    assert admission.request().wait(0.001) is False
+    assert admission.request(OWNER).wait(0.001) is False
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -122,9 +200,9 @@ class AnyOrder(RuleBasedStateMachine):
     def request(self) -> Place:
         if len(self.present) == 5:
             with pytest.raises(Busy):
-                self.admission.request()
+                self.admission.request(OWNER)
             return self.present[0]
-        place = self.admission.request()
+        place = self.admission.request(OWNER)
         self.present.append(place)
         return place
 

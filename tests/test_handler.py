@@ -15,6 +15,7 @@ from serving.app import create_app
 from werkzeug.datastructures import Headers
 
 from function import handler
+from function.admission import Owner
 
 from .tar_members import request, tar
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 SECRET = b"s3cret"
+OWNER = Owner("key", "image")
 NDJSON = {"Accept": "application/x-ndjson"}
 
 
@@ -201,8 +203,8 @@ def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
     monkeypatch.setenv("max_waiting", "0")
     body = request()
 
-    with handler.builder().admission.request():
-        answer = client.post("/build", data=body, headers=signed(body))
+    handler.builder().admission.request(OWNER)
+    answer = client.post("/build", data=body, headers=signed(body))
 
     assert (answer.status_code, answer.get_json()["reason"]) == (429, "busy")
     assert answer.headers["Retry-After"] == "10"
@@ -224,7 +226,7 @@ def test_an_answer_that_is_never_read_leaves_no_place_taken(
 
     handler.handle(event(body, signed(body) | NDJSON), None).close()
 
-    assert handler.builder().admission.request().taken
+    assert handler.builder().admission.request(OWNER).taken
 
 
 def test_the_public_template_is_enough() -> None:
@@ -239,9 +241,9 @@ def test_builds_that_wait_when_the_replica_stops_say_so(
     monkeypatch.setenv("max_builds", "1")
     body = request()
 
-    with handler.builder().admission.request():  # so that the build waits in line
-        handler.stop()
-        answer = client.post("/build", data=body, headers=signed(body))
+    handler.builder().admission.request(OWNER)  # so that the build waits in line
+    handler.stop()
+    answer = client.post("/build", data=body, headers=signed(body))
 
     assert (answer.status_code, answer.get_json()["reason"]) == (503, "interrupted")
 

@@ -16,7 +16,7 @@ LAYERS = (
     ("build", "streams"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
-    ("freshness", "ignore_file", "metrics"),
+    ("fair_line", "freshness", "ignore_file", "metrics"),
     ("fsutil",),
     ("bundle", "build_secrets"),
     ("options", "sealed_secrets", "credential_helper", "redaction"),

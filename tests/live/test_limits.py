@@ -55,9 +55,10 @@ def test_a_build_over_the_limit_waits_in_line(
         with occupied(function.url):
             response = waiting.enter_context(stream(function.url, QUICK))
             read = documents(response)
-            heartbeats = [next(read), next(read)]
+            first, told, heartbeat = next(read), next(read), next(read)
         *_, final = read
-    assert [line["log"] for line in heartbeats] == [[], []]
+    assert (first["log"], heartbeat["log"]) == ([], [])
+    assert told["log"] == ["Waiting for a build place: number 1 in line."]
     assert (final["status"], final.get("error")) == ("success", None)
 
 
