@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.buildkit.progress import TAIL_LINES, Progress
+from function.outcome import BuildWarning
 from function.pb import control_pb2 as pb
 
 A, B = "sha256:a", "sha256:b"
@@ -188,11 +189,33 @@ def test_a_short_status_is_one_line() -> None:
     assert lines[1:] == ["#1 transferring context 31B done"]
 
 
-def test_a_warning_belongs_to_its_step() -> None:
-    warning = pb.VertexWarning(vertex=A, short=b"FromAsCasing: 'as' and 'FROM' differ")
+def warned(short: str, filename: str = "", line: int = 0) -> pb.StatusResponse:
+    warning = pb.VertexWarning(vertex=A, short=short.encode(), info={"filename": filename})
+    if line:
+        warning.ranges.add(start=pb.Position(line=line))
+    return pb.StatusResponse(warnings=[warning])
 
-    assert shown(vertex(started=100), pb.StatusResponse(warnings=[warning]))[-1] == (
-        "#1 WARN: FromAsCasing: 'as' and 'FROM' differ"
+
+@pytest.mark.parametrize(
+    ("filename", "line", "place"),
+    [("Dockerfile", 3, " (Dockerfile:3)"), ("Dockerfile", 0, " (Dockerfile)"), ("", 0, "")],
+)
+def test_a_warning_belongs_to_its_step_and_says_where(filename: str, line: int, place: str) -> None:
+    lines = shown(vertex(started=100), warned("FromAsCasing: they differ", filename, line))
+
+    assert lines[-1] == f"#1 WARN: FromAsCasing: they differ{place}"
+
+
+def test_a_warning_is_given_once() -> None:
+    progress = Progress()
+    twice = [warned("one", "Dockerfile", 1), warned("two"), warned("one", "Dockerfile", 1)]
+
+    lines = [line for response in twice for line in progress.update(response)]
+
+    assert lines == ["#1 WARN: one (Dockerfile:1)", "#1 WARN: two"]
+    assert progress.warnings == (
+        BuildWarning(message="one", file="Dockerfile", line=1),
+        BuildWarning(message="two"),
     )
 
 

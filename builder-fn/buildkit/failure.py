@@ -84,6 +84,11 @@ def clean_message(message: str) -> str:
     return ends_of(message.strip(), _MAX_CAUSE)
 
 
+def is_cancelled(vertex_error: str) -> bool:
+    """Whether a step was given up because another one failed, or its caller left."""
+    return vertex_error.endswith("context canceled")
+
+
 def _output(step: Step) -> tuple[str, ...]:
     newest_first = (start_of(plain(line), _MAX_OUTPUT_LINE) for line in reversed(step.tail))
     return tuple(reversed(fitting(newest_first, _MAX_OUTPUT)))

@@ -12,13 +12,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .failure import clean_message
+from .failure import clean_message, is_cancelled
+from .vertex_warning import build_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from ..outcome import BuildWarning
     from ..pb import control_pb2 as pb
 
 # How much of a step's end an error repeats.
@@ -76,6 +78,11 @@ class Progress:
 
     def __init__(self) -> None:
         self._steps: dict[str, Step] = {}
+        self._warnings: dict[BuildWarning, None] = {}  # in their order, each once
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        return tuple(self._warnings)
 
     def update(self, response: pb.StatusResponse) -> list[str]:
         """The log lines that *response* adds."""
@@ -89,8 +96,7 @@ class Progress:
         for vertex in response.vertexes:
             self._end(vertex, lines)
         for warning in response.warnings:
-            step = self._step(warning.vertex)
-            lines.append(f"#{step.number} WARN: {warning.short.decode(errors='replace')}")
+            self._warn(warning, lines)
         return lines
 
     def finish(self) -> list[str]:
@@ -130,8 +136,8 @@ class Progress:
         step.ended = True
         _flush(step, lines)
         if vertex.error:
-            canceled = vertex.error.endswith("context canceled")
-            fault = "CANCELED" if canceled else f"ERROR: {clean_message(vertex.error)}"
+            cancelled = is_cancelled(vertex.error)
+            fault = "CANCELED" if cancelled else f"ERROR: {clean_message(vertex.error)}"
             lines.append(f"#{step.number} {fault}")
         elif vertex.cached:
             lines.append(f"#{step.number} CACHED")
@@ -163,6 +169,15 @@ class Progress:
         elapsed = max(0.0, _seconds(log.timestamp) - step.started) if step.started else 0.0
         step.output_at = elapsed
         _add(step, output.feed(log.msg), lines)
+
+    def _warn(self, message: pb.VertexWarning, lines: list[str]) -> None:
+        warning = build_warning(message)
+        if warning in self._warnings:
+            return
+        self._warnings[warning] = None
+        place = f"{warning.file}:{warning.line}" if warning.line else warning.file
+        where = f" ({place})" if warning.file else ""
+        lines.append(f"#{self._step(message.vertex).number} WARN: {warning.message}{where}")
 
 
 def _flush(step: Step, lines: list[str]) -> None:

@@ -23,10 +23,12 @@ from .progress import Progress
 from .pushes import Pushes
 from .session import Session
 from .solve_request import SolveSpec, solve_request
+from .steps import Steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..outcome import BuildWarning, Step
     from .control import Control
     from .tunnel import Call, Headers
 
@@ -64,6 +66,7 @@ class Solve:
         self._control = control
         self._patience = patience
         self._progress = Progress()
+        self._steps = Steps()
         self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_heard = time.monotonic()
@@ -103,6 +106,7 @@ class Solve:
                 status_ended = True
             elif event is not None:
                 yield self._progress.update(event)
+                self._steps.update(event)
                 self._pushes.update(event)
                 if self._pushes.result:
                     return
@@ -114,6 +118,16 @@ class Solve:
                 yield []
         if lines := self._progress.finish():
             yield lines
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Those that have started so far, in the order of the log."""
+        return self._steps.started()
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        """What the daemon has warned of so far."""
+        return self._progress.warnings
 
     def result(self) -> BuildResult:
         """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""

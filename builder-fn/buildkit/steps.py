@@ -1,0 +1,87 @@
+"""Pure. What became of a build's steps, and how long each took.
+
+A vertex may run several times, each run told by its start: sources run once more for their cache key, an
+image's export for its push.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..outcome import Step
+from .failure import clean_message, is_cancelled
+from .plain_text import plain
+
+if TYPE_CHECKING:
+    from ..pb import control_pb2 as pb
+
+# "[internal] …", "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
+# frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand. Only a platform has a "/" in it.
+_PREFIX = re.compile(
+    r"\[(?:(?P<internal>internal)|(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+)\] "
+)
+
+_NANOSECONDS = 1e9
+
+
+@dataclass(slots=True)
+class _Vertex:
+    name: str
+    runs: dict[int, int] = field(default_factory=dict)  # start to end, in ns; 0 for no end yet
+    cached: bool = False
+    error: str = ""
+
+
+class Steps:
+    """Takes a build's StatusResponses in order."""
+
+    def __init__(self) -> None:
+        self._vertexes: dict[str, _Vertex] = {}
+        self._now = 0  # the latest time that was mentioned, in ns
+
+    def update(self, response: pb.StatusResponse) -> None:
+        for vertex in response.vertexes:
+            if vertex.HasField("started") or vertex.cached:
+                self._update(vertex)
+        for status in response.statuses:
+            self._now = max(self._now, status.timestamp.ToNanoseconds())
+        for log in response.logs:
+            self._now = max(self._now, log.timestamp.ToNanoseconds())
+
+    def started(self) -> tuple[Step, ...]:
+        """All that ever started, in that order. One that still runs has taken as long as is known."""
+        return tuple(
+            Step(
+                name=vertex.name,
+                stage=stage_of(vertex.name),
+                duration=self._taken(vertex.runs) / _NANOSECONDS,
+                cached=vertex.cached,
+                error=vertex.error,
+            )
+            for vertex in list(self._vertexes.values())
+        )
+
+    def _update(self, message: pb.Vertex) -> None:
+        vertex = self._vertexes.setdefault(message.digest, _Vertex(name=plain(message.name)))
+        started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
+        self._now = max(self._now, started, completed)
+        if message.HasField("started"):
+            vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
+        vertex.cached |= message.cached
+        if message.HasField("completed"):
+            vertex.error = _cause(message.error)
+
+    def _taken(self, runs: dict[int, int]) -> int:
+        return sum(max(0, (ended or self._now) - started) for started, ended in runs.items())
+
+
+def stage_of(name: str) -> str:
+    """The Dockerfile's name for the stage of the step *name*, "internal", or nothing."""
+    match = _PREFIX.match(name)
+    return (match["internal"] or match["stage"] or "") if match else ""
+
+
+def _cause(vertex_error: str) -> str:
+    return "canceled" if is_cancelled(vertex_error) else clean_message(vertex_error)
