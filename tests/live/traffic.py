@@ -1,0 +1,52 @@
+"""Threads. Clients that keep asking while something else changes."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .caller import Answer
+
+_MOST_REQUESTS = 2000  # of one client, whatever happens
+
+
+class Client:
+    """One caller, who asks again as soon as there is an answer."""
+
+    def __init__(self, ask: Callable[[], Answer]) -> None:
+        self.answers: list[Answer] = []
+        self._ask = ask
+
+    def keep_asking(self, leave: threading.Event) -> None:
+        while not leave.is_set() and len(self.answers) < _MOST_REQUESTS:
+            self.answers.append(self._ask())
+
+
+@contextmanager
+def flowing(clients: Sequence[Client]) -> Iterator[None]:
+    """Every client asks until the block ends. Raises what a client could not do."""
+    leave = threading.Event()
+    with ThreadPoolExecutor(len(clients)) as threads:
+        running = [threads.submit(client.keep_asking, leave) for client in clients]
+        try:
+            yield
+        finally:
+            leave.set()
+        for each in running:
+            each.result()
+
+
+def until_each_was_answered(clients: Sequence[Client]) -> None:
+    """Until every client has the answer to a request that it began after now."""
+    # The first answer from now on may be to a request that was under way.
+    wanted = [len(client.answers) + 2 for client in clients]
+    wait_until(
+        lambda: all(len(c.answers) >= n for c, n in zip(clients, wanted, strict=True)),
+    )
