@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import secret_detection, secret_files
 from .admission import Admission, Owner
@@ -21,6 +21,7 @@ from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .metrics import Metrics
 from .outcome import BuildWarning
+from .redaction import Redactor
 from .registry_lookup import RegistryLookup
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("builder-fn")
 
 _TICK_SECONDS = 0.25
+
+_Json = TypeVar("_Json")
 
 
 class Builder:
@@ -88,6 +91,9 @@ class Build:
         self._builder = builder
         self._bundle = bundle
         self._secrets = build_secrets
+        self._redactor = Redactor(
+            (*build_secrets.values, *secret_detection.values(bundle.config.build_args))
+        )
         self._registries = RegistryLookup(self._registry_auth)
         self._warnings = (
             *bundle.config.warnings,
@@ -110,16 +116,16 @@ class Build:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return getattr(self._solve, "steps", ())
+        return self._solve.steps if self._solve else ()
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
         """Ours of the request, then the daemon's of the Dockerfile."""
-        return (*self._warnings, *getattr(self._solve, "warnings", ()))
+        return (*self._warnings, *(self._solve.warnings if self._solve else ()))
 
-    def redacted(self, value: Any) -> Any:
+    def redacted(self, value: _Json) -> _Json:
         """*value*, made of JSON's types, without what the build's secrets say."""
-        return value
+        return _redacted(value, self._redactor) if self._redactor else value
 
     @property
     def duration(self) -> float:
@@ -137,7 +143,7 @@ class Build:
             self._solve = self._start()
             for lines in self._solve:
                 self._require_reason_to_go_on()
-                yield lines
+                yield self.redacted(lines)
             self.result = self._solve.result()
             self._error = None
         except DaemonUnavailable as exc:
@@ -183,10 +189,10 @@ class Build:
         metrics.in_flight.dec()
         metrics.build_ended(outcome, key=self._key, duration=self.duration)
         digest = self.result.digest if self.result else ""
-        cause = str(self._error).partition("\n")[0] if self._error else digest or "not pushed"
+        cause = self._redactor.text(str(self._error)) if self._error else digest or "not pushed"
         _log.info(
             "build %s image=%s key=%s %s %.3fs: %s",
-            *(self.id, self.image, self._key, outcome, self.duration, cause),
+            *(self.id, self.image, self._key, outcome, self.duration, cause.partition("\n")[0]),
         )
 
     def _start(self) -> Solve:
@@ -208,7 +214,7 @@ class Build:
             key, offered = self._builder.freshness.prepare(config.image.name, offered)
         trees = local_trees(offered, context, config.dockerfile)
         services = session_services(trees, self._registries, secrets_.offered)
-        return self._builder.client.solve(spec, services, shared_key=key)
+        return self._builder.client.solve(spec, services, shared_key=key, redactor=self._redactor)
 
     def _registry_auth(self) -> RegistryAuth:
         """The request's own, then the operator's, which may be rotated while a build runs."""
@@ -237,3 +243,13 @@ class Build:
                 f"The build took longer than {limit:g} s and was cancelled. Make it shorter, or "
                 f"{remedy}."
             )
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, str):
+        return redactor.text(value)
+    if isinstance(value, list):
+        return [_redacted(item, redactor) for item in value]
+    if isinstance(value, dict):
+        return {name: _redacted(item, redactor) for name, item in value.items()}
+    return value

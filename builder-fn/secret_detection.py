@@ -20,17 +20,16 @@ if TYPE_CHECKING:
 # The words of NPM_TOKEN, npm-token, npmToken and NPMToken.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-# A name that ends in one of these says that its value is secret, whatever that looks like: DB_PASSWORD.
-_PASSWORDS = ("passwd", "password", "passphrase", "passwords", "pwd", "pword", "secret", "secrets")
+# A name that ends in one of these says that its value is secret, whatever that looks like: DB_PASSWORD,
+# or run together MYPASSWORD.
+_PASSWORD = re.compile("passwords?|pwd|pword|secrets|[a-z]*(?:passphrase|passwd|password|secret)")
 # One of these says so unless the value is a plain word or a number: COMPOSER_AUTH, auth=required.
-_TOKENS = ("apikey", "auth", "authorization", "credential", "credentials", "creds", "jwt", "pat")
-_TOKENS += ("token", "tokens")
+_TOKEN = re.compile("auth|authorization|credentials?|creds|jwt|pat|tokens|[a-z]*(?:apikey|token)")
 # What makes a key a secret one; CACHE_KEY and GPG_KEY are none.
-_SECRET_KEYS = ("access", "account", "api", "auth", "deploy", "encryption", "license", "licence")
-_SECRET_KEYS += ("master", "private", "secret", "service", "sign", "signing", "ssh", "storage")
-# Words run together, MYPASSWORD and GITHUBTOKEN: these are long enough to be no end of another word.
-_PASSWORD_ENDINGS = ("passphrase", "passwd", "password", "secret")
-_TOKEN_ENDINGS = (*_PASSWORD_ENDINGS, "apikey", "token")
+_SECRET_KEY = re.compile(
+    "(?:access|account|api|auth|deploy|encryption|licen[cs]e|master|private|secret|service|sign"
+    "|signing|ssh|storage) keys?"
+)
 # With one of these behind it the name means something about a secret: TOKEN_URL, AUTH_TYPE, SECRET_NAME.
 _ABOUT = re.compile(
     "algorithm|audience|backend|count|dir|directory|enabled|endpoint|env|expiry|file|filename|folder"
@@ -81,7 +80,7 @@ def looks_secret(name: str, value: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(name)]
     if not words or _ABOUT.fullmatch(words[-1]) or "public" in words or "pub" in words:
         return False
-    if words[-1] in _PASSWORDS or words[-1].endswith(_PASSWORD_ENDINGS):
+    if _PASSWORD.fullmatch(words[-1]):
         return True
     return _names_token(words) and not _PLAIN_WORD.fullmatch(value)
 
@@ -107,10 +106,13 @@ def warnings(build_args: Mapping[str, str]) -> tuple[BuildWarning, ...]:
     )
 
 
+def values(build_args: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Of the arguments that look like secrets."""
+    return tuple(value.encode() for name, value in build_args.items() if looks_secret(name, value))
+
+
 def _names_token(words: list[str]) -> bool:
     """Whether a name of those *words* is one of a password, a token or a secret key."""
-    if any(
-        word in _TOKENS or word in _PASSWORDS or word.endswith(_TOKEN_ENDINGS) for word in words
-    ):
-        return True
-    return any(key in {"key", "keys"} and before in _SECRET_KEYS for before, key in pairwise(words))
+    return any(_PASSWORD.fullmatch(word) or _TOKEN.fullmatch(word) for word in words) or any(
+        _SECRET_KEY.fullmatch(" ".join(pair)) for pair in pairwise(words)
+    )

@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 class JsonLines:
-    mimetype = "application/x-ndjson"
+    mimetype: ClassVar[str] = "application/x-ndjson"
     headers: ClassVar[Mapping[str, str]] = {}
 
     def begin(self, build_id: str) -> bytes:
@@ -54,7 +54,7 @@ class JsonLines:
 class EventStream:
     """Events `progress` and, at last, `result`. Their ids count from 1."""
 
-    mimetype = "text/event-stream"
+    mimetype: ClassVar[str] = "text/event-stream"
     # nginx, which many put in front of a gateway, collects what it is not told to pass on.
     headers: ClassVar[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -82,7 +82,7 @@ class EventStream:
 
 
 # Who accepts both kinds of stream alike reads lines, and names events for the gateway's sake.
-_FORMATS = (JsonLines, EventStream)
+_FORMATS: tuple[type[JsonLines | EventStream], ...] = (JsonLines, EventStream)
 
 
 def requested(accept: str) -> Stream | None:

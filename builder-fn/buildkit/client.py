@@ -12,12 +12,14 @@ from ..config import MAX_GRPC_MESSAGE_BYTES, DaemonTLS
 from ..errors import DaemonUnavailable, NotReady
 from ..pb import control_pb2 as pb
 from ..quoting import quoted
+from ..redaction import NOTHING_SECRET
 from .control import Control
 from .solve import Solve, daemon_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..redaction import Redactor
     from .solve_request import SolveSpec
     from .tunnel import Call, Headers
 
@@ -56,10 +58,17 @@ class Client:
         services: Mapping[str, Callable[[Headers], Call]],
         *,
         shared_key: str,
+        redactor: Redactor = NOTHING_SECRET,
     ) -> Solve:
-        """Start a build; the caller closes it."""
-        control = Control(self._connected())
-        return Solve(control, spec, services, shared_key=shared_key, patience=self._patience)
+        """Start a build; the caller closes it. What steps print is shown as *redactor* leaves it."""
+        return Solve(
+            Control(self._connected()),
+            spec,
+            services,
+            shared_key=shared_key,
+            redactor=redactor,
+            patience=self._patience,
+        )
 
     def version(self) -> str:
         """The daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""

@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..redaction import NOTHING_SECRET
 from .failure import clean_message, is_cancelled
 from .vertex_warning import build_warning
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..outcome import BuildWarning
     from ..pb import control_pb2 as pb
+    from ..redaction import RedactedLines, Redactor
 
 # How much of a step's end an error repeats.
 TAIL_LINES = 20
@@ -48,13 +50,21 @@ class Step:
 
 
 class _Output:
-    """One stream of a step: bytes in any pieces, whole lines out."""
+    """One stream of a step: bytes in any pieces, whole lines out, and no secrets."""
 
-    def __init__(self) -> None:
+    def __init__(self, redacted: RedactedLines) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._pieces: list[str] = []
+        self._redacted = redacted
 
     def feed(self, data: bytes) -> list[str]:
+        lines = self._lines(data)
+        return self._redacted.feed(lines) if lines else lines
+
+    def finish(self) -> list[str]:
+        return self._redacted.feed(self._last_lines()) + self._redacted.finish()
+
+    def _lines(self, data: bytes) -> list[str]:
         text = self._decoder.decode(data)
         if "\n" not in text and "\r" not in text:
             self._pieces.append(text)
@@ -66,7 +76,7 @@ class _Output:
         self._pieces = [rest + held]
         return lines
 
-    def finish(self) -> list[str]:
+    def _last_lines(self) -> list[str]:
         text = "".join((*self._pieces, self._decoder.decode(b"", final=True)))
         self._pieces = []
         *lines, rest = _LINE_ENDS.split(text)
@@ -76,7 +86,8 @@ class _Output:
 class Progress:
     """Takes a build's StatusResponses in order and keeps what an error will want to repeat."""
 
-    def __init__(self) -> None:
+    def __init__(self, redactor: Redactor = NOTHING_SECRET) -> None:
+        self._redactor = redactor
         self._steps: dict[str, Step] = {}
         self._warnings: dict[BuildWarning, None] = {}  # in their order, each once
 
@@ -165,7 +176,7 @@ class Progress:
 
     def _output(self, log: pb.VertexLog, lines: list[str]) -> None:
         step = self._step(log.vertex)
-        output = step.streams.setdefault(log.stream, _Output())
+        output = step.streams.setdefault(log.stream, _Output(self._redactor.lines()))
         elapsed = max(0.0, _seconds(log.timestamp) - step.started) if step.started else 0.0
         step.output_at = elapsed
         _add(step, output.feed(log.msg), lines)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..outcome import BuildWarning, Step
+    from ..redaction import Redactor
     from .control import Control
     from .tunnel import Call, Headers
 
@@ -53,19 +54,20 @@ _SOLVE_ENDED = object()
 class Solve:
     """A running build. Iterate it for log lines, then ask for its `result`; always `close` it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last three by keyword
         self,
         control: Control,
         spec: SolveSpec,
         services: Mapping[str, Callable[[Headers], Call]],
         *,
         shared_key: str,
+        redactor: Redactor,
         patience: float,
     ) -> None:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
         self._patience = patience
-        self._progress = Progress()
+        self._progress = Progress(redactor)
         self._steps = Steps()
         self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()

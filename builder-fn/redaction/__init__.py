@@ -1,0 +1,34 @@
+"""Pure. Keeps the values of a build's secrets out of what anybody reads of the build.
+
+    redactor   a text, or a stream of lines, with what must not be read taken out
+    views      a text as a terminal, a URL's reader or a JSON parser would see it
+    index      where in a text any of many strings stands, or a long piece of one
+    forms      a secret as programs write it: plainly, in base64, in hexadecimal
+    parts      what in a secret is secret even when it stands alone: its lines, tokens, passwords
+
+A secret is a whole file more often than a token (.npmrc, pip.conf, .netrc, a key in PEM), and a program
+prints any part of it. So it is not enough to look for the value. What is never shown, for a value of four
+characters and more without the white space around it:
+
+- the value, wherever it stands, and also if its lines are indented, wrapped or folded anew;
+- each of its lines of eight characters or more; what it calls a password, token or secret, of six or more;
+  what looks random, of sixteen or more; sixteen characters in a row of that are as good as all;
+- any of these in hexadecimal and in base64 of either alphabet, at any place within a longer text that was
+  encoded, wrapped at any width;
+- any of these percent-encoded, or with backslash escapes (JSON, Go, Python, a shell's quotes), in any
+  dialect: there the text is decoded rather than the secret encoded;
+- any of these with colours or other control characters in between.
+
+Other words of a value, its hosts and keywords above all, stay readable. A value of one to three characters
+is no secret that a log could give away, and half the log if taken out of every word: it disappears where it
+stands alone, between characters that are neither letters nor digits. An empty value is none.
+
+Not recognised: what a program makes unreadable itself (compressed, encrypted, hashed, reversed), and a dump
+that puts something between the bytes (`xxd` without -p). A build that wants to give away its secret can.
+"""
+
+from .redactor import RedactedLines, Redactor
+
+NOTHING_SECRET = Redactor(())
+
+__all__ = ["NOTHING_SECRET", "RedactedLines", "Redactor"]

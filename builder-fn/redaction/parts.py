@@ -1,0 +1,126 @@
+"""Pure. What in a secret is secret even when it stands alone: lines, tokens, passwords.
+
+The words of a .npmrc, pip.conf, .netrc, settings.xml or auth.json are not all alike: `registry`, `https` and
+hosts are in every log, and the token must be in none. What a file itself calls a password or token is taken
+at its word; other words must look random.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from ..secret_detection import has_secret_shape, looks_secret
+from .views import View, as_shown, on_one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The shortest password most services let one choose; `[global]`, `</server>` and all smaller brackets of a
+# structure are no longer.
+_MIN_LINE = 8
+# A shorter password in a file is left readable where it stands alone: it would be found inside of words.
+_MIN_NAMED = 6
+# 16 characters of hexadecimal are 64 bits.
+_MIN_RANDOM = 16
+
+_LINES = re.compile(r"[\r\n]+")
+# name = value, "name": "value", name: Bearer value, <name>value</name>; of a name only its end matters.
+_NAMED = re.compile(
+    r"(?<![\w.-])(?:[\w.-]*:)?(?P<name>[\w.-]{1,100})[\"']?[ \t]*[=:>][ \t]*"
+    r"(?:(?i:bearer|basic|token)[ \t]+)?"
+    r"(?:\"(?P<double>(?:[^\"\\\r\n]|\\.)*)\"|'(?P<single>[^'\r\n]*)'|(?P<bare>[^\s\"'<>]+))"
+)
+_NETRC = re.compile(r"(?<!\S)(?:password|account)\s+(\S+)")
+_USERINFO = re.compile(r"://([^\s/@\"'<>:]{0,256})(?::([^\s/@\"'<>]{0,1024}))?@")
+_TOKEN = re.compile(r"[A-Za-z0-9+/_~.-]+=*")
+_CANDIDATE = re.compile(rf"[A-Za-z0-9+/_~-]{{{_MIN_RANDOM},}}")
+
+# How often random characters change between letters and digits, or from a small to a capital letter: 45 of
+# 100 in base62 and in hexadecimal, 30 in base32, and fewer than 15 in names and paths.
+_CHANGE = re.compile(r"(?<=[a-z])[A-Z0-9]|(?<=[A-Z])[0-9]|(?<=[0-9])[A-Za-z]")
+_SEPARATORS = re.compile(r"[+/_~-]")
+_CHANGES_OF_RANDOM = 0.2
+
+
+class Part(NamedTuple):
+    """*opaque* if it says nothing in a language, so that a piece of it stands for nothing else."""
+
+    text: str
+    opaque: bool
+
+
+def parts_of(text: str) -> Iterator[Part]:
+    """The parts of a secret, the whole first; maybe one twice, and one within another."""
+    whole = _cleaned(text)
+    yield Part(whole, _is_opaque(whole))
+    lines = _LINES.split(text)
+    if len(lines) > 1:
+        for line in map(_cleaned, lines):
+            if len(line) >= _MIN_LINE and any(map(str.isalnum, line)):
+                yield Part(line, _is_opaque(line))
+    for word in (*_named(text), *_passwords_of_urls(text)):
+        if len(word) >= _MIN_NAMED:
+            yield Part(word, opaque=True)
+            if (decoded := _decoded(word)) and len(decoded) >= _MIN_NAMED:
+                yield Part(decoded, opaque=False)
+                yield from (
+                    Part(password, opaque=False)
+                    for _user, colon, password in [decoded.partition(":")]
+                    if colon and len(password) >= _MIN_NAMED
+                )
+    for candidate in _CANDIDATE.findall(text):
+        if _is_random(candidate):
+            yield Part(candidate, opaque=True)
+        else:
+            yield from (
+                Part(word, opaque=True)
+                for word in candidate.split("/")
+                if len(word) >= _MIN_RANDOM and _is_random(word)
+            )
+
+
+def _cleaned(text: str) -> str:
+    """*text* as the views have it, without what may depend on its neighbours."""
+    return on_one_line(as_shown(View(text))).text.strip(" \t\r\n\ufffd")
+
+
+def _is_opaque(text: str) -> bool:
+    if len(text) < _MIN_RANDOM or not _TOKEN.fullmatch(text):
+        return False
+    return has_secret_shape(text) or _is_random(text)
+
+
+def _is_random(word: str) -> bool:
+    letters = _SEPARATORS.sub("", word)
+    return len(_CHANGE.findall(letters)) > _CHANGES_OF_RANDOM * len(letters)
+
+
+def _named(text: str) -> Iterator[str]:
+    for match in _NAMED.finditer(text):
+        value = match["double"] or match["single"] or match["bare"] or ""
+        if looks_secret(match["name"], value) and "://" not in value:
+            yield value
+    for match in _NETRC.finditer(text):
+        yield match[1]
+
+
+def _passwords_of_urls(text: str) -> Iterator[str]:
+    """Of https://user:password@host the password, of https://token@host the token."""
+    for match in _USERINFO.finditer(text):
+        word = match[2] if match[2] is not None else match[1]
+        yield word
+        if "%" in word:
+            yield unquote(word, errors="replace")
+
+
+def _decoded(word: str) -> str:
+    """What *word* is the base64 of, as in `auth` of a Docker config.json; "" if it is none."""
+    try:
+        text = base64.b64decode(word, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return text if text.isprintable() else ""

@@ -1,0 +1,173 @@
+"""Pure. A text as its readers see it: a terminal, a URL's reader, a JSON parser.
+
+A view remembers where its characters stand in the text it was made of. That way what is secret is found in
+plain text, and taken out of the text as it was written. All of this is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Line ends, and what wraps and indents: a value is the same on one line and on several.
+_LINE_ENDS = re.compile(r"(?<![ \t])[ \t]*[\r\n][ \t\r\n]*")
+# What buildkit/plain_text.py takes out of one line (a test compares them); no escape sequence of one line
+# hides anything of the next.
+_HIDDEN = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)
+_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+# JSON, Go, Python, C and shells agree where they overlap. '\'' is a quote between a shell's single quotes.
+_ESCAPE = re.compile(
+    r"'(?P<quote>\\'|\"'\")'"
+    r"|\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>00[01][0-9a-fA-F]{5})|x(?P<hex>[0-9a-fA-F]{2})"
+    r"|(?P<octal>[0-3][0-7]{2})|(?P<letter>[^\r\n]))"
+)
+_ESCAPES = re.compile(
+    r"(?:'(?:\\'|\"'\")'|\\(?:u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[^\r\n]))+"
+)
+_LETTERS = {
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "a": "\a",
+    "e": "\x1b",
+}
+_LETTERS |= {"0": "\0"}  # C's
+
+# JSON within JSON, as loggers write it; what is deeper nobody reads.
+_MAX_NESTING = 2
+
+
+class _Block(NamedTuple):
+    """Characters from *at* on that stand for source[*start*:*end*]."""
+
+    at: int
+    start: int
+    end: int
+    verbatim: bool
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Text made of another; without *blocks* it is the source itself."""
+
+    text: str
+    blocks: tuple[_Block, ...] = ()
+    source: View | None = None
+
+    def replaced(self, pattern: re.Pattern[str], by: Callable[[str], str]) -> View:
+        """The view in which each match of *pattern* reads as *by* says; a match is never empty."""
+        blocks: list[_Block] = []
+        pieces: list[str] = []
+        position = size = 0
+        for match in pattern.finditer(self.text):
+            start, end = match.span()
+            if start > position:
+                blocks.append(_Block(size, position, start, verbatim=True))
+                pieces.append(self.text[position:start])
+                size += start - position
+            if decoded := by(match[0]):
+                blocks.append(_Block(size, start, end, verbatim=False))
+                pieces.append(decoded)
+                size += len(decoded)
+            position = end
+        if not position:
+            return self
+        if position < len(self.text):
+            blocks.append(_Block(size, position, len(self.text), verbatim=True))
+            pieces.append(self.text[position:])
+        return View("".join(pieces), tuple(blocks), self)
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Where self.text[start:end], which is not empty, stands in the text that all began with."""
+        if self.source is None:
+            return start, end
+        first = self.blocks[bisect_right(self.blocks, start, key=_at) - 1]
+        last = self.blocks[bisect_right(self.blocks, end - 1, key=_at) - 1]
+        return self.source.origin(
+            first.start + start - first.at if first.verbatim else first.start,
+            last.start + end - last.at if last.verbatim else last.end,
+        )
+
+
+def views_of(text: str, *, wide: bool) -> Iterator[View]:
+    """Every view of *text*, line ends included.
+
+    A byte in an escape is one of UTF-8; if *wide*, there are also views in which it is a character of its
+    own, as JavaScript and Python's ascii() have it, and Latin-1.
+    """
+    yield (written := View(text))
+    if (shown := as_shown(written)) is not written:
+        yield shown
+    for codec in ("utf-8", "latin-1") if wide else ("utf-8",):
+        view = shown
+        for _ in range(_MAX_NESTING):
+            if (decoded := _decoded(view, "%", _PERCENT, _percent_decoded, codec)) is not view:
+                yield decoded
+            if (decoded := _decoded(view, "\\", _ESCAPES, _unescaped, codec)) is view:
+                break
+            yield (view := decoded)
+
+
+def as_shown(view: View) -> View:
+    """*view* without what a terminal does not show."""
+    return view if view.text.isprintable() else view.replaced(_HIDDEN, _nothing)
+
+
+def on_one_line(view: View) -> View:
+    """*view* without line ends, and without the spaces around them."""
+    return view.replaced(_LINE_ENDS, _nothing)
+
+
+def _decoded(
+    view: View, mark: str, pattern: re.Pattern[str], by: Callable[[str, str], str], codec: str
+) -> View:
+    if mark not in view.text:
+        return view
+    decoded = view.replaced(pattern, lambda escapes: by(escapes, codec))
+    return view if decoded is view else as_shown(decoded)
+
+
+def _percent_decoded(escapes: str, codec: str) -> str:
+    return bytes.fromhex(escapes.replace("%", "")).decode(codec, "replace")
+
+
+def _unescaped(escapes: str, codec: str) -> str:
+    meant = map(_meant, _ESCAPE.finditer(escapes))
+    if codec == "latin-1":
+        return "".join(chr(one) if isinstance(one, int) else one for one in meant)
+    data = (bytes([one]) if isinstance(one, int) else one.encode(errors="replace") for one in meant)
+    return b"".join(data).decode(errors="replace")
+
+
+def _meant(match: re.Match[str]) -> int | str:
+    """The byte or the text that an escape stands for."""
+    kind, written = match.lastgroup, match[match.lastgroup or 0]
+    if kind == "hex":
+        return int(written, 16)
+    if kind == "octal":
+        return int(written, 8)
+    if kind == "low":
+        return bytes.fromhex(match["high"] + written).decode("utf-16-be", "replace")
+    if kind in {"four", "eight"}:
+        return chr(min(int(written, 16), 0x10FFFF))
+    return "'" if kind == "quote" else _LETTERS.get(written, written)
+
+
+def _nothing(_match: str) -> str:
+    return ""
+
+
+def _at(block: _Block) -> int:
+    return block.at
