@@ -57,6 +57,8 @@ def parts_of(text: str) -> Iterator[Part]:
     """The parts of a secret, the whole first; maybe one twice, and one within another."""
     whole = _cleaned(text)
     yield Part(whole, _is_opaque(whole))
+    if (written := _stripped(on_one_line(View(text)))) != whole:
+        yield Part(written, opaque=False)  # where an escape sequence hides its beginning
     lines = _LINES.split(text)
     if len(lines) > 1:
         for line in map(_cleaned, lines):
@@ -84,8 +86,13 @@ def parts_of(text: str) -> Iterator[Part]:
 
 
 def _cleaned(text: str) -> str:
-    """*text* as the views have it, without what may depend on its neighbours."""
-    return on_one_line(as_shown(View(text))).text.strip(" \t\r\n\ufffd")
+    """*text* as a view has it."""
+    return _stripped(on_one_line(as_shown(View(text))))
+
+
+def _stripped(view: View) -> str:
+    """The text of *view* without what its neighbours may change: half a character, white space."""
+    return view.text.strip(" \t\r\n\ufffd")
 
 
 def _is_opaque(text: str) -> bool:

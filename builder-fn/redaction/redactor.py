@@ -6,11 +6,12 @@ import re
 from bisect import bisect_right
 from collections import deque
 from itertools import accumulate, pairwise, takewhile
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .forms import forms_of, short_forms_of
 from .index import Index
-from .views import View, as_shown, on_one_line, views_of
+from .views import View, as_shown, unwrapped, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,12 +38,9 @@ class Redactor:
         values = {value for value in values if value.strip()}
         self._index = Index({form for value in values for form in forms_of(value)})
         self._wide = not all(map(bytes.isascii, values))
-        short = sorted({text for value in values for text in short_forms_of(value)}, key=len)
-        self._short = (
-            re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, reversed(short)))})(?!\w)")
-            if short
-            else None
-        )
+        texts = {text for value in values for text in short_forms_of(value)}
+        short = sorted(texts, key=len, reverse=True)
+        self._short = re.compile("|".join(map(_standing_alone, short))) if short else None
         self._knows_any = bool(values)
 
     def __bool__(self) -> bool:
@@ -76,21 +74,23 @@ class Redactor:
 
         And how many of its characters that are.
         """
-        line = on_one_line(as_shown(View(text)))
-        length = self._index.beginning(line.text)
+        lines = unwrapped(as_shown(View(text)))
+        length, line = max(
+            ((self._index.beginning(line.text), line) for line in lines), key=itemgetter(0)
+        )
         if not length:
             return len(text), 0
         return line.origin(len(line.text) - length, len(line.text))[0], length
 
     def _found(self, view: View, text: str) -> Iterator[tuple[int, int]]:
-        line = on_one_line(view)
-        for match in self._index.find(line.text):
-            start, end = line.origin(match.start, match.end)
-            if match.before and _BASE64.match(text, max(start - 1, 0)):
-                start = max(start - 1, 0)
-            if match.after and (padded := _PADDED.match(text, end)):
-                end = padded.end()
-            yield start, end
+        for line in unwrapped(view):
+            for match in self._index.find(line.text):
+                start, end = line.origin(match.start, match.end)
+                if match.before and _BASE64.match(text, max(start - 1, 0)):
+                    start = max(start - 1, 0)
+                if match.after and (padded := _PADDED.match(text, end)):
+                    end = padded.end()
+                yield start, end
         if self._short:
             for short in self._short.finditer(view.text):
                 yield view.origin(*short.span())
@@ -147,6 +147,12 @@ class RedactedLines:
         goes_on = reached and not as_shown(View(text[reached:])).text.strip()
         tail = text[-_CONTEXT:]
         return tail if goes_on or self._redactor.beginning(tail)[1] else ""
+
+
+def _standing_alone(text: str) -> str:
+    """A pattern for *text*, not as a piece of a word, and not of a row of the same character."""
+    before, after = re.escape(text[0]), re.escape(text[-1])
+    return rf"(?<![\w{before}]){re.escape(text)}(?![\w{after}])"
 
 
 def _replaced(text: str, spans: list[tuple[int, int]]) -> str:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Line ends, and what wraps and indents: a value is the same on one line and on several.
-_LINE_ENDS = re.compile(r"(?<![ \t])[ \t]*[\r\n][ \t\r\n]*")
+_LINE_ENDS = re.compile(r"[\r\n]+")
+_INDENTED = re.compile(r"(?<![ \t])[ \t]*[\r\n][ \t\r\n]*")
 # What buildkit/plain_text.py takes out of one line (a test compares them); no escape sequence of one line
 # hides anything of the next.
 _HIDDEN = re.compile(
@@ -23,15 +23,16 @@ _HIDDEN = re.compile(
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-# JSON, Go, Python, C and shells agree where they overlap. '\'' is a quote between a shell's single quotes.
+# A quote between a shell's single quotes.
+_QUOTED = re.compile(r"'(?:\\'|\"'\")'")
+# JSON, Go, Python, C and shells agree where they overlap.
 _ESCAPE = re.compile(
-    r"'(?P<quote>\\'|\"'\")'"
-    r"|\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"\\(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>00[01][0-9a-fA-F]{5})|x(?P<hex>[0-9a-fA-F]{2})"
     r"|(?P<octal>[0-3][0-7]{2})|(?P<letter>[^\r\n]))"
 )
 _ESCAPES = re.compile(
-    r"(?:'(?:\\'|\"'\")'|\\(?:u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[^\r\n]))+"
+    r"(?:\\(?:u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[^\r\n]))+"
 )
 _LETTERS = {
     "n": "\n",
@@ -110,6 +111,8 @@ def views_of(text: str, *, wide: bool) -> Iterator[View]:
     yield (written := View(text))
     if (shown := as_shown(written)) is not written:
         yield shown
+    if (unquoted := shown.replaced(_QUOTED, lambda _: "'")) is not shown:
+        yield unquoted
     for codec in ("utf-8", "latin-1") if wide else ("utf-8",):
         view = shown
         for _ in range(_MAX_NESTING):
@@ -126,8 +129,17 @@ def as_shown(view: View) -> View:
 
 
 def on_one_line(view: View) -> View:
-    """*view* without line ends, and without the spaces around them."""
-    return view.replaced(_LINE_ENDS, _nothing)
+    """*view* without line ends, and without the spaces around them, which may be an indent."""
+    return view.replaced(_INDENTED, _nothing)
+
+
+def unwrapped(view: View) -> Iterator[View]:
+    """*view* on one line, without the spaces at line ends and, if there are any, with them."""
+    yield (line := on_one_line(view))
+    if line is not view:
+        spaced = view.replaced(_LINE_ENDS, _nothing)
+        if len(spaced.text) > len(line.text):
+            yield spaced
 
 
 def _decoded(
@@ -162,7 +174,7 @@ def _meant(match: re.Match[str]) -> int | str:
         return bytes.fromhex(match["high"] + written).decode("utf-16-be", "replace")
     if kind in {"four", "eight"}:
         return chr(min(int(written, 16), 0x10FFFF))
-    return "'" if kind == "quote" else _LETTERS.get(written, written)
+    return _LETTERS.get(written, written)
 
 
 def _nothing(_match: str) -> str:
