@@ -14,7 +14,6 @@ from .sealed_secrets import SealingKey
 from .signature import Key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from .config import Settings
@@ -25,10 +24,13 @@ REGISTRY_CONFIG = "config.json"
 
 _PUBLIC_HALF = ".pub"
 
+# Files are read until two looks in a row agree. Somebody who exchanges them for ever is not waited for.
+_MOST_LOOKS = 10
+
 
 def payload_keys(settings: Settings) -> list[Key]:
     """The keys that a request may be signed with. Raises NotReady if there is none."""
-    keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET)]
+    keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET).items()]
     if not keys:
         raise NotReady(
             f"The builder has no payload secret: create the OpenFaaS secret {PAYLOAD_SECRET} and "
@@ -44,7 +46,7 @@ def sealing_keys(settings: Settings) -> list[SealingKey]:
     """
     return [
         SealingKey.from_file(name, content)
-        for name, content in _family(settings, BUILD_SECRETS_KEY)
+        for name, content in _family(settings, BUILD_SECRETS_KEY).items()
     ]
 
 
@@ -60,24 +62,35 @@ def registry_auth(settings: Settings) -> RegistryAuth:
     return RegistryAuth.from_json(text)
 
 
-def _family(settings: Settings, first: str) -> Iterator[tuple[str, bytes]]:
-    """*first* and the files named after it, in order of their names.
+def _family(settings: Settings, first: str) -> dict[str, bytes]:
+    """*first* and the files named after it, in order of their names; all as they were at one moment."""
+    found = _read(settings.secret_mount_path, first)
+    for _ in range(_MOST_LOOKS):
+        before, found = found, _read(settings.secret_mount_path, first)
+        if found == before:
+            break
+    return found
 
-    Kubernetes mounts each key of a secret as a symlink, beside `..data` and folders of its own; when
-    it exchanges them, a file may be gone by the time that it is read.
+
+def _read(folder: Path, first: str) -> dict[str, bytes]:
+    """What the files hold, one after another.
+
+    Kubernetes mounts each key of a secret as a symlink, beside `..data` and folders of its own. It exchanges
+    all files at once, but not for who has read half of them.
     """
-    for path in sorted(_listed(settings.secret_mount_path), key=lambda path: path.name):
+    found = {}
+    for path in sorted(_listed(folder), key=lambda path: path.name):
         named = path.name == first or path.name.startswith(f"{first}-")
         if not named or path.suffix == _PUBLIC_HALF:
             continue
         try:
-            content = path.read_bytes() if path.is_file() else None
+            if path.is_file():
+                found[path.name] = path.read_bytes()
         except FileNotFoundError:
             continue
         except OSError as exc:
             raise NotReady(f"The secret {path.name} cannot be read by the function.") from exc
-        if content is not None:
-            yield path.name, content
+    return found
 
 
 def _listed(folder: Path) -> list[Path]:
