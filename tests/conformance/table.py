@@ -118,7 +118,11 @@ def write(readme: str, table: str) -> str:
 
 def _code(text: str) -> str:
     """As code spans, one a line; inside a table's cell a bar is escaped (GitHub's markdown)."""
-    return "<br>".join(f"`{line}`" for line in text.replace("|", r"\|").splitlines())
+    return "<br>".join(map(_code_span, text.replace("|", r"\|").splitlines()))
+
+
+def _code_span(line: str) -> str:
+    return f"`` {line} ``" if "`" in line else f"`{line}`"
 
 
 def _line(*cells: str) -> str:

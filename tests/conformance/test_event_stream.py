@@ -21,8 +21,8 @@ EVENTS = Row(
     call="Accept: text/event-stream",
     success="{image}",
     failed_build="exit 3 failed (Dockerfile:2)",
-    wrong_key="X-Build-Signature",
-    wrong_password="401 Unauthorized",
+    wrong_key="X-Build-Signature does not match the body",
+    wrong_password="was given no credentials, or not the right ones",
 )
 CLIENT = HERE / "python" / "events.py"
 

@@ -32,8 +32,8 @@ PUBLISH = Row(
     call="publish --remote-builder",
     success="success building and pushing image: {image}",
     failed_build="exit 3 failed (Dockerfile:2)",
-    wrong_key="X-Build-Signature",
-    wrong_password="401 Unauthorized",
+    wrong_key="X-Build-Signature does not match the body",
+    wrong_password="was given no credentials, or not the right ones",
     addresses=(Address.FUNCTION,),
 )
 BUILD = replace(PUBLISH, call="build, OPENFAAS_REMOTE_BUILDER")

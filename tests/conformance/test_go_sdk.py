@@ -34,9 +34,11 @@ BUILD_FAILED_200 = replace(
     BUILD,
     call="Build ?failed=200",
     failed_build="exit 3 failed (Dockerfile:2)",
-    wrong_password="401 Unauthorized",
+    wrong_password="was given no credentials, or not the right ones",
 )
-STREAM = replace(BUILD_FAILED_200, call="BuildWithStream", wrong_key="X-Build-Signature")
+STREAM = replace(
+    BUILD_FAILED_200, call="BuildWithStream", wrong_key="X-Build-Signature does not match the body"
+)
 
 
 @conforms(

@@ -7,7 +7,7 @@ import pytest
 from .conftest import README
 from .table import BEGIN, END, Address, Case, Row, Table, Trial, read, write
 
-ROW = Row(client="one", call="a|b", success="{image}", failed_build="two\nlines")
+ROW = Row(client="one", call="a|b", success="{image}", failed_build="two\n`lines")
 
 
 def declared(*rows: Row) -> Table:
@@ -21,7 +21,10 @@ def declared(*rows: Row) -> Table:
 
 def test_a_row_shows_what_its_client_prints() -> None:
     line = declared(ROW).markdown().splitlines()[-1]
-    assert line == r"| one | `a\|b` | function, gateway | ✓ `{image}` | ✓ `two`<br>`lines` |  |  |"
+    assert (
+        line
+        == r"| one | `a\|b` | function, gateway | ✓ `{image}` | ✓ `two`<br>`` `lines `` |  |  |"
+    )
 
 
 def test_a_case_that_failed_at_one_address_has_failed() -> None:
