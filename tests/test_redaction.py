@@ -531,10 +531,21 @@ def test_output_without_values_passes_unchanged(
     assert build_log(redactor, chunks(text, cuts)) == lines
 
 
+@st.composite
+def values_in_pieces(draw: st.DrawFn) -> tuple[bytes, list[str]]:
+    """A value, and lines with pieces of it, in order and not."""
+    value = draw(VALUES)
+    text = re.sub(r"[\r\n]", "", value.decode(errors="replace"))
+    pieces = [piece.decode(errors="replace") for piece in chunks(text.encode(), draw(CUTS))]
+    lines = st.tuples(st.sampled_from(["", "", "x ", "\t"]), st.sampled_from([*pieces, "", "y"]))
+    others = [first + rest for first, rest in draw(st.lists(lines, max_size=8))]
+    return value, draw(st.sampled_from([pieces + others, others + pieces, others]))
+
+
 @UNHURRIED
-@given(value=VALUES, lines=st.lists(st.one_of(WORDS, st.text(max_size=20)), max_size=12))
-def test_no_line_is_lost_and_none_is_moved(value: bytes, lines: list[str]) -> None:
-    lines = [re.sub(r"[\r\n]", "", line) for line in lines]
+@given(values_in_pieces())
+def test_no_line_is_lost_and_none_is_moved(case: tuple[bytes, list[str]]) -> None:
+    value, lines = case
     stream = Redactor([value]).lines()
 
     shown = [line for one in lines for line in stream.feed([one])] + stream.finish()

@@ -74,7 +74,7 @@ class Redactor:
 
         And how many of its characters that are.
         """
-        lines = unwrapped(as_shown(View(text)))
+        lines = unwrapped(as_shown(View(f"{text}\n")))  # spaces at the end may be wrapping
         length, line = max(
             ((self._index.beginning(line.text), line) for line in lines), key=itemgetter(0)
         )
@@ -124,9 +124,9 @@ class RedactedLines:
         text = "\n".join(lines)
         ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
         spans = self._redactor.spans(text)
-        count = len(lines) if finished else self._finished(text, ends)
-        shown = list(_lines(text, ends[: count + 1], spans))
         first = len(lines) - len(self._held)
+        count = len(lines) if finished else max(first, self._finished(text, ends))
+        shown = list(_lines(text, ends[: count + 1], spans))
         self._context = self._to_go_on(text[: ends[count]], spans)
         self._held = lines[count:]
         return shown[first:]
