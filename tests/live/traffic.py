@@ -5,32 +5,31 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from .caller import Answer
-
-_MOST_REQUESTS = 2000  # of one client, whatever happens
+Answer = TypeVar("Answer")
 
 
-class Client:
-    """One caller, who asks again as soon as there is an answer."""
+class Client(Generic[Answer]):
+    """One caller, who asks again as soon as there is an answer, and *most* times whatever happens."""
 
-    def __init__(self, ask: Callable[[], Answer]) -> None:
+    def __init__(self, ask: Callable[[], Answer], most: int = 2000) -> None:
         self.answers: list[Answer] = []
         self._ask = ask
+        self._most = most
 
     def keep_asking(self, leave: threading.Event) -> None:
-        while not leave.is_set() and len(self.answers) < _MOST_REQUESTS:
+        while not leave.is_set() and len(self.answers) < self._most:
             self.answers.append(self._ask())
 
 
 @contextmanager
-def flowing(clients: Sequence[Client]) -> Iterator[None]:
+def flowing(clients: Sequence[Client[Answer]]) -> Iterator[None]:
     """Every client asks until the block ends. Raises what a client could not do."""
     leave = threading.Event()
     with ThreadPoolExecutor(len(clients)) as threads:
@@ -43,7 +42,7 @@ def flowing(clients: Sequence[Client]) -> Iterator[None]:
             each.result()
 
 
-def until_each_was_answered(clients: Sequence[Client]) -> None:
+def until_each_was_answered(clients: Sequence[Client[Answer]]) -> None:
     """Until every client has the answer to a request that it began after now."""
     # The first answer from now on may be to a request that was under way.
     wanted = [len(client.answers) + 2 for client in clients]
