@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BASE = "FROM debian:trixie-slim\n"
 MOUNT = "RUN --mount=type=secret,id=token --mount=type=secret,id=token,env=TOKEN"
 REGISTRY_AUTH = "com.openfaas.registry.auth"
+EVENTS = "text/event-stream"
 SPECIAL = " +/&=%:@"
 
 
@@ -49,6 +50,7 @@ KEPT = needle("kept by its step")
 
 PRINTED = needle("printed by a step", SPECIAL)
 PRINTED_IN_A_STREAM = needle("printed by a step, its log streamed", SPECIAL)
+PRINTED_IN_EVENTS = needle("printed by a step, its log sent as events", SPECIAL)
 PRINTED_IN_A_FAILURE = needle("printed by a step that fails", "+/=")
 USED = needle("used by a step")
 FOR_ANOTHER_KEY = needle("sealed for another key")
@@ -84,7 +86,8 @@ NEEDLES = (
         IN_A_SHARED_FILE,
         KEPT,
     ),
-    *(PRINTED, PRINTED_IN_A_STREAM, PRINTED_IN_A_FAILURE, USED, FOR_ANOTHER_KEY),
+    *(PRINTED, PRINTED_IN_A_STREAM, PRINTED_IN_EVENTS, PRINTED_IN_A_FAILURE),
+    *(USED, FOR_ANOTHER_KEY),
     *(MOUNTED_PASSWORD, SEALED_PASSWORD, WRONG_PASSWORD, PAYLOAD_SECRET, PRIVATE_KEY),
 )
 
@@ -200,6 +203,9 @@ def use_secrets(scene: Scene) -> dict[str, Answer]:
         "streamed": build(
             "streamed", PRINTING, PRINTED_IN_A_STREAM, f"{mounted}/printed:2", accept=NDJSON
         ),
+        "events": build(
+            "events", PRINTING, PRINTED_IN_EVENTS, f"{mounted}/printed:3", accept=EVENTS
+        ),
         "failed": build("failed", failing, PRINTED_IN_A_FAILURE, f"{mounted}/failed:1"),
         "kept": build("kept", "cp /run/secrets/token /kept", KEPT, f"{mounted}/kept:1"),
         "used": build("used", "true", USED, f"{sealed}/private:1", auth=CALLER),
@@ -242,7 +248,8 @@ def test_what_was_planted_is_found(
 
 def test_the_builds_went_as_they_were_meant_to(aftermath: Aftermath) -> None:
     answers = aftermath.answers
-    outcomes = {name: answer.document.get("reason", "success") for name, answer in answers.items()}
+    documents = {name: answer.document for name, answer in answers.items() if name != "events"}
+    outcomes = {name: document.get("reason", "success") for name, document in documents.items()}
     assert outcomes == {
         "planted": "success",
         "printed": "success",
@@ -253,14 +260,16 @@ def test_the_builds_went_as_they_were_meant_to(aftermath: Aftermath) -> None:
         "unauthorized": "build_failed",
         "for another key": "bad_secrets",
     }
-    assert answers["failed"].document["failedStep"]["exitCode"] == 9
+    assert documents["failed"]["failedStep"]["exitCode"] == 9
+    assert b'"status": "success"' in answers["events"].body
     assert b"builder_fn_builds" in aftermath.metrics
 
 
 @pytest.mark.parametrize(
     "secret",
     [
-        *(PRINTED, PRINTED_IN_A_STREAM, PRINTED_IN_A_FAILURE, USED, FOR_ANOTHER_KEY),
+        *(PRINTED, PRINTED_IN_A_STREAM, PRINTED_IN_EVENTS, PRINTED_IN_A_FAILURE),
+        *(USED, FOR_ANOTHER_KEY),
         *(MOUNTED_PASSWORD, SEALED_PASSWORD, WRONG_PASSWORD, PAYLOAD_SECRET, PRIVATE_KEY),
     ],
     ids=lambda secret: secret.name,
