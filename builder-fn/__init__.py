@@ -13,7 +13,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
                                who is next; never a stale context; .dockerignore without a round trip;
                                what is counted
     fsutil                     DiffCopy: which entries of the context to send, and how
-    bundle, build_secrets      what a request asks for: its config, its context; what it sealed
+    bundle, build_secrets, callback, command
+                               what a request asks for: its config, its context; what it sealed; whom
+                               to tell of the result; what is asked about builds
     options, sealed_secrets, credential_helper, redaction
                                the options of a build, one field each; its secrets, opened; Docker's
                                programs for credentials, run; what no log may show, taken out

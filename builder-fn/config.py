@@ -60,6 +60,14 @@ class Settings:
     max_waiting: int = 8
     # A caller's proxy cuts a silent stream after 60 s at the earliest.
     heartbeat: float = 10.0
+    # Hosts that a build's callbackUrl may name; ".example.com" stands for all below it, "*" for all.
+    callback_hosts: tuple[str, ...] = ()
+    # Whether those may have addresses of the operator's own network.
+    callback_private: bool = False
+    # A request about builds is signed with its time; clocks differ, and answers to a question stay the same.
+    command_max_age: float = 300.0
+    # Detached builds in line for a place; each holds its body in memory.
+    max_detached: int = 256
     # From the moment a daemon stops answering to our own answer.
     daemon_patience: float = 4.0
 
@@ -79,6 +87,10 @@ class Settings:
             "max_builds": _positive,
             "max_waiting": _natural,
             "heartbeat": _duration,
+            "callback_hosts": _list,
+            "callback_private": _boolean,
+            "command_max_age": _duration,
+            "max_detached": _natural,
             "daemon_patience": _duration,
         }
         for name, read in readers.items():
@@ -108,6 +120,10 @@ def _text(_name: str, value: str) -> str:
 
 def _path(_name: str, value: str) -> Path:
     return Path(value)
+
+
+def _list(_name: str, value: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in value.split(","))))
 
 
 def _boolean(name: str, value: str) -> bool:

@@ -12,7 +12,8 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── BodyTooLarge 413
     │   ├── ArchiveError 400
     │   ├── ConfigError 400
-    │   └── SecretsError 400
+    │   ├── SecretsError 400
+    │   └── CommandError 400
     ├── BuildFailed 422             the caller must change the source
     │   └── BuildTimedOut 422
     ├── Busy 429                    the caller may try again later
@@ -85,6 +86,12 @@ class SecretsError(RequestError):
     """com.openfaas.secrets cannot be opened, or says something that cannot be used."""
 
     code = "bad_secrets"
+
+
+class CommandError(RequestError):
+    """A request about builds says something that cannot be answered."""
+
+    code = "bad_command"
 
 
 class BuildFailed(BuilderError):

@@ -33,6 +33,10 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "max_waiting": "0",
         "heartbeat": "6s",
         "daemon_patience": "7",
+        "callback_hosts": "example.com, .example.org,",
+        "callback_private": "true",
+        "command_max_age": "1m",
+        "max_detached": "5",
         **TLS,
         "buildkit_server_name": "buildkitd",
     }
@@ -55,6 +59,10 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         max_waiting=0,
         heartbeat=6.0,
         daemon_patience=7.0,
+        callback_hosts=("example.com", ".example.org"),
+        callback_private=True,
+        command_max_age=60.0,
+        max_detached=5,
     )
     unchanged = {f.name for f in fields(Settings) if getattr(settings, f.name) == f.default}
     assert unchanged == set()

@@ -18,7 +18,7 @@ LAYERS = (
     ("admission", "buildkit", "secret_files", "registry_lookup"),
     ("fair_line", "freshness", "ignore_file", "metrics"),
     ("fsutil",),
-    ("bundle", "build_secrets"),
+    ("bundle", "build_secrets", "callback", "command"),
     ("options", "sealed_secrets", "credential_helper", "redaction"),
     ("archive", "compression", "reference", "registry_auth", "signature"),
     ("config", "plain_yaml", "routes", "secret_detection"),
