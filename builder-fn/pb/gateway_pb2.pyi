@@ -103,3 +103,27 @@ class ReturnRequest(_message.Message):
 class ReturnResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class WarnRequest(_message.Message):
+    __slots__ = ("digest", "short", "detail", "url")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SHORT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    URL_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    short: bytes
+    detail: _containers.RepeatedScalarFieldContainer[bytes]
+    url: str
+    def __init__(self, digest: _Optional[str] = ..., short: _Optional[bytes] = ..., detail: _Optional[_Iterable[bytes]] = ..., url: _Optional[str] = ...) -> None: ...
+
+class WarnResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PingRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class PongResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
