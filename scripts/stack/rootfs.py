@@ -30,7 +30,7 @@ NOT_IN_AN_IMAGE = (
     "/proc/*",
     "/sys/*",
     "/run/*",
-    "/tmp/*",
+    "/tmp/*",  # noqa: S108 - a pattern
     "/debootstrap",
     "/etc/resolv.conf",
     "/var/cache/apt/*",
