@@ -296,6 +296,12 @@ def test_a_line_is_held_back_only_until_it_is_known() -> None:
     assert stream.finish() == ["user"]
 
 
+def test_a_value_that_began_in_a_line_already_out_is_found_from_the_next_on() -> None:
+    shown = streamed(["x ab", "c", "defghijk", "l", "z"], "abcdefghijkl")
+
+    assert shown == ["x ab", MARK, MARK, MARK, "z"]
+
+
 def test_empty_lines_are_not_held_back_for_ever() -> None:
     stream = Redactor([b"user\npw1\n"]).lines()
 
@@ -397,6 +403,15 @@ def test_text_that_only_looks_encoded_takes_linear_time(filler: str) -> None:
     text = filler * 200_000
 
     assert redacted(text, TOKEN, "päss") == text
+
+
+@pytest.mark.parametrize(
+    "filler", ['a="', "a:", "://a:", "password ", "Aa1", "a/", '\\"', "Zz.", "="]
+)
+def test_a_value_that_only_looks_structured_takes_linear_time(filler: str) -> None:
+    value = filler * 100_000 + "!"
+
+    assert redacted(f"<{value}>", value) == f"<{MARK}>"
 
 
 # --- for all values and all output

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.secret_detection import has_secret_shape, looks_secret, warnings
+from function.secret_detection import has_secret_shape, looks_secret, values, warnings
 
 RANDOM = "q7Zt3LmX0vKc9RbW2nHs"
 
@@ -124,6 +124,10 @@ def test_a_warning_names_the_argument_and_the_remedy_and_never_the_value() -> No
         assert "RUN --mount=type=secret" in warning.message
         assert RANDOM not in repr(warning)
         assert SHAPES[0] not in repr(warning)
+
+
+def test_the_values_of_ordinary_arguments_are_not_among_the_secret_ones() -> None:
+    assert values({"PYTHON_VERSION": "3.12", "NPM_TOKEN": RANDOM}) == (RANDOM.encode(),)
 
 
 def test_no_arguments_make_no_warnings() -> None:

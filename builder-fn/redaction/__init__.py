@@ -10,7 +10,7 @@ A secret is a whole file more often than a token (.npmrc, pip.conf, .netrc, a ke
 prints any part of it. So it is not enough to look for the value. What is never shown, for a value of four
 characters and more without the white space around it:
 
-- the value, wherever it stands, and also if its lines are indented, wrapped or folded anew;
+- the value, wherever it stands, also if its lines are indented, joined, or broken at any width;
 - each of its lines of eight characters or more; what it calls a password, token or secret, of six or more;
   what looks random, of sixteen or more; sixteen characters in a row of that are as good as all;
 - any of these in hexadecimal and in base64 of either alphabet, at any place within a longer text that was
@@ -23,8 +23,12 @@ Other words of a value, its hosts and keywords above all, stay readable. A value
 is no secret that a log could give away, and half the log if taken out of every word: it disappears where it
 stands alone, between characters that are neither letters nor digits. An empty value is none.
 
-Not recognised: what a program makes unreadable itself (compressed, encrypted, hashed, reversed), and a dump
-that puts something between the bytes (`xxd` without -p). A build that wants to give away its secret can.
+Of a value broken over lines behind other text, two characters at the end of the first may be read. Of one
+of more than 64 KiB, pieces of less than 48 encoded characters are not recognised. Nor is, of any, what a
+program itself makes unreadable (compressed, encrypted, hashed, reversed), or a dump that puts something
+between the bytes (`xxd` without -p). A build that wants to give away its secret can.
+
+Text has to come here before it is cut short: a value without its end is not always recognised.
 """
 
 from .redactor import RedactedLines, Redactor
