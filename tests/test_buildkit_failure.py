@@ -182,10 +182,10 @@ def test_a_long_cause_keeps_its_end_which_says_what_happened() -> None:
     assert len(str(error)) < 2_100
 
 
-def test_repeats_the_last_twenty_lines_of_output() -> None:
+def test_repeats_the_last_fifty_lines_of_output() -> None:
     lines = [f"line {number}" for number in range(100)]
 
-    assert step_of(run_failed(*lines)).output == tuple(lines[-20:])
+    assert step_of(run_failed(*lines)).output == tuple(lines[-50:])
 
 
 def test_one_endless_line_does_not_displace_the_others() -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..pb import control_pb2 as pb
     from ..redaction import RedactedLines, Redactor
 
-# How much of a step's end an error repeats.
-TAIL_LINES = 20
+# How much of a step's end an error repeats: Node's own words for a syntax error stand 34 lines above it.
+TAIL_LINES = 50
 
 # A long transfer is worth a line this often; its end always is.
 _STATUS_INTERVAL_SECONDS = 5.0

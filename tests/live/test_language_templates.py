@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "language_templates"
 COMPLETE = ("dockerfile", "golang-middleware", "node", "php", "python3-http", "ruby")
 
-# Their tools go on for longer than the end of the output that is repeated.
-BEYOND_THE_TAIL = (
-    MISTAKES["node: a syntax error"],
-    MISTAKES["php: an extension that is not there"],
-)
-
 
 def context(template: str) -> dict[str, str | bytes]:
     folder = TEMPLATES / template
@@ -76,12 +70,8 @@ def test_the_tools_own_words_are_in_the_log(failure: Failure) -> None:
         assert words in log
 
 
-def test_the_tools_own_words_are_repeated_with_the_step(
-    failure: Failure, request: pytest.FixtureRequest
-) -> None:
+def test_the_tools_own_words_are_repeated_with_the_step(failure: Failure) -> None:
     mistake, document = failure
-    if mistake in BEYOND_THE_TAIL:
-        request.applymarker(pytest.mark.xfail(reason="the repeated output is too short"))
     # A step that ran nothing has no output, but a cause.
     ran = mistake.exit_code is not None
     repeated = "\n".join(document["failedStep"]["output"]) if ran else document["error"]
