@@ -1,7 +1,7 @@
 """Pure. A request about builds: a small JSON document that says what it asks, of which build, and when.
 
-It is signed as a tar is, over its exact bytes. So a signature is good for this one request, of this operation,
-for some minutes: that of an empty body would be the same for ever and for everything.
+It is signed as a tar is, over its exact bytes. So a signature is good for this one request, of this
+operation, for some minutes: that of an empty body would be the same for ever and for everything.
 """
 
 from __future__ import annotations
