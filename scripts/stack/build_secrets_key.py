@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from .account import Account
 from .errors import StackError
@@ -14,7 +13,8 @@ def ensure(paths: Paths, account: Account) -> None:
     """Makes the pair once, beside the payload secret."""
     key = paths.payload_secret.with_name("build-secrets-key")
     if not key.exists():
-        command: list[str | Path] = [sys.executable, paths.repository / "scripts" / "generate-key", key]
+        script = paths.repository / "scripts" / "generate-key"
+        command = [sys.executable, str(script), str(key)]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             raise StackError(f"There is no key for build secrets: {made.stderr.strip()}")
