@@ -124,15 +124,16 @@ def build_log(redactor: Redactor, pieces: list[bytes]) -> list[str]:
     """The log of a build whose one step writes *pieces*, without numbers and times."""
     vertex = pb.Vertex(digest="sha256:a", name="RUN it")
     vertex.started.seconds = 100
-    progress, stream = Progress(), redactor.lines()
+    progress = Progress(redactor)
     progress.update(pb.StatusResponse(vertexes=[vertex]))
-    responses = [
-        pb.StatusResponse(logs=[pb.VertexLog(vertex="sha256:a", stream=1, msg=piece)])
+    lines = [
+        line
         for piece in pieces
+        for line in progress.update(
+            pb.StatusResponse(logs=[pb.VertexLog(vertex="sha256:a", stream=1, msg=piece)])
+        )
     ]
-    batches = [*map(progress.update, responses), progress.finish()]
-    shown = (stream.feed([line.split(" ", 2)[2] for line in batch]) for batch in batches)
-    return [line for batch in shown for line in batch] + stream.finish()
+    return [line.split(" ", 2)[2] for line in lines + progress.finish()]
 
 
 # --- the value itself
