@@ -19,7 +19,7 @@ class FailedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a build, as far as it came. *stage* is the Dockerfile's name for it, or "internal"."""
+    """One step of a build, as far as it came. Without *stage* it is none of the Dockerfile's."""
 
     name: str
     stage: str = ""

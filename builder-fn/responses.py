@@ -22,7 +22,7 @@ JSON = "application/json"
 # go-sdk builder/builder.go, BuildInProgress, BuildSuccess, BuildFailed.
 _IN_PROGRESS, _SUCCESS, _FAILED = "in_progress", "success", "failed"
 
-_INTERNAL = "internal"  # the stage of what BuildKit does for itself
+_INTERNAL = "internal"  # in the place of a stage: what no line of the Dockerfile asks for
 
 # In characters. A step's name is its whole instruction; the rest of a linter's warning is at its address.
 _MAX_STEP_NAME = 300
@@ -102,12 +102,33 @@ def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:
     return bare | {name: entries for name, entries in shown.items() if entries} | counts
 
 
+def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
+    """*document* in at most *most* bytes of JSON, for who takes no more: the log's first lines go.
+
+    What went is counted, and it says where the whole log is.
+    """
+    if len(encode(document)) <= most:
+        return document
+    without = {name: value for name, value in document.items() if name not in ("log", "logs")}
+    bare = fitted(without, most - _MAX_COUNTS)
+    left = (most - len(encode(bare)) - 2 * _MAX_COUNTS) // 2  # `logs` says it all again
+    tail: list[str] = []
+    for line in reversed(document["log"]):
+        left -= len(encode(line)) + 2
+        if left < 0:
+            break
+        tail.append(line)
+    tail.reverse()
+    more = {"logOmitted": len(document["log"]) - len(tail), "logUrl": "/logs"}
+    return {"log": tail, "logs": tail} | bare | more
+
+
 def in_progress(lines: Sequence[str], *, build_id: str) -> dict[str, Any]:
     """Empty *lines* make a heartbeat."""
     return {"log": list(lines), "status": _IN_PROGRESS, "buildId": build_id}
 
 
-def encode(document: dict[str, Any]) -> bytes:
+def encode(document: dict[str, Any] | str) -> bytes:
     """*document* as JSON, which is one line."""
     return json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
@@ -156,7 +177,8 @@ def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str
     report: dict[str, Any] = {}
     if steps:
         report["steps"] = [_step(step) for step in steps]
-        report["cacheHits"] = sum(step.cached and step.stage != _INTERNAL for step in steps)
+        # Of the Dockerfile's steps, FROM included: what its author can do something about.
+        report["cacheHits"] = sum(step.cached for step in steps if step.stage)
     if warnings:
         report["warnings"] = [_warning(warning) for warning in warnings]
     return report
@@ -180,7 +202,7 @@ def _size(entry: dict[str, Any]) -> int:
 def _step(step: Step) -> dict[str, Any]:
     fields = {
         "name": _clipped(step.name, _MAX_STEP_NAME),
-        "stage": step.stage,
+        "stage": step.stage or _INTERNAL,
         "duration": round(step.duration, 3),
         "cached": step.cached,
     }

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from function.buildkit.pushes import Pushes
-from function.outcome import BuildResult
 from function.pb import control_pb2 as pb
 
 NAME = "registry.example.com/fn:1"
@@ -26,11 +25,11 @@ def vertex(at: int, error: str = "", digest: str = "export") -> pb.StatusRespons
     return pb.StatusResponse(vertexes=[ended])
 
 
-def result_after(*responses: pb.StatusResponse, names: tuple[str, ...] = (NAME,)) -> object:
+def pushed_after(*responses: pb.StatusResponse, names: tuple[str, ...] = (NAME,)) -> str:
     pushes = Pushes(names)
     for response in responses:
         pushes.update(response)
-    return pushes.result
+    return pushes.digest if pushes.done else ""
 
 
 @pytest.mark.parametrize(
@@ -45,7 +44,7 @@ def result_after(*responses: pb.StatusResponse, names: tuple[str, ...] = (NAME,)
 def test_an_image_is_pushed_once_its_manifest_and_the_vertex_have_ended(
     responses: tuple[pb.StatusResponse, ...],
 ) -> None:
-    assert result_after(*responses) == BuildResult(digest=DIGEST)
+    assert pushed_after(*responses) == DIGEST
 
 
 @pytest.mark.parametrize(
@@ -68,17 +67,23 @@ def test_an_image_is_pushed_once_its_manifest_and_the_vertex_have_ended(
     ],
 )
 def test_an_image_is_not_pushed_while(responses: tuple[pb.StatusResponse, ...]) -> None:
-    assert result_after(*responses) is None
+    assert pushed_after(*responses) == ""
 
 
 def test_every_name_must_have_been_pushed() -> None:
     names = (NAME, "registry.example.com/fn:2")
     first = (status(5), vertex(5))
-    assert result_after(*first, names=names) is None
-    assert result_after(*first, status(6, names[1]), vertex(6), names=names) == BuildResult(
-        digest=DIGEST
-    )
+    assert pushed_after(*first, names=names) == ""
+    assert pushed_after(*first, status(6, names[1]), vertex(6), names=names) == DIGEST
+
+
+def test_the_digest_is_known_as_soon_as_a_push_comes_to_its_manifest() -> None:
+    pushes = Pushes([NAME])
+
+    pushes.update(status(None))
+
+    assert (pushes.digest, pushes.done) == (DIGEST, False)
 
 
 def test_nothing_to_push_is_never_taken_for_pushed() -> None:
-    assert result_after(status(5), vertex(5), names=()) is None
+    assert pushed_after(status(5), vertex(5), names=()) == ""

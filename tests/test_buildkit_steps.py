@@ -50,21 +50,23 @@ def steps(*responses: pb.StatusResponse) -> tuple[Step, ...]:
 @pytest.mark.parametrize(
     ("name", "stage"),
     [
-        ("[2/3] RUN true", ""),
-        ("[ 2/12] RUN true", ""),
+        ("[2/3] RUN true", "stage-0"),
+        ("[ 2/12] RUN true", "stage-0"),
         ("[build 2/3] RUN true", "build"),
         ("[build  2/12] RUN true", "build"),
-        ("[stage-0 2/2] COPY . .", "stage-0"),
-        ("[linux/amd64 2/3] RUN true", ""),
+        ("[stage-1 2/2] COPY . .", "stage-1"),
+        ("[linux/amd64 2/3] RUN true", "stage-0"),
         ("[linux/amd64 build 2/3] RUN true", "build"),
         ("[linux/amd64 build  2/12] RUN true", "build"),
         ("[linux/amd64->arm64 build 2/3] RUN true", "build"),
         ("[linux/amd64->arm/v7 build 2/3] RUN true", "build"),
         ("[linux/arm/v7 my.stage_1 2/3] RUN true", "my.stage_1"),
-        ("[windows(10.0.17763)/amd64 2/3] RUN true", ""),
-        ("[internal] load build definition from Dockerfile", "internal"),
-        ("[internal] load metadata for docker.io/library/debian:trixie-slim", "internal"),
-        ("[2/3] COPY 3/4] /x", ""),
+        ("[windows(10.0.17763)/amd64 2/3] RUN true", "stage-0"),
+        ("[internal 1/2] FROM debian", "internal"),
+        ("[internal] load build definition from Dockerfile", ""),
+        ("[linux/arm64 internal] load metadata for docker.io/library/debian:trixie-slim", ""),
+        ("[2/3] COPY 3/4] /x", "stage-0"),
+        ("docker-image://docker.io/docker/dockerfile:1@sha256:abc", ""),
         ("exporting to image", ""),
         ("[no step] RUN true", ""),
         ("", ""),
@@ -86,7 +88,7 @@ def test_any_stage_is_found(platform: str, stage: str, index: int, command: str)
 
 def test_a_step_takes_from_its_start_to_its_end() -> None:
     assert steps(vertex(), vertex(started=100), vertex(started=100, completed=103.5)) == (
-        Step(name="[1/2] RUN true", duration=3.5),
+        Step(name="[1/2] RUN true", stage="stage-0", duration=3.5),
     )
 
 
@@ -126,14 +128,36 @@ def test_a_step_that_still_runs_has_taken_as_long_as_is_known(later: pb.StatusRe
     assert steps(vertex(started=100), later)[0].duration == 7.0
 
 
+def test_a_step_that_still_runs_goes_on_while_nothing_is_heard() -> None:
+    seen = Steps()
+    seen.update(vertex(started=100))
+    seen.update(vertex(B, "b", started=101, completed=102))
+
+    running, ended = seen.started(silence=30)
+
+    assert (running.duration, ended.duration) == (32.0, 1.0)
+
+
+def test_what_ran_before_the_build_is_not_its_time() -> None:
+    [_, image, shared] = steps(
+        vertex("own", "[internal] load build definition", started=100, completed=101),
+        vertex(A, "ran for an earlier build", started=50, completed=60),
+        vertex(B, "was begun by another", started=90, completed=103),
+    )
+
+    assert (image.duration, shared.duration) == (0.0, 3.0)
+
+
 def test_a_cached_step_says_so() -> None:
     assert steps(vertex(started=100, completed=100, cached=True)) == (
-        Step(name="[1/2] RUN true", cached=True),
+        Step(name="[1/2] RUN true", stage="stage-0", cached=True),
     )
 
 
 def test_a_cached_step_needs_no_times() -> None:
-    assert steps(vertex(cached=True)) == (Step(name="[1/2] RUN true", cached=True),)
+    assert steps(vertex(cached=True)) == (
+        Step(name="[1/2] RUN true", stage="stage-0", cached=True),
+    )
 
 
 def test_an_image_that_is_resolved_and_then_found_in_the_cache_is_cached() -> None:

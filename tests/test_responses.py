@@ -134,7 +134,7 @@ def test_the_last_line_is_short_enough_whatever_a_build_printed(
 steps = st.builds(
     Step,
     name=long_lines,
-    stage=st.sampled_from(["", "build", "internal"]),
+    stage=st.sampled_from(["", "build"]),
     duration=st.floats(0, 1e6),
     cached=st.booleans(),
     error=long_lines,
@@ -187,7 +187,7 @@ def test_what_fits_is_left_as_it_is() -> None:
 def test_steps_say_what_ran_and_what_did_not_have_to() -> None:
     document = succeeded(
         steps=[
-            Step(name="[internal] load build context", stage="internal", cached=True),
+            Step(name="docker-image://docker.io/docker/dockerfile:1", cached=True),
             Step(name="[build 1/2] FROM a", stage="build", cached=True),
             Step(name="[build 2/2] RUN b", stage="build", duration=1.23456, error="exit code: 1"),
         ]
@@ -306,3 +306,19 @@ def test_go_sdk_can_decode_it(document: dict[str, Any]) -> None:
     assert isinstance(document.get("image", ""), str)
     assert isinstance(document.get("error", ""), str)
     assert document["status"] in {"in_progress", "success", "failed"}
+
+
+@given(st.lists(long_lines, max_size=8), st.lists(steps, max_size=4))
+def test_a_log_that_is_too_long_keeps_its_end(lines: list[str], steps: list[Step]) -> None:
+    document = succeeded(log=lines, steps=steps * 20)
+
+    shown = responses.with_log_tail(document, LINE)
+
+    assert len(responses.encode(shown)) <= LINE
+    assert shown["log"] == shown["logs"] == lines[len(lines) - len(shown["log"]) :]
+    assert len(shown["log"]) + shown.get("logOmitted", 0) == len(lines)
+    assert shown["digest"] == "sha256:d"
+
+
+def test_a_short_log_is_whole() -> None:
+    assert responses.with_log_tail(succeeded(), LINE) == succeeded()

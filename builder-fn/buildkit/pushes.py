@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..outcome import BuildResult
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,31 +27,31 @@ class Pushes:
 
     def __init__(self, names: Iterable[str]) -> None:
         """*names* are canonical and tagged, as the daemon writes them."""
-        self._missing = set(names)
+        self._names = set(names)
         self._last_ended: dict[str, tuple[int, int]] = {}  # vertex without error to time
-        self._ended: dict[
-            str, tuple[str, str, tuple[int, int]]
-        ] = {}  # name to digest, vertex, time
-        self.result: BuildResult | None = None  # once none is missing
+        self._ended: dict[str, tuple[str, tuple[int, int]]] = {}  # name to vertex and time
+        self.digest = ""  # the image's, once a push has come to its manifest
+        self.done = False
 
     def update(self, response: pb.StatusResponse) -> None:
-        if not self._missing or self.result:
+        if not self._names or self.done:
             return
         for vertex in response.vertexes:
             if vertex.HasField("completed") and not vertex.error:
                 self._last_ended[vertex.digest] = _time(vertex.completed)
         for status in response.statuses:
             match = _PUSHED.fullmatch(status.ID)
-            if match and status.HasField("completed"):
-                self._ended[match[1]] = (match[2], status.vertex, _time(status.completed))
-        if all(self._is_pushed(name) for name in self._missing):
-            digest, _, _ = self._ended[next(iter(self._missing))]
-            self.result = BuildResult(digest=digest)
+            if not match:
+                continue
+            self.digest = match[2]
+            if status.HasField("completed"):
+                self._ended[match[1]] = (status.vertex, _time(status.completed))
+        self.done = all(self._is_pushed(name) for name in self._names)
 
     def _is_pushed(self, name: str) -> bool:
         if name not in self._ended:
             return False
-        _, vertex, time = self._ended[name]
+        vertex, time = self._ended[name]
         return self._last_ended.get(vertex, (0, 0)) >= time
 
 

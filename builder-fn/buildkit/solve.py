@@ -16,6 +16,7 @@ import grpc
 from ..errors import BuilderError, DaemonUnavailable
 from ..outcome import BuildResult
 from ..pb import control_pb2 as pb
+from .content import ImageContent
 from .failure import build_failed, clean_message
 from .gateway import Gateway
 from .grpc_status import details_of
@@ -69,6 +70,7 @@ class Solve:
         self._patience = patience
         self._progress = Progress(redactor)
         self._steps = Steps()
+        self._updated = time.monotonic()
         self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._last_heard = time.monotonic()
@@ -76,6 +78,7 @@ class Solve:
         self._probe_started = 0.0
         self._session = Session(control, services, shared_key=shared_key, heard=self._heard)
         self._solve = control.solve.future(solve_request(spec, self._session.id))
+        self._image: ImageContent | None = None  # once there is one
         self._gateway: Gateway | None = None
         if spec.secret_stamps:
             self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
@@ -107,10 +110,8 @@ class Solve:
             elif event is _STATUS_ENDED:
                 status_ended = True
             elif event is not None:
-                yield self._progress.update(event)
-                self._steps.update(event)
-                self._pushes.update(event)
-                if self._pushes.result:
+                yield self._take(event)
+                if self._pushes.done:
                     return
             elif time.monotonic() > deadline:
                 break
@@ -124,7 +125,7 @@ class Solve:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Those that have started so far, in the order of the log."""
-        return self._steps.started()
+        return self._steps.started(silence=time.monotonic() - self._updated)
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
@@ -133,8 +134,8 @@ class Solve:
 
     def result(self) -> BuildResult:
         """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
-        if self._pushes.result:
-            return self._pushes.result
+        if self._pushes.done:
+            return self._described(self._pushes.digest)
         try:
             response = self._solve.result(timeout=0)
         except grpc.RpcError as exc:
@@ -142,14 +143,14 @@ class Solve:
         except grpc.FutureCancelledError:
             self._raise_gateway_error()
             raise
-        return BuildResult(digest=response.ExporterResponse.get(_DIGEST, ""))
+        return self._described(response.ExporterResponse.get(_DIGEST, ""))
 
     def close(self) -> None:
         """Leave nothing running, here or on the daemon; safe to call at any time.
 
         After a push the daemon's own book-keeping is left to end by itself, and the session with it.
         """
-        if self._pushes.result:
+        if self._pushes.done:
             return
         if self._solve.cancel():
             self._session.cancel()
@@ -158,6 +159,23 @@ class Solve:
             self._gateway.cancel()
         if self._probe:
             self._probe.cancel()
+
+    def _take(self, response: pb.StatusResponse) -> list[str]:
+        """The log lines that *response* adds."""
+        self._updated = time.monotonic()
+        self._steps.update(response)
+        self._pushes.update(response)
+        # While its last manifest is pushed, so that nobody waits for it.
+        if self._pushes.digest and not self._image:
+            self._image = ImageContent(self._control.channel, self._pushes.digest)
+        return self._progress.update(response)
+
+    def _described(self, digest: str) -> BuildResult:
+        if not digest:
+            return BuildResult()
+        if not self._image:
+            self._image = ImageContent(self._control.channel, digest)
+        return self._image.result()
 
     def _raise_gateway_error(self) -> None:
         error = self._gateway.error if self._gateway else None

@@ -1,7 +1,8 @@
 """Pure. What became of a build's steps, and how long each took.
 
 A vertex may run several times, each run told by its start: sources run once more for their cache key, an
-image's export for its push.
+image's export for its push. Vertexes are the daemon's, not a build's: those that another build has begun or
+ended come with its times. What was before this build is no time of this build's.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from .plain_text import plain
 if TYPE_CHECKING:
     from ..pb import control_pb2 as pb
 
-# "[internal] …", "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
+# "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
 # frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand. Only a platform has a "/" in it.
-_PREFIX = re.compile(
-    r"\[(?:(?P<internal>internal)|(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+)\] "
-)
+_OF_DOCKERFILE = re.compile(r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] ")
+# What the same place calls a first stage without a name, unless there is no other.
+_ONLY_STAGE = "stage-0"
 
 _NANOSECONDS = 1e9
 
@@ -39,7 +40,9 @@ class Steps:
 
     def __init__(self) -> None:
         self._vertexes: dict[str, _Vertex] = {}
-        self._now = 0  # the latest time that was mentioned, in ns
+        # By the daemon's clock, in ns. The first to start is what loads the Dockerfile, for this build alone.
+        self._began = 0
+        self._now = 0  # the latest time that was mentioned
 
     def update(self, response: pb.StatusResponse) -> None:
         for vertex in response.vertexes:
@@ -50,13 +53,17 @@ class Steps:
         for log in response.logs:
             self._now = max(self._now, log.timestamp.ToNanoseconds())
 
-    def started(self) -> tuple[Step, ...]:
-        """All that ever started, in that order. One that still runs has taken as long as is known."""
+    def started(self, silence: float = 0.0) -> tuple[Step, ...]:
+        """All that ever started, in that order; what still runs has run until now.
+
+        *silence* is how many seconds ago the latest update came.
+        """
+        now = self._now + int(silence * _NANOSECONDS)
         return tuple(
             Step(
                 name=vertex.name,
                 stage=stage_of(vertex.name),
-                duration=self._taken(vertex.runs) / _NANOSECONDS,
+                duration=self._taken(vertex.runs, now) / _NANOSECONDS,
                 cached=vertex.cached,
                 error=vertex.error,
             )
@@ -68,19 +75,22 @@ class Steps:
         started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
         self._now = max(self._now, started, completed)
         if message.HasField("started"):
+            self._began = self._began or started
             vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
         vertex.cached |= message.cached
         if message.HasField("completed"):
             vertex.error = _cause(message.error)
 
-    def _taken(self, runs: dict[int, int]) -> int:
-        return sum(max(0, (ended or self._now) - started) for started, ended in runs.items())
+    def _taken(self, runs: dict[int, int], now: int) -> int:
+        return sum(
+            max(0, (ended or now) - max(started, self._began)) for started, ended in runs.items()
+        )
 
 
 def stage_of(name: str) -> str:
-    """The Dockerfile's name for the stage of the step *name*, "internal", or nothing."""
-    match = _PREFIX.match(name)
-    return (match["internal"] or match["stage"] or "") if match else ""
+    """The stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
+    match = _OF_DOCKERFILE.match(name)
+    return match["stage"] or _ONLY_STAGE if match else ""
 
 
 def _cause(vertex_error: str) -> str:
