@@ -6,7 +6,6 @@ The only reader of `event`. What the hooks `start` and `stop` mean is the templa
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -24,12 +23,13 @@ from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
 from .errors import BodyTooLarge, BuilderError, BuildFailed, MethodNotAllowed, RequestError
 from .quoting import quoted
 from .sealed_secrets import ALGORITHM, handed_out
-from .signature import HEADER, verify
+from .signature import HEADER, RESULT_HEADER, sign, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .build import Build
+    from .signature import Key
     from .streams import Stream
 
 _log = logging.getLogger("builder-fn")
@@ -39,6 +39,10 @@ _log = logging.getLogger("builder-fn")
 # read breaks the connection, and the caller sees a stream that ends well and says nothing. Measured: of those
 # without a pause up to 5 % were lost, of 1,800 after 2 ms and more none.
 _SETTLING_SECONDS = 0.02
+
+# A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
+# handler/nats_queue.go).
+_MAX_CALLBACK_BYTES = 200_000
 
 _lock = threading.Lock()
 _builder: Builder | None = None
@@ -129,22 +133,36 @@ def _build(event: Any) -> Response:
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings)
     failed_status = _failed_status(event, settings)
-    key = metrics.UNSIGNED
-    if not settings.disable_hmac:
-        keys = secret_files.payload_keys(settings)
-        key = verify(body, event.headers.getlist(HEADER), keys)
+    key = _verified(event, body, settings)
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
     bundle = unpack(body, limits)
     gone = getattr(event, "client_disconnected", _never)
-    build = running.build(bundle, key=key, caller_gone=gone)
+    build = running.build(bundle, key=key.name if key else metrics.UNSIGNED, caller_gone=gone)
     stream = streams.requested(event.headers.get("Accept", ""))
-    if stream is None:
-        return _run(build, failed_status)
+    queued = "X-Callback-Url" in event.headers
+    if stream is None or queued:
+        most = _MAX_CALLBACK_BYTES if queued else None
+        return _signed(_run(build, failed_status, most), key)
     chunks = _stream(build, stream, settings.heartbeat)
     response = Response(chunks, mimetype=stream.mimetype, headers=dict(stream.headers))
     response.headers["X-Build-Id"] = build.id
     # Here, not in the generator: one that was never started runs no `finally`.
     response.call_on_close(build.close)
+    return response
+
+
+def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key | None:
+    """Who signed *body*; None if nobody has to."""
+    if settings.disable_hmac:
+        return None
+    keys = secret_files.payload_keys(settings)
+    return verify(body, event.headers.getlist(HEADER), keys)
+
+
+def _signed(response: Response, key: Key | None) -> Response:
+    """Headers of an answer reach a queue's callback, and with them who says what it says."""
+    if key is not None:
+        response.headers[RESULT_HEADER] = sign(response.get_data(), key)
     return response
 
 
@@ -159,16 +177,19 @@ def _failed_status(event: Any, settings: Settings) -> int:
     return FAILED_STATUSES[chosen]
 
 
-def _run(build: Build, failed_status: int) -> Response:
-    """The whole build, then one document."""
+def _run(build: Build, failed_status: int, most: int | None) -> Response:
+    """The whole build, then one document, of *most* bytes if that is given."""
     log: list[str] = []
+    error: BuilderError | None = None
     try:
         for lines in build.lines():
             log += lines
+        document, status = _succeeded(build, log), 200
     except BuilderError as exc:
+        error = exc
+        document = _failed(build, exc, log)
         status = failed_status if isinstance(exc, BuildFailed) else exc.status
-        return _json(_failed(build, exc, log), status, exc)
-    return _json(_succeeded(build, log), 200)
+    return _json(responses.with_log_tail(document, most) if most else document, status, error)
 
 
 def _stream(build: Build, stream: Stream, heartbeat: float) -> Iterator[bytes]:
@@ -239,7 +260,7 @@ def _refusal(event: Any, error: BuilderError) -> Response:
 
 
 def _json(document: dict[str, Any], status: int, error: BuilderError | None = None) -> Response:
-    response = Response(json.dumps(document), status=status, mimetype=responses.JSON)
+    response = Response(responses.encode(document), status=status, mimetype=responses.JSON)
     if error is not None and error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, MethodNotAllowed):

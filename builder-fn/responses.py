@@ -66,8 +66,9 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
     """*log* is what there was until then."""
-    document = _outcome(_FAILED, build_id=build_id, image=image, duration=duration, log=log)
-    document |= {"error": str(error), "reason": error.code}
+    # The cause first: some clients show an answer's beginning and no more.
+    document: dict[str, Any] = {"status": _FAILED, "error": str(error), "reason": error.code}
+    document |= _outcome(_FAILED, build_id=build_id, image=image, duration=duration, log=log)
     if error.retry_after is not None:
         document["retryAfter"] = error.retry_after
     if failed_step:
@@ -120,7 +121,7 @@ def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
         tail.append(line)
     tail.reverse()
     more = {"logOmitted": len(document["log"]) - len(tail), "logUrl": "/logs"}
-    return {"log": tail, "logs": tail} | bare | more
+    return bare | more | {"log": tail, "logs": tail}
 
 
 def in_progress(lines: Sequence[str], *, build_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pure. Decides whether the holder of a payload secret signed a request's body.
+"""Pure. Decides whether the holder of a payload secret signed a request's body, and signs our answers.
 
 The scheme is go-sdk's (builder/builder.go): `X-Build-Signature: sha256=<hex>`, an HMAC-SHA256 over
 the exact bytes of the body. Where secrets are kept, and whether signing is on at all, is decided
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HEADER = "X-Build-Signature"
+# Beside our answers: the same, by the key that the request was signed with.
+RESULT_HEADER = "X-Build-Result-Signature"
 
 _VALUE = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
@@ -42,8 +44,13 @@ class Key:
         return (trimmed,) if trimmed == self.secret else (trimmed, self.secret)
 
 
-def verify(body: bytes | memoryview, header_values: Sequence[str], keys: Iterable[Key]) -> str:
-    """The name of the key that signed *body*.
+def sign(body: bytes, key: Key) -> str:
+    """What to send beside *body*."""
+    return "sha256=" + hmac.new(key.secret, body, "sha256").hexdigest()
+
+
+def verify(body: bytes | memoryview, header_values: Sequence[str], keys: Iterable[Key]) -> Key:
+    """The key that signed *body*, with its secret as the signer has it.
 
     *header_values* are the header's values as received; one that a proxy joined with commas counts
     as several. Each variant of a secret tried costs one pass over the body. Raises SignatureError.
@@ -52,7 +59,7 @@ def verify(body: bytes | memoryview, header_values: Sequence[str], keys: Iterabl
     for key in keys:
         for secret in key.variants:
             if hmac.compare_digest(hmac.new(secret, body, "sha256").digest(), given):
-                return key.name
+                return Key(key.name, secret)
     raise SignatureError(
         f"The signature in {HEADER} does not match the body: sign the exact bytes sent, "
         "with the payload secret of this builder."

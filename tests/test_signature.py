@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.errors import NotReady, SignatureError
-from function.signature import Key, verify
+from function.signature import Key, sign, verify
 
 BODY = b"exactly these bytes"
 KEY = Key("payload-secret", b"s3cret")
@@ -23,12 +23,12 @@ def test_agrees_with_the_published_test_vector() -> None:
     vector = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     body = b"what do ya want for nothing?"
 
-    assert verify(body, [f"sha256={vector}"], [Key("jefe", b"Jefe")]) == "jefe"
+    assert verify(body, [f"sha256={vector}"], [Key("jefe", b"Jefe")]).name == "jefe"
 
 
 @given(body=st.binary(), secret=st.binary(min_size=1).filter(bytes.strip))
 def test_accepts_what_a_holder_of_the_secret_signed(body: bytes, secret: bytes) -> None:
-    assert verify(memoryview(body), [signed(body, secret)], [Key("k", secret)]) == "k"
+    assert verify(memoryview(body), [signed(body, secret)], [Key("k", secret)]).name == "k"
 
 
 @given(
@@ -46,19 +46,19 @@ def test_rejects_a_body_with_any_one_bit_changed(body: bytes, flip: int, bit: in
 
 @pytest.mark.parametrize("signer", [b"s3cret\n", b"s3cret"], ids=["raw, as go-sdk", "trimmed"])
 def test_secret_file_with_a_final_newline_serves_both_kinds_of_client(signer: bytes) -> None:
-    assert verify(BODY, [signed(BODY, signer)], [Key("k", b"s3cret\n")]) == "k"
+    assert verify(BODY, [signed(BODY, signer)], [Key("k", b"s3cret\n")]).name == "k"
 
 
 def test_names_the_key_that_matched() -> None:
     keys = [Key("old", b"one"), Key("new", b"two")]
 
-    assert verify(BODY, [signed(BODY, b"two")], keys) == "new"
+    assert verify(BODY, [signed(BODY, b"two")], keys).name == "new"
 
 
 def test_accepts_upper_case_digits() -> None:
     value = "sha256=" + signed(BODY, KEY.secret).removeprefix("sha256=").upper()
 
-    assert verify(BODY, [value], [KEY]) == KEY.name
+    assert verify(BODY, [value], [KEY]).name == KEY.name
 
 
 def test_rejects_a_signature_by_another_secret() -> None:
@@ -114,3 +114,11 @@ def test_neither_a_key_nor_an_error_shows_the_secret() -> None:
         verify(BODY, [signed(BODY, b"other")], [KEY])
 
     assert "s3cret" not in repr(KEY) + str(caught.value)
+
+
+@pytest.mark.parametrize("signer", [b"s3cret", b"s3cret\n"])
+def test_answers_are_signed_with_the_secret_as_the_caller_has_it(signer: bytes) -> None:
+    found = verify(BODY, [signed(BODY, signer)], [Key("k", b"s3cret\n")])
+
+    assert found == Key("k", signer)
+    assert sign(b"answer", found) == signed(b"answer", signer)

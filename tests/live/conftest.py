@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,11 @@ def start_function(machine: Machine) -> StartFunction:
         if registry_config is not None:
             (secrets / "config.json").write_text(json.dumps(registry_config))
         told = {"buildkit_url": daemon, "secret_mount_path": str(secrets), **settings}
-        with function.start(machine, settings=told) as started:
-            yield started
+        try:
+            with function.start(machine, settings=told) as started:
+                yield started
+        finally:
+            shutil.rmtree(secrets)
 
     return start
 
