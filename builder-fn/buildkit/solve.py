@@ -22,6 +22,7 @@ from .gateway import Gateway
 from .grpc_status import details_of
 from .progress import Progress
 from .pushes import Pushes
+from .redacted_status import redacted_status
 from .session import Session
 from .solve_request import SolveSpec, solve_request
 from .steps import Steps
@@ -68,6 +69,7 @@ class Solve:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
         self._patience = patience
+        self._redactor = redactor
         self._progress = Progress(redactor)
         self._steps = Steps()
         self._updated = time.monotonic()
@@ -163,12 +165,13 @@ class Solve:
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """The log lines that *response* adds."""
         self._updated = time.monotonic()
-        self._steps.update(response)
+        status = redacted_status(response, self._redactor)
+        self._steps.update(status)
         self._pushes.update(response)
         # While its last manifest is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
             self._image = ImageContent(self._control.channel, self._pushes.digest)
-        return self._progress.update(response)
+        return self._progress.update(status)
 
     def _described(self, digest: str) -> BuildResult:
         if not digest:
@@ -215,7 +218,7 @@ class Solve:
         lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
         if lost:
             return daemon_unavailable(error)
-        return build_failed(error.details() or "", details_bin, self._progress)
+        return build_failed(error.details() or "", details_bin, self._progress, self._redactor)
 
 
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
