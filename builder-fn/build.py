@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from . import secret_detection, secret_files
 from .admission import Admission, Owner
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("builder-fn")
 
 _TICK_SECONDS = 0.25
-
-_Json = TypeVar("_Json")
 
 
 class Builder:
@@ -123,10 +121,6 @@ class Build:
         """Ours of the request, then the daemon's of the Dockerfile."""
         return (*self._warnings, *(self._solve.warnings if self._solve else ()))
 
-    def redacted(self, value: _Json) -> _Json:
-        """*value*, made of JSON's types, without what the build's secrets say."""
-        return _redacted(value, self._redactor) if self._redactor else value
-
     @property
     def duration(self) -> float:
         """Seconds since the build was accepted."""
@@ -143,7 +137,7 @@ class Build:
             self._solve = self._start()
             for lines in self._solve:
                 self._require_reason_to_go_on()
-                yield self.redacted(lines)
+                yield lines
             self.result = self._solve.result()
             self._error = None
         except DaemonUnavailable as exc:
@@ -189,7 +183,7 @@ class Build:
         metrics.in_flight.dec()
         metrics.build_ended(outcome, key=self._key, duration=self.duration)
         digest = self.result.digest if self.result else ""
-        cause = self._redactor.text(str(self._error)) if self._error else digest or "not pushed"
+        cause = str(self._error) if self._error else digest or "not pushed"
         _log.info(
             "build %s image=%s key=%s %s %.3fs: %s",
             *(self.id, self.image, self._key, outcome, self.duration, cause.partition("\n")[0]),
@@ -243,13 +237,3 @@ class Build:
                 f"The build took longer than {limit:g} s and was cancelled. Make it shorter, or "
                 f"{remedy}."
             )
-
-
-def _redacted(value: Any, redactor: Redactor) -> Any:
-    if isinstance(value, str):
-        return redactor.text(value)
-    if isinstance(value, list):
-        return [_redacted(item, redactor) for item in value]
-    if isinstance(value, dict):
-        return {name: _redacted(item, redactor) for name, item in value.items()}
-    return value

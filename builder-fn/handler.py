@@ -218,7 +218,7 @@ def _stream(build: Build, stream: Stream, heartbeat: float) -> Iterator[bytes]:
 
 def _succeeded(build: Build, log: list[str]) -> dict[str, Any]:
     assert build.result is not None  # noqa: S101 - `lines` ended without raising
-    document = responses.succeeded(
+    return responses.succeeded(
         build_id=build.id,
         image=build.image,
         image_ref=build.image_ref,
@@ -228,11 +228,10 @@ def _succeeded(build: Build, log: list[str]) -> dict[str, Any]:
         steps=build.steps,
         warnings=build.warnings,
     )
-    return build.redacted(document)
 
 
 def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]:
-    document = responses.failed(
+    return responses.failed(
         error,
         build_id=build.id,
         image=build.image,
@@ -242,7 +241,6 @@ def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]
         steps=build.steps,
         warnings=build.warnings,
     )
-    return build.redacted(document)
 
 
 def _refusal(event: Any, error: BuilderError) -> Response:

@@ -18,10 +18,12 @@ from google.protobuf.message import DecodeError
 from ..errors import BuildFailed
 from ..outcome import FailedStep
 from ..pb import rpc_status_pb2
+from ..redaction import NOTHING_SECRET
 from .plain_text import ends_of, fitting, plain, start_of
 from .registry_failure import explain
 
 if TYPE_CHECKING:
+    from ..redaction import Redactor
     from .progress import Progress, Step
 
 _SOURCE = "errdefs.Source+json"
@@ -56,9 +58,12 @@ class _Details:
     exit_code: int | None = None
 
 
-def build_failed(message: str, details_bin: bytes, progress: Progress) -> BuildFailed:
+def build_failed(
+    message: str, details_bin: bytes, progress: Progress, redactor: Redactor = NOTHING_SECRET
+) -> BuildFailed:
     """The error of a Solve that the daemon ended with *message* and those details."""
-    details = _details(details_bin)
+    details = _details(details_bin, redactor)
+    message = redactor.text(message)
     cause = clean_message(message)
     step = progress.step(details.vertex) if details.vertex else None
     if explained := explain(message, step.name if step else ""):
@@ -103,7 +108,7 @@ def _sentence(failed: FailedStep, cause: str) -> str:
     return "\n".join(lines)
 
 
-def _details(details_bin: bytes) -> _Details:
+def _details(details_bin: bytes, redactor: Redactor) -> _Details:
     try:
         status = rpc_status_pb2.Status.FromString(details_bin)
     except DecodeError:
@@ -115,7 +120,7 @@ def _details(details_bin: bytes) -> _Details:
         except (ValueError, RecursionError):
             continue
         if detail.type_url.endswith(_SOURCE):
-            found |= _source(value)
+            found |= _source(value, redactor)
         elif detail.type_url.endswith(_VERTEX):
             found["vertex"] = str(value.get("digest", ""))
         elif detail.type_url.endswith(_EXIT):
@@ -123,7 +128,7 @@ def _details(details_bin: bytes) -> _Details:
     return _Details(**found)
 
 
-def _source(value: dict[str, Any]) -> dict[str, Any]:
+def _source(value: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
     info = _object(value.get("info"))
     try:
         text = base64.b64decode(str(info.get("data", ""))).decode(errors="replace")
@@ -139,12 +144,16 @@ def _source(value: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "file": start_of(plain(str(info.get("filename", ""))), _MAX_NAME),
-        "source": tuple(text.rstrip("\n").split("\n"))
-        if text
-        else (),  # as the daemon counts lines
+        "source": _redacted(text.rstrip("\n").split("\n"), redactor) if text else (),
         "first_line": min(lines, default=None),
         "last_line": max(lines, default=None),
     }
+
+
+def _redacted(source: list[str], redactor: Redactor) -> tuple[str, ...]:
+    """The lines, as the daemon counts them."""
+    lines = redactor.lines()
+    return (*lines.feed(source), *lines.finish())
 
 
 def _object(value: Any) -> dict[str, Any]:
