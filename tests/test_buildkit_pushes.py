@@ -77,9 +77,26 @@ def test_every_name_must_have_been_pushed() -> None:
     assert pushed_after(*first, status(6, names[1]), vertex(6), names=names) == DIGEST
 
 
-def test_the_digest_is_known_as_soon_as_a_push_comes_to_its_manifest() -> None:
+def named(*names: str) -> pb.StatusResponse:
+    """Statuses that say no more than what is done."""
+    return pb.StatusResponse(statuses=[pb.VertexStatus(ID=name) for name in names])
+
+
+def test_a_push_foretells_the_digest_of_what_was_exported_last() -> None:
     pushes = Pushes([NAME])
 
+    pushes.update(named(f"exporting manifest sha256:{'b' * 64}", "exporting config sha256:c"))
+    pushes.update(named(f"exporting manifest list {DIGEST}"))
+    assert pushes.digest == ""
+
+    pushes.update(named("pushing layers"))
+    assert (pushes.digest, pushes.done) == (DIGEST, False)
+
+
+def test_the_digest_that_is_pushed_is_the_images() -> None:
+    pushes = Pushes([NAME])
+
+    pushes.update(named(f"exporting manifest sha256:{'b' * 64}", "pushing layers"))
     pushes.update(status(None))
 
     assert (pushes.digest, pushes.done) == (DIGEST, False)

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from ..pb import control_pb2 as pb
 
-# moby/buildkit v0.32.2 util/push/push.go: one such status for each name. It completes whether the push
-# went well or not; the vertex it belongs to, which completes just after it, says which.
+# moby/buildkit v0.32.2 exporter/containerimage/writer.go: of several platforms' manifests the list is last.
+_EXPORTED = re.compile(r"exporting manifest (?:list )?(sha256:[0-9a-f]{64})")
+# util/push/push.go: one pair of these for each name. The latter completes whether the push went well or not;
+# the vertex it belongs to, which completes just after it, says which.
+_PUSHING_LAYERS = "pushing layers"
 _PUSHED = re.compile(r"pushing manifest for (\S+)@(sha256:[0-9a-f]{64})")
 
 
@@ -30,7 +33,8 @@ class Pushes:
         self._names = set(names)
         self._last_ended: dict[str, tuple[int, int]] = {}  # vertex without error to time
         self._ended: dict[str, tuple[str, tuple[int, int]]] = {}  # name to vertex and time
-        self.digest = ""  # the image's, once a push has come to its manifest
+        self._exported = ""
+        self.digest = ""  # the image's; foretold once its push begins, certain once it is done
         self.done = False
 
     def update(self, response: pb.StatusResponse) -> None:
@@ -40,13 +44,18 @@ class Pushes:
             if vertex.HasField("completed") and not vertex.error:
                 self._last_ended[vertex.digest] = _time(vertex.completed)
         for status in response.statuses:
-            match = _PUSHED.fullmatch(status.ID)
-            if not match:
-                continue
+            self._update(status)
+        self.done = all(self._is_pushed(name) for name in self._names)
+
+    def _update(self, status: pb.VertexStatus) -> None:
+        if match := _EXPORTED.fullmatch(status.ID):
+            self._exported = match[1]
+        elif status.ID == _PUSHING_LAYERS:
+            self.digest = self.digest or self._exported
+        elif match := _PUSHED.fullmatch(status.ID):
             self.digest = match[2]
             if status.HasField("completed"):
                 self._ended[match[1]] = (status.vertex, _time(status.completed))
-        self.done = all(self._is_pushed(name) for name in self._names)
 
     def _is_pushed(self, name: str) -> bool:
         if name not in self._ended:

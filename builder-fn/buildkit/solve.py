@@ -168,7 +168,7 @@ class Solve:
         status = redacted_status(response, self._redactor)
         self._steps.update(status)
         self._pushes.update(response)
-        # While its last manifest is pushed, so that nobody waits for it.
+        # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
             self._image = ImageContent(self._control.channel, self._pushes.digest)
         return self._progress.update(status)
@@ -176,7 +176,7 @@ class Solve:
     def _described(self, digest: str) -> BuildResult:
         if not digest:
             return BuildResult()
-        if not self._image:
+        if not self._image or self._image.digest != digest:
             self._image = ImageContent(self._control.channel, digest)
         return self._image.result()
 
