@@ -1,7 +1,10 @@
+"""Reads from a content store that is served over gRPC, as buildkitd serves its own."""
+
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,162 +20,188 @@ from function.pb import content_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-CHUNK = 32 << 10  # what containerd sends at once
+PIECE = 100  # so that no document comes in one message
 
 
 class Store(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """A content store that sends a blob in pieces, and no more of it than is asked for."""
+    """Blobs by digest."""
 
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
-        self.read: list[str] = []
-        self.hangs = False
-        self.left = threading.Event()
+        self.reads: list[str] = []
+        self.answering = threading.Event()
+        self.answering.set()
 
     def add(self, document: Any) -> dict[str, Any]:
-        """The descriptor of *document*, which is in the store from now on."""
-        data = document if isinstance(document, bytes) else json.dumps(document).encode()
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        self.blobs[digest] = data
-        return {"digest": digest, "size": len(data)}
+        """The descriptor of *document*, which is then in the store."""
+        blob = json.dumps(document).encode()
+        digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
+        self.blobs[digest] = blob
+        return {"digest": digest, "size": len(blob)}
 
-    def image(self, architecture: str, *layers: dict[str, Any]) -> dict[str, Any]:
-        config = self.add({"os": "linux", "architecture": architecture})
-        return self.add({"config": config, "layers": layers})
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        if call.method != "/containerd.services.content.v1.Content/Read":
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
+        if details.method != "/containerd.services.content.v1.Content/Read":
             return None
-        return grpc.unary_stream_rpc_method_handler(self._read)
+        return grpc.unary_stream_rpc_method_handler(
+            self._read,
+            request_deserializer=pb.ReadContentRequest.FromString,
+            response_serializer=pb.ReadContentResponse.SerializeToString,
+        )
 
-    def _read(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        request = pb.ReadContentRequest.FromString(data)
-        self.read.append(request.digest)
-        if self.hangs:
-            context.add_callback(self.left.set)
-            self.left.wait(30)
+    def _read(
+        self, request: pb.ReadContentRequest, call: grpc.ServicerContext
+    ) -> Iterator[pb.ReadContentResponse]:
+        self.reads.append(request.digest)
+        self.answering.wait(30)
         if request.digest not in self.blobs:
-            context.abort(grpc.StatusCode.NOT_FOUND, "content not found")
+            call.abort(grpc.StatusCode.NOT_FOUND, "not found")
         blob = self.blobs[request.digest][: request.size or None]
-        for at in range(0, len(blob), CHUNK):
-            yield pb.ReadContentResponse(data=blob[at : at + CHUNK]).SerializeToString()
-
-
-@pytest.fixture
-def store() -> Store:
-    return Store()
-
-
-@pytest.fixture
-def channel(store: Store, tmp_path: Path) -> Iterator[grpc.Channel]:
-    with serving(store, f"unix:{tmp_path}/store.sock") as opened:
-        yield opened
+        for at in range(0, len(blob), PIECE):
+            yield pb.ReadContentResponse(data=blob[at : at + PIECE])
 
 
 @contextmanager
-def serving(store: Store, address: str) -> Iterator[grpc.Channel]:
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        server = grpc.server(threads, handlers=[store])
-        server.add_insecure_port(address)
+def serving(*handlers: grpc.GenericRpcHandler[Any, Any]) -> Iterator[grpc.Channel]:
+    with ThreadPoolExecutor() as threads:
+        server = grpc.server(threads, handlers=list(handlers))
+        port = server.add_insecure_port("127.0.0.1:0")
         server.start()
-        with grpc.insecure_channel(address) as opened:
-            yield opened
-        server.stop(None).wait()
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                yield channel
+        finally:
+            server.stop(None)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store()
+    yield store
+    store.answering.set()
+
+
+@pytest.fixture
+def channel(store: Store) -> Iterator[grpc.Channel]:
+    with serving(store) as channel:
+        yield channel
+
+
+def image(store: Store, *layers: dict[str, Any], architecture: str = "amd64") -> dict[str, Any]:
+    config = store.add({"os": "linux", "architecture": architecture, "history": ["x" * 250]})
+    return store.add({"config": config, "layers": layers})
 
 
 def layer(name: str, size: int) -> dict[str, Any]:
-    """Of which no more than this is ever read."""
     return {"digest": f"sha256:{name}", "size": size}
 
 
-def test_an_image_is_as_large_as_its_manifest_its_config_and_its_layers(
+def size_of(store: Store, *layer_sizes: int) -> int:
+    return sum(map(len, store.blobs.values())) + sum(layer_sizes)
+
+
+def test_an_image_is_as_large_as_its_manifest_config_and_layers(
     store: Store, channel: grpc.Channel
 ) -> None:
-    image = store.image("amd64", layer("a", 1_000), layer("b", 20_000))
+    digest = image(store, layer("1", 1000), layer("2", 20))["digest"]
 
-    result = ImageContent(channel, image["digest"]).result()
-
-    documents = sum(len(blob) for blob in store.blobs.values())
-    assert result == BuildResult(
-        digest=image["digest"], size=documents + 21_000, platforms=("linux/amd64",)
+    assert ImageContent(channel, digest).result() == BuildResult(
+        digest=digest, size=size_of(store, 1000, 20), platforms=("linux/amd64",)
     )
 
 
-def test_an_index_is_as_large_as_all_its_images_and_itself(
-    store: Store, channel: grpc.Channel
-) -> None:
-    images = [
-        store.image(architecture, layer(architecture, 1_000)) for architecture in ("amd64", "arm64")
+def test_an_image_of_several_platforms_is_all_of_them(store: Store, channel: grpc.Channel) -> None:
+    entries = [
+        {
+            **image(store, layer(architecture, 1000), architecture=architecture),
+            "platform": {"os": "linux", "architecture": architecture},
+        }
+        for architecture in ("amd64", "arm64")
     ]
-    platforms = [{"os": "linux", "architecture": name} for name in ("amd64", "arm64")]
-    index = store.add(
-        {"manifests": [image | {"platform": on} for image, on in zip(images, platforms)]}  # noqa: B905 - both have two
+    digest = store.add({"manifests": entries})["digest"]
+
+    assert ImageContent(channel, digest).result() == BuildResult(
+        digest=digest, size=size_of(store, 2000), platforms=("linux/amd64", "linux/arm64")
     )
 
-    result = ImageContent(channel, index["digest"]).result()
 
-    assert result.size == sum(len(blob) for blob in store.blobs.values()) + 2_000
-    assert result.platforms == ("linux/amd64", "linux/arm64")
+def test_what_is_in_an_image_twice_is_counted_once(store: Store, channel: grpc.Channel) -> None:
+    shared, entries = layer("shared", 1000), []
+    for architecture in ("amd64", "arm64"):
+        own = image(store, shared, shared, architecture=architecture)
+        entries.append({**own, "platform": {"os": "linux", "architecture": architecture}})
+    digest = store.add({"manifests": entries})["digest"]
 
-
-def test_what_images_share_is_counted_once(store: Store, channel: grpc.Channel) -> None:
-    shared = layer("shared", 1_000)
-    images = [store.image("amd64", shared, shared), store.image("arm64", shared)]
-    index = store.add({"manifests": images})
-
-    result = ImageContent(channel, index["digest"]).result()
-
-    assert result.size == sum(len(blob) for blob in store.blobs.values()) + 1_000
+    assert ImageContent(channel, digest).result().size == size_of(store, 1000)
 
 
-def test_a_manifest_that_comes_in_pieces_is_read_whole(store: Store, channel: grpc.Channel) -> None:
-    layers = [layer(str(number), 1) for number in range(3_000)]
-    image = store.image("amd64", *layers)
-    assert image["size"] > 2 * CHUNK
+def test_attestations_are_neither_read_nor_counted(store: Store, channel: grpc.Channel) -> None:
+    platform = {"os": "linux", "architecture": "amd64"}
+    entry = {**image(store), "platform": platform}
+    attestation = {**layer("none", 5000), "platform": {"os": "unknown", "architecture": "unknown"}}
+    digest = store.add({"manifests": [entry, attestation]})["digest"]
 
-    result = ImageContent(channel, image["digest"]).result()
-
-    assert result.size == sum(len(blob) for blob in store.blobs.values()) + 3_000
+    assert ImageContent(channel, digest).result().size == size_of(store)
 
 
-@pytest.mark.parametrize(
-    "document", [b"no JSON", {"config": layer("missing", 1), "layers": []}, b" " * (9 << 20)]
-)
-def test_an_image_that_cannot_be_read_about_has_its_digest(
-    store: Store, channel: grpc.Channel, caplog: pytest.LogCaptureFixture, document: Any
+def test_an_index_without_platforms_says_none(store: Store, channel: grpc.Channel) -> None:
+    digest = store.add({"manifests": [image(store)]})["digest"]
+
+    assert ImageContent(channel, digest).result().platforms == ()
+
+
+def test_a_manifest_that_is_not_there_leaves_the_digest(
+    channel: grpc.Channel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    digest = store.add(document)["digest"]
+    assert ImageContent(channel, "sha256:gone").result() == BuildResult(digest="sha256:gone")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "sha256:gone" in caplog.text
+
+
+def test_a_layer_that_is_no_descriptor_leaves_the_digest(
+    store: Store, channel: grpc.Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    digest = image(store, {"digest": "sha256:1"})["digest"]
 
     assert ImageContent(channel, digest).result() == BuildResult(digest=digest)
-    [record] = caplog.records
-    assert digest in record.getMessage()
+    assert len(caplog.records) == 1
 
 
-def test_an_image_that_is_not_in_the_store_has_its_digest(channel: grpc.Channel) -> None:
-    assert ImageContent(channel, "sha256:no").result() == BuildResult(digest="sha256:no")
+def test_a_daemon_without_a_content_store_leaves_the_digest() -> None:
+    with serving() as channel:
+        assert ImageContent(channel, "sha256:d").result() == BuildResult(digest="sha256:d")
 
 
-def test_a_connection_that_was_left_is_no_error(channel: grpc.Channel) -> None:
+def test_a_connection_that_was_left_leaves_the_digest(channel: grpc.Channel) -> None:
     channel.close()
 
-    assert ImageContent(channel, "sha256:a").result() == BuildResult(digest="sha256:a")
+    assert ImageContent(channel, "sha256:d").result() == BuildResult(digest="sha256:d")
 
 
-def test_no_more_is_read_than_an_image_has(store: Store, channel: grpc.Channel) -> None:
-    index = store.add({"manifests": [store.image(str(number)) for number in range(200)]})
-
-    assert ImageContent(channel, index["digest"]).result().size == 0
-    assert len(store.read) < 100
-
-
-def test_a_store_that_does_not_answer_is_left(
+def test_a_daemon_that_falls_silent_does_not_hold_up_the_answer(
     store: Store, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(content, "_MAX_SECONDS", 0.1)
-    store.hangs = True
-    image = store.image("amd64")
+    monkeypatch.setattr(content, "_MAX_SECONDS", 0.05)
+    store.answering.clear()
+    digest = image(store)["digest"]
 
-    assert ImageContent(channel, image["digest"]).result().size == 0
-    assert store.left.wait(30)
+    assert ImageContent(channel, digest).result() == BuildResult(digest=digest)
+
+
+def test_a_document_of_any_length_is_not_read_to_its_end(
+    store: Store, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content, "_MAX_BYTES", 1000)
+    digest = image(store, *(layer(str(number), 1) for number in range(100)))["digest"]
+
+    assert ImageContent(channel, digest).result() == BuildResult(digest=digest)
+
+
+def test_an_index_that_refers_to_itself_comes_to_an_end(
+    store: Store, channel: grpc.Channel
+) -> None:
+    entry = {"digest": "sha256:loop", "size": 1}
+    store.blobs["sha256:loop"] = json.dumps({"manifests": [entry, entry]}).encode()
+
+    assert ImageContent(channel, "sha256:loop").result() == BuildResult(digest="sha256:loop")
+    assert len(store.reads) == 64

@@ -64,7 +64,7 @@ class ImageContent:
             self._result = self._described()
         except grpc.RpcError as exc:
             self._say_unknown(exc.details() or "no reason given")
-        except MalformedManifest as exc:
+        except (MalformedManifest, ValueError) as exc:  # the latter if the channel has been closed
             self._say_unknown(str(exc))
 
     def _say_unknown(self, reason: str) -> None:
