@@ -53,6 +53,7 @@ class Store(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the 
         self, request: pb.ReadContentRequest, call: grpc.ServicerContext
     ) -> Iterator[pb.ReadContentResponse]:
         self.reads.append(request.digest)
+        call.add_callback(self.answering.set)  # whoever asked has gone
         self.answering.wait(30)
         if request.digest not in self.blobs:
             call.abort(grpc.StatusCode.NOT_FOUND, "not found")
@@ -75,10 +76,8 @@ def serving(*handlers: grpc.GenericRpcHandler[Any, Any]) -> Iterator[grpc.Channe
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
-    store = Store()
-    yield store
-    store.answering.set()
+def store() -> Store:
+    return Store()
 
 
 @pytest.fixture
