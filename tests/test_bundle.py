@@ -13,7 +13,7 @@ from function.archive import Limits
 from function.bundle import Bundle, unpack
 from function.errors import ArchiveError, BodyTooLarge, BuilderError, ConfigError
 
-from .tar_members import config, file, request, tar
+from .tar_members import Header, config, file, request, tar
 
 
 def _plain(body: bytes) -> bytes:
@@ -50,7 +50,7 @@ def options(**values: object) -> bytes:
     return json.dumps(values).encode()
 
 
-def unpacked(*members: bytes) -> Bundle:
+def unpacked(*members: Header) -> Bundle:
     return unpack(memoryview(request(*members)), Limits())
 
 

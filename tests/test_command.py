@@ -68,8 +68,9 @@ def test_clocks_may_differ_a_little(offset: float) -> None:
     ],
 )
 def test_names_what_cannot_be_meant(changes: dict[str, object]) -> None:
+    document = json.dumps({**STATUS, **changes}).encode()
     with pytest.raises(CommandError, match=next(iter(changes))):
-        parse(**changes)
+        Command.parse(document, "status", now=NOW, max_age=300)
 
 
 def test_anything_but_an_object_is_refused() -> None:
