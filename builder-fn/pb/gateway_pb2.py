@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rgateway.proto\x12\x19moby.buildkit.v1.frontend\"\xef\x01\n\x0cSolveRequest\x12\x12\n\nDefinition\x18\x01 \x01(\x0c\x12\x10\n\x08\x46rontend\x18\x02 \x01(\t\x12M\n\x0b\x46rontendOpt\x18\x03 \x03(\x0b\x32\x38.moby.buildkit.v1.frontend.SolveRequest.FrontendOptEntry\x12\x19\n\x11\x61llowResultReturn\x18\x05 \x01(\x08\x12\x1b\n\x13\x61llowResultArrayRef\x18\x06 \x01(\x08\x1a\x32\n\x10\x46rontendOptEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\rSolveResponse\x12\x31\n\x06result\x18\x03 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\"\x91\x03\n\x06Result\x12-\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.RefH\x00\x12\x31\n\x04refs\x18\x04 \x01(\x0b\x32!.moby.buildkit.v1.frontend.RefMapH\x00\x12\x41\n\x08metadata\x18\n \x03(\x0b\x32/.moby.buildkit.v1.frontend.Result.MetadataEntry\x12I\n\x0c\x61ttestations\x18\x0c \x03(\x0b\x32\x33.moby.buildkit.v1.frontend.Result.AttestationsEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\\\n\x11\x41ttestationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\x05value\x18\x02 \x01(\x0b\x32\'.moby.buildkit.v1.frontend.Attestations:\x02\x38\x01\x42\x08\n\x06result\"%\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"\x90\x01\n\x06RefMap\x12\x39\n\x04refs\x18\x01 \x03(\x0b\x32+.moby.buildkit.v1.frontend.RefMap.RefsEntry\x1aK\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref:\x02\x38\x01\"K\n\x0c\x41ttestations\x12;\n\x0b\x61ttestation\x18\x01 \x03(\x0b\x32&.moby.buildkit.v1.frontend.Attestation\":\n\x0b\x41ttestation\x12+\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref\"`\n\rReturnRequest\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\x12\x12\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_error\"\x10\n\x0eReturnResponse\"I\n\x0bWarnRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05short\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64\x65tail\x18\x04 \x03(\x0c\x12\x0b\n\x03url\x18\x05 \x01(\t\"\x0e\n\x0cWarnResponse\"\r\n\x0bPingRequest\"\x0e\n\x0cPongResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\rgateway.proto\x12\x19moby.buildkit.v1.frontend\"\xef\x01\n\x0cSolveRequest\x12\x12\n\nDefinition\x18\x01 \x01(\x0c\x12\x10\n\x08\x46rontend\x18\x02 \x01(\t\x12M\n\x0b\x46rontendOpt\x18\x03 \x03(\x0b\x32\x38.moby.buildkit.v1.frontend.SolveRequest.FrontendOptEntry\x12\x19\n\x11\x61llowResultReturn\x18\x05 \x01(\x08\x12\x1b\n\x13\x61llowResultArrayRef\x18\x06 \x01(\x08\x1a\x32\n\x10\x46rontendOptEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"B\n\rSolveResponse\x12\x31\n\x06result\x18\x03 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\"\x91\x03\n\x06Result\x12-\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.RefH\x00\x12\x31\n\x04refs\x18\x04 \x01(\x0b\x32!.moby.buildkit.v1.frontend.RefMapH\x00\x12\x41\n\x08metadata\x18\n \x03(\x0b\x32/.moby.buildkit.v1.frontend.Result.MetadataEntry\x12I\n\x0c\x61ttestations\x18\x0c \x03(\x0b\x32\x33.moby.buildkit.v1.frontend.Result.AttestationsEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x1a\\\n\x11\x41ttestationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\x05value\x18\x02 \x01(\x0b\x32\'.moby.buildkit.v1.frontend.Attestations:\x02\x38\x01\x42\x08\n\x06result\"%\n\x03Ref\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\ndefinition\x18\x02 \x01(\x0c\"\x90\x01\n\x06RefMap\x12\x39\n\x04refs\x18\x01 \x03(\x0b\x32+.moby.buildkit.v1.frontend.RefMap.RefsEntry\x1aK\n\tRefsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12-\n\x05value\x18\x02 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref:\x02\x38\x01\"K\n\x0c\x41ttestations\x12;\n\x0b\x61ttestation\x18\x01 \x03(\x0b\x32&.moby.buildkit.v1.frontend.Attestation\":\n\x0b\x41ttestation\x12+\n\x03ref\x18\x03 \x01(\x0b\x32\x1e.moby.buildkit.v1.frontend.Ref\"`\n\rReturnRequest\x12\x31\n\x06result\x18\x01 \x01(\x0b\x32!.moby.buildkit.v1.frontend.Result\x12\x12\n\x05\x65rror\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x08\n\x06_error\"\x10\n\x0eReturnResponse\"I\n\x0bWarnRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05short\x18\x03 \x01(\x0c\x12\x0e\n\x06\x64\x65tail\x18\x04 \x03(\x0c\x12\x0b\n\x03url\x18\x05 \x01(\t\"\x0e\n\x0cWarnResponse\"\x0f\n\rInputsRequest\"\x95\x01\n\x0eInputsResponse\x12O\n\x0b\x44\x65\x66initions\x18\x01 \x03(\x0b\x32:.moby.buildkit.v1.frontend.InputsResponse.DefinitionsEntry\x1a\x32\n\x10\x44\x65\x66initionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESULT_ATTESTATIONSENTRY']._serialized_options = b'8\001'
   _globals['_REFMAP_REFSENTRY']._loaded_options = None
   _globals['_REFMAP_REFSENTRY']._serialized_options = b'8\001'
+  _globals['_INPUTSRESPONSE_DEFINITIONSENTRY']._loaded_options = None
+  _globals['_INPUTSRESPONSE_DEFINITIONSENTRY']._serialized_options = b'8\001'
   _globals['_SOLVEREQUEST']._serialized_start=45
   _globals['_SOLVEREQUEST']._serialized_end=284
   _globals['_SOLVEREQUEST_FRONTENDOPTENTRY']._serialized_start=234
@@ -69,8 +71,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WARNREQUEST']._serialized_end=1270
   _globals['_WARNRESPONSE']._serialized_start=1272
   _globals['_WARNRESPONSE']._serialized_end=1286
-  _globals['_PINGREQUEST']._serialized_start=1288
-  _globals['_PINGREQUEST']._serialized_end=1301
-  _globals['_PONGRESPONSE']._serialized_start=1303
-  _globals['_PONGRESPONSE']._serialized_end=1317
+  _globals['_INPUTSREQUEST']._serialized_start=1288
+  _globals['_INPUTSREQUEST']._serialized_end=1303
+  _globals['_INPUTSRESPONSE']._serialized_start=1306
+  _globals['_INPUTSRESPONSE']._serialized_end=1455
+  _globals['_INPUTSRESPONSE_DEFINITIONSENTRY']._serialized_start=1405
+  _globals['_INPUTSRESPONSE_DEFINITIONSENTRY']._serialized_end=1455
 # @@protoc_insertion_point(module_scope)

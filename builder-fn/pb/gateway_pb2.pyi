@@ -120,10 +120,19 @@ class WarnResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class PingRequest(_message.Message):
+class InputsRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
-class PongResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+class InputsResponse(_message.Message):
+    __slots__ = ("Definitions",)
+    class DefinitionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
+    Definitions: _containers.ScalarMap[str, bytes]
+    def __init__(self, Definitions: _Optional[_Mapping[str, bytes]] = ...) -> None: ...
