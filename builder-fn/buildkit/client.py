@@ -14,7 +14,8 @@ from ..pb import control_pb2 as pb
 from ..quoting import quoted
 from ..redaction import NOTHING_SECRET
 from .control import Control
-from .solve import Solve, daemon_unavailable
+from .solve import Solve
+from .unavailable import daemon_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..errors import BuilderError, DaemonUnavailable
 from ..outcome import BuildResult
 from ..pb import control_pb2 as pb
 from .content import ImageContent
-from .failure import build_failed, clean_message
+from .failure import build_failed
 from .gateway import Gateway
 from .grpc_status import details_of
+from .liveness import Liveness
 from .progress import Progress
 from .pushes import Pushes
 from .redacted_status import redacted_status
 from .session import Session
 from .solve_request import SolveSpec, solve_request
 from .steps import Steps
+from .unavailable import daemon_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..errors import BuilderError
     from ..outcome import BuildWarning, Step
     from ..redaction import Redactor
     from .control import Control
@@ -39,14 +41,8 @@ _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerima
 
 # How often the caller gets to look at its clock and its client.
 _TICK_SECONDS = 0.25
-# After so long without a word the daemon is asked whether it is there.
-_QUIET_SECONDS = 1.0
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
-
-# Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
-# comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").
-_TLS_WORDS = ("handshake", "ssl", "tsi_", "certificate", "verification check")
 
 # What the threads put into the queue beside StatusResponses.
 _STATUS_ENDED = object()
@@ -68,17 +64,16 @@ class Solve:
     ) -> None:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
-        self._patience = patience
         self._redactor = redactor
         self._progress = Progress(redactor)
         self._steps = Steps()
         self._updated = time.monotonic()
         self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._last_heard = time.monotonic()
-        self._probe: grpc.Future[pb.InfoResponse] | None = None
-        self._probe_started = 0.0
-        self._session = Session(control, services, shared_key=shared_key, heard=self._heard)
+        self._liveness = Liveness(control, patience)
+        self._session = Session(
+            control, services, shared_key=shared_key, heard=self._liveness.heard
+        )
         self._solve = control.solve.future(solve_request(spec, self._session.id))
         self._image: ImageContent | None = None  # once there is one
         self._gateway: Gateway | None = None
@@ -88,7 +83,7 @@ class Solve:
         self._status = control.status(pb.StatusRequest(Ref=spec.ref))
         threading.Thread(
             target=_follow,
-            args=(self._status, self._events, self._heard),
+            args=(self._status, self._events, self._liveness.heard),
             name="status",
             daemon=True,
         ).start()
@@ -119,7 +114,7 @@ class Solve:
                 break
             else:
                 if not solve_ended:
-                    self._require_alive()
+                    self._liveness.require()
                 yield []
         if lines := self._progress.finish():
             yield lines
@@ -159,8 +154,7 @@ class Solve:
         self._status.cancel()
         if self._gateway:
             self._gateway.cancel()
-        if self._probe:
-            self._probe.cancel()
+        self._liveness.close()
 
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """The log lines that *response* adds."""
@@ -193,24 +187,6 @@ class Solve:
             self._gateway.cancel()
         self._events.put(_SOLVE_ENDED)
 
-    def _heard(self) -> None:
-        self._last_heard = time.monotonic()
-
-    def _require_alive(self) -> None:
-        now = time.monotonic()
-        if self._probe is not None:
-            if self._probe.done():
-                self._probe = None
-                self._heard()
-            elif now - self._probe_started > self._patience - _QUIET_SECONDS:
-                raise DaemonUnavailable(
-                    f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
-                    "Try again later."
-                )
-        elif now - self._last_heard > _QUIET_SECONDS:
-            self._probe_started = now
-            self._probe = self._control.info.future(pb.InfoRequest())
-
     def _translate(self, error: grpc.RpcError) -> BuilderError:
         code = error.code()
         details_bin = details_of(error)
@@ -219,30 +195,6 @@ class Solve:
         if lost:
             return daemon_unavailable(error)
         return build_failed(error.details() or "", details_bin, self._progress, self._redactor)
-
-
-def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
-    """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
-    details = error.details() or ""
-    # Before the general case, since gRPC begins all of them with "failed to connect".
-    if any(word in details.lower() for word in _TLS_WORDS):
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: the TLS handshake failed. Check the certificates in "
-            "buildkit_tls_ca, buildkit_tls_cert and buildkit_tls_key, and buildkit_server_name."
-        )
-    if "DNS" in details or "resol" in details:
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: the host in buildkit_url has no address."
-        )
-    if "connect" in details.lower() and ("refused" in details or "failed to connect" in details):
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: no connection could be made. Check buildkit_url and that "
-            "the daemon runs."
-        )
-    return DaemonUnavailable(
-        f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
-        "Try again."
-    )
 
 
 def _follow(
