@@ -44,28 +44,40 @@ def build(  # noqa: PLR0913 - keywords
     flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w {link}"]
     command = [str(go), "build", *flags, "-o", f"{into}/", *packages]
     # Without a C compiler cgo is off anyway; this way the programs are the same everywhere.
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
-    with log.open("ab") as output:
-        finished = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=module,
-            env=environment,
-            check=False,
-        )
-    if finished.returncode:
+    if _run(command, module, log, CGO_ENABLED="0"):
         raise StackError(
             f"Go could not build {', '.join(packages)}: {log} says why; check this machine's "
             "GOPROXY and network, then try again."
         )
 
 
-def _ask(go: str, *arguments: str) -> str:
-    # Outside any module, so that no go.mod makes it fetch another toolchain.
+def sources(go: Path, module: Path, dependency: str, *, log: Path) -> Path:
+    """The folder in Go's own cache with the files of a module that this one's go.mod names."""
+    if _run([str(go), "mod", "download", dependency], module, log):
+        raise StackError(
+            f"Go could not get {dependency}: {log} says why; check this machine's GOPROXY and "
+            "network, then try again."
+        )
+    return Path(_ask(str(go), "list", "-m", "-f", "{{.Dir}}", dependency, folder=module))
+
+
+def _run(command: list[str], folder: Path, log: Path, **more: str) -> int:
+    with log.open("ab") as output:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env={**os.environ, "GOTOOLCHAIN": "local", **more},
+            check=False,
+        ).returncode
+
+
+def _ask(go: str, *arguments: str, folder: Path = Path("/")) -> str:
+    # Outside any module unless told, so that no go.mod makes it fetch another toolchain.
     environment = {**os.environ, "GOTOOLCHAIN": "local"}
     asked = subprocess.run(
-        [go, *arguments], cwd="/", env=environment, capture_output=True, text=True, check=False
+        [go, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     return asked.stdout.strip()

@@ -26,6 +26,10 @@ class Paths:
         return self.cache / "openfaas"
 
     @property
+    def kubernetes_tools(self) -> Path:
+        return self.cache / "kubernetes"
+
+    @property
     def venvs(self) -> Path:
         return self.cache / "venvs"
 

@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import console, preparation, record, running, venv
+from . import console, kubernetes_tools, preparation, record, running, venv
 from .paths import Paths
 
 
@@ -15,6 +15,7 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
     with record.locked(paths):
         before = running.names(paths)
         prepared = preparation.prepare(paths, openfaas=True, languages=True, clients=True)
+        kubernetes_tools.ensure(paths, paths.logs / "go-kubernetes.log", _working("kubernetes"))
         development = _development_venv(paths)
         # Any free ports: a test run must not fail because someone's port is taken.
         started = running.ensure(prepared, running.Ports(), default=running.Ports())
@@ -39,6 +40,10 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
             for _ in running.stop(paths, running.names(paths) - before):
                 pass
     return pytest.returncode or check
+
+
+def _working(name: str) -> Callable[[str], None]:
+    return lambda text: console.step(name, f"{text} ...")
 
 
 def _development_venv(paths: Paths) -> Path:
