@@ -27,7 +27,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
     go_duration, quoting, tree, wire, pb
                                values and generated messages
     errors                     every way to end badly
-    outcome                    what a build comes to
+    build_report, daemon_state, outcome
+                               what the operator is told of a build, and of the daemon; what its caller
+                               is told of a build
 
 The signature is checked over the exact bytes before anything parses them. The archive is indexed in
 memory; file contents stay views into the body until they are sent. A build opens a Session that exposes

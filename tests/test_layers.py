@@ -24,7 +24,7 @@ LAYERS = (
     ("config", "plain_yaml", "routes", "secret_detection"),
     ("go_duration", "quoting", "tree", "wire", "pb"),
     ("errors",),
-    ("outcome",),
+    ("build_report", "daemon_state", "outcome"),
 )
 
 # What is spoken to by one part only, however the layers lie.

@@ -14,12 +14,14 @@ from ..pb import control_pb2 as pb
 from ..quoting import quoted
 from ..redaction import NOTHING_SECRET
 from .control import Control
+from .daemon_watch import DaemonWatch
 from .solve import Solve
 from .unavailable import daemon_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..daemon_state import DaemonState
     from ..redaction import Redactor
     from .solve_request import SolveSpec
     from .tunnel import Call, Headers
@@ -52,6 +54,7 @@ class Client:
         self._patience = patience
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
+        self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.connect_anew)
 
     def solve(
         self,
@@ -83,6 +86,10 @@ class Client:
                 ) from exc
             raise daemon_unavailable(exc) from exc
         return str(response.buildkitVersion.version)
+
+    def state(self) -> DaemonState:
+        """How the daemon is, within a second and without harm to what runs there."""
+        return self._watch.state()
 
     def reconnect(self) -> None:
         """Leave the connection behind, which may be dead without knowing it; builds on it end."""

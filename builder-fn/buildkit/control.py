@@ -39,6 +39,26 @@ class Control:
             request_serializer=pb.InfoRequest.SerializeToString,
             response_deserializer=pb.InfoResponse.FromString,
         )
+        self.disk_usage = channel.unary_unary(
+            _SERVICE + "DiskUsage",
+            request_serializer=pb.DiskUsageRequest.SerializeToString,
+            response_deserializer=pb.DiskUsageResponse.FromString,
+        )
+        self.list_workers = channel.unary_unary(
+            _SERVICE + "ListWorkers",
+            request_serializer=pb.ListWorkersRequest.SerializeToString,
+            response_deserializer=pb.ListWorkersResponse.FromString,
+        )
+        self.listen_build_history = channel.unary_stream(
+            _SERVICE + "ListenBuildHistory",
+            request_serializer=pb.BuildHistoryRequest.SerializeToString,
+            response_deserializer=pb.BuildHistoryEvent.FromString,
+        )
+        self.update_build_history = channel.unary_unary(
+            _SERVICE + "UpdateBuildHistory",
+            request_serializer=pb.UpdateBuildHistoryRequest.SerializeToString,
+            response_deserializer=pb.UpdateBuildHistoryResponse.FromString,
+        )
         self.session = channel.stream_stream(
             _SERVICE + "Session",
             request_serializer=_bytes_message,
