@@ -162,6 +162,28 @@ def test_a_registrys_failure_is_explained_before_the_daemons_own_words() -> None
     assert step_of(error).line == 1
 
 
+def test_a_secret_that_was_not_sent_is_asked_for() -> None:
+    details = details_bin(errdefs_Source=source(), errdefs_Vertex={"digest": VERTEX})
+
+    error = build_failed("failed to solve: secret token: not found", details, progress())
+
+    assert str(error).startswith(
+        '[3/6] RUN exit 3 failed (Dockerfile:4): The build was not sent the secret "token". '
+    )
+    assert "\nbuildkitd said: secret token: not found" in str(error)
+
+
+def test_a_program_of_another_platform_is_told_by_the_last_output() -> None:
+    details = details_bin(errdefs_Vertex={"digest": VERTEX})
+    seen = progress("exec /bin/sh: exec format error\x1b[0m")
+
+    error = build_failed(CAUSE, details, seen, platforms="linux/arm64")
+
+    assert "another platform than the daemon's (asked for: linux/arm64)" in str(error)
+    assert f"\nbuildkitd said: {CAUSE}" in str(error)
+    assert "--platform=$BUILDPLATFORM" not in str(build_failed(CAUSE, details, progress("failed")))
+
+
 def test_stack_traces_are_never_read() -> None:
     trace = {"frames": [{"Name": "main.run", "File": "/src/daemon.go", "Line": 7}]}
 

@@ -144,6 +144,11 @@ def test_a_push_that_failed_names_the_repository_and_the_remedy(words: str, said
     [
         pytest.param(f"{HOST}/team/base:1: not found", f"{HOST} has no team/base:1.", id="no such image"),
         pytest.param(
+            "no match for platform in manifest: not found",
+            f"{HOST} has it for other platforms only.",
+            id="an image of other platforms",
+        ),
+        pytest.param(
             "pull access denied, repository does not exist or may require authorization: server message: "
             "insufficient_scope: authorization failed",
             f"{HOST} does not let the builder pull team/base, if there is such a repository.",

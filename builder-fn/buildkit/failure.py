@@ -19,8 +19,8 @@ from ..errors import BuildFailed
 from ..outcome import FailedStep
 from ..pb import rpc_status_pb2
 from ..redaction import NOTHING_SECRET
+from . import registry_failure, step_failure
 from .plain_text import ends_of, fitting, plain, start_of
-from .registry_failure import explain
 
 if TYPE_CHECKING:
     from ..redaction import Redactor
@@ -59,14 +59,19 @@ class _Details:
 
 
 def build_failed(
-    message: str, details_bin: bytes, progress: Progress, redactor: Redactor = NOTHING_SECRET
+    message: str,
+    details_bin: bytes,
+    progress: Progress,
+    redactor: Redactor = NOTHING_SECRET,
+    *,
+    platforms: str = "",
 ) -> BuildFailed:
-    """The error of a Solve that the daemon ended with *message* and those details."""
+    """The error of a Solve for *platforms* that the daemon ended with *message* and those details."""
     details = _details(details_bin, redactor)
     message = redactor.text(message)
     cause = clean_message(message)
     step = progress.step(details.vertex) if details.vertex else None
-    if explained := explain(message, step.name if step else ""):
+    if explained := _explained(message, cause, step, platforms):
         cause = ends_of(f"{explained}\nbuildkitd said: {cause}", _MAX_CAUSE)
     if step is None and details.first_line is None:
         return BuildFailed(f"The build failed: {cause}")
@@ -79,6 +84,14 @@ def build_failed(
         excerpt=_excerpt(details),
     )
     return BuildFailed(_sentence(failed, cause), failed)
+
+
+def _explained(message: str, cause: str, step: Step | None, platforms: str) -> str:
+    name = step.name if step else ""
+    last_output = plain(step.tail[-1]) if step and step.tail else ""
+    return registry_failure.explain(message, name) or step_failure.explain(
+        cause, step=name, last_output=last_output, platforms=platforms
+    )
 
 
 def clean_message(message: str) -> str:

@@ -49,6 +49,9 @@ _DENIED = (
     "or h" + _CREDENTIALS
 )
 _NO_IMAGE = "{host} has no {repository}{version}. Check the name."
+_NO_PLATFORM = (
+    "{host} has it for other platforms only. Build for one of those, or from another image."
+)
 _NO_LAYER = "{host} no longer has one of its layers. Use another version, or have it pushed anew."
 _NO_REPOSITORY = "{host} has no place for {repository}. Check the name, or create it there first."
 _NO_ADDRESS = "{peer} has no address. Check how it is written, and buildkitd's name server."
@@ -106,6 +109,7 @@ _BY_WORDS = tuple(
         (r"^unsupported\b", _READ_ONLY),
         (r"insufficient_scope|\bdenied\b", _DENIED),
         (r"\bunauthorized\b|authorization failed|no basic auth", _UNAUTHORIZED),
+        (r"^no match for platform\b", _NO_PLATFORM),
         (r"\bnot found\b|\bunknown\b", _NO_IMAGE),
         (r"\bEOF\b|connection reset|broken pipe", _BROKE_OFF),
     )

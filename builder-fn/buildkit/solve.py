@@ -65,6 +65,7 @@ class Solve:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
         self._redactor = redactor
+        self._platforms = spec.frontend_attrs.get("platform", "")
         self._progress = Progress(redactor)
         self._steps = Steps()
         self._updated = time.monotonic()
@@ -194,7 +195,13 @@ class Solve:
         lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
         if lost:
             return daemon_unavailable(error)
-        return build_failed(error.details() or "", details_bin, self._progress, self._redactor)
+        return build_failed(
+            error.details() or "",
+            details_bin,
+            self._progress,
+            self._redactor,
+            platforms=self._platforms,
+        )
 
 
 def _follow(
