@@ -23,6 +23,7 @@ class Step:
 
     name: str
     stage: str = ""
+    base_image: bool = False  # a FROM, which nothing runs
     duration: float = 0.0  # seconds
     cached: bool = False
     error: str = ""

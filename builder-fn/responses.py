@@ -178,8 +178,11 @@ def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str
     report: dict[str, Any] = {}
     if steps:
         report["steps"] = [_step(step) for step in steps]
-        # Of the Dockerfile's steps, FROM included: what its author can do something about.
-        report["cacheHits"] = sum(step.cached for step in steps if step.stage)
+        # Of what the Dockerfile would have run. A FROM counts as cached while something is built upon it,
+        # and not when all of that is cached.
+        report["cacheHits"] = sum(
+            step.cached for step in steps if step.stage and not step.base_image
+        )
     if warnings:
         report["warnings"] = [_warning(warning) for warning in warnings]
     return report

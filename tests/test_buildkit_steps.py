@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.steps import Steps, stage_of
+from function.buildkit.steps import Steps, is_base_image, stage_of
 from function.outcome import Step
 from function.pb import control_pb2 as pb
 
@@ -74,6 +74,20 @@ def steps(*responses: pb.StatusResponse) -> tuple[Step, ...]:
 )
 def test_a_steps_name_says_its_stage(name: str, stage: str) -> None:
     assert stage_of(name) == stage
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("[1/3] FROM docker.io/library/debian:trixie-slim", True),
+        ("[linux/amd64 build  1/12] FROM docker.io/library/debian:trixie-slim", True),
+        ("[2/3] RUN echo FROM debian", False),
+        ("[2/3] COPY --from=build /a /", False),
+        ("FROM debian", False),
+    ],
+)
+def test_a_base_image_is_no_step_that_runs(name: str, is_one: bool) -> None:
+    assert is_base_image(name) is is_one
 
 
 @given(

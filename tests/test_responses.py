@@ -188,16 +188,18 @@ def test_steps_say_what_ran_and_what_did_not_have_to() -> None:
     document = succeeded(
         steps=[
             Step(name="docker-image://docker.io/docker/dockerfile:1", cached=True),
-            Step(name="[build 1/2] FROM a", stage="build", cached=True),
-            Step(name="[build 2/2] RUN b", stage="build", duration=1.23456, error="exit code: 1"),
+            Step(name="[build 1/3] FROM a", stage="build", cached=True, base_image=True),
+            Step(name="[build 2/3] COPY . .", stage="build", cached=True),
+            Step(name="[build 3/3] RUN b", stage="build", duration=1.23456, error="exit code: 1"),
         ]
     )
 
     assert document["cacheHits"] == 1
-    assert document["steps"][1:] == [
-        {"name": "[build 1/2] FROM a", "stage": "build", "duration": 0.0, "cached": True},
+    assert document["steps"][0]["stage"] == "internal"
+    assert document["steps"][2:] == [
+        {"name": "[build 2/3] COPY . .", "stage": "build", "duration": 0.0, "cached": True},
         {
-            "name": "[build 2/2] RUN b",
+            "name": "[build 3/3] RUN b",
             "stage": "build",
             "duration": 1.235,
             "cached": False,

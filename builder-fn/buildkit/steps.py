@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
 # frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand. Only a platform has a "/" in it.
-_OF_DOCKERFILE = re.compile(r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] ")
+_OF_DOCKERFILE = re.compile(
+    r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] (?P<base>FROM )?"
+)
 # What the same place calls a first stage without a name, unless there is no other.
 _ONLY_STAGE = "stage-0"
 
@@ -63,6 +65,7 @@ class Steps:
             Step(
                 name=vertex.name,
                 stage=stage_of(vertex.name),
+                base_image=is_base_image(vertex.name),
                 duration=self._taken(vertex.runs, now) / _NANOSECONDS,
                 cached=vertex.cached,
                 error=vertex.error,
@@ -91,6 +94,11 @@ def stage_of(name: str) -> str:
     """The stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
     match = _OF_DOCKERFILE.match(name)
     return match["stage"] or _ONLY_STAGE if match else ""
+
+
+def is_base_image(name: str) -> bool:
+    match = _OF_DOCKERFILE.match(name)
+    return bool(match and match["base"])
 
 
 def _cause(vertex_error: str) -> str:
