@@ -145,6 +145,31 @@ WAITS_FOR_STOP = """
         return "stopped"
 """
 
+# Has work that no request waits for.
+WORKS_ON = """
+    import os, sys, threading
+
+    def work():
+        open(os.environ["gate"]).close()
+
+    worker = threading.Thread(target=work, daemon=True)
+
+    def start():
+        worker.start()
+
+    def idle():
+        return not worker.is_alive()
+
+    def drain():
+        print("drain()", file=sys.stderr, flush=True)
+
+    def stop():
+        print("stop()", file=sys.stderr, flush=True)
+
+    def handle(event, context):
+        return "handled"
+"""
+
 LENGTH_OF_BODY = """
     def handle(event, context):
         return f"{event.method} {len(event.buffer)}"
@@ -204,6 +229,33 @@ def test_an_idle_process_leaves_at_sigterm(serve: Serve) -> None:
         served.process.terminate()
 
         assert served.process.wait() == 0
+
+
+def test_stays_until_the_handler_is_idle_too(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    served = serve(WORKS_ON, gate=path, shutdown_grace="1h")
+    served.process.terminate()
+    served.wait_for("drain()")
+    assert served.request("GET", "/").status == 503
+
+    open_gate()
+
+    assert served.process.wait() == 0
+    assert served.process.stderr
+    assert "stop()" not in served.process.stderr.read()
+
+
+def test_a_handler_that_is_never_idle_is_told_to_stop(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, _ = gate
+    served = serve(WORKS_ON, gate=path, shutdown_grace="0s")
+    served.process.terminate()
+    served.wait_for("stop()")
+
+    assert served.process.wait() == 0
 
 
 def test_leaves_in_order_though_nobody_reads_its_log(serve: Serve) -> None:

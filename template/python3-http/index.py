@@ -35,8 +35,11 @@ A handler module may also have any of these:
               To refuse to start: raise SystemExit("one sentence").
     drain()   called at SIGTERM, in a thread of its own. From then on new requests get a 503 with
               Retry-After, while those that run go on for `shutdown_grace`.
+    idle()    asked after SIGTERM, until it says True: whether the handler's own threads have ended
+              what no request waits for. Must answer at once.
     stop()    called in a thread of its own when requests still run after `shutdown_grace`, or at a
-              second signal: they must answer now. 3 seconds later the process is gone regardless.
+              second signal, or when the handler is not idle: they must answer now. 3 seconds later
+              the process is gone regardless.
     too_large(event, context)
               answers in place of handle() a request whose body is longer than `max_body_bytes`;
               event.body is empty. Without it: 413 and {"status": "failed", "error": ...} as JSON.

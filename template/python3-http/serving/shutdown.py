@@ -65,22 +65,29 @@ def shut_down(
     _call(hook(handler, "drain"))
     # Even when idle, long enough for the server to read what has already arrived.
     stay = max(settings.shutdown_delay, _POLL_SECONDS)
-    if not _finished(server, settings.shutdown_grace, signals, at_least=stay):
+    idle = _idle(server, hook(handler, "idle"))
+    if not _finished(idle, settings.shutdown_grace, signals, at_least=stay):
         say("Stopping the requests that still run")
         _call(hook(handler, "stop"))
-        _finished(server, _LAST_ANSWERS_SECONDS, signals)
+        _finished(idle, _LAST_ANSWERS_SECONDS, signals)
     say(f"Leaving after {time.monotonic() - began:.1f} s")
 
 
-def _finished(server: Server, seconds: float, signals: Signals, *, at_least: float = 0.0) -> bool:
-    """Waits until the server is idle, or time is up, or another signal says to hurry."""
+def _idle(server: Server, handler_is_idle: Callable[[], object] | None) -> Callable[[], bool]:
+    return lambda: server.idle and (handler_is_idle is None or bool(handler_is_idle()))
+
+
+def _finished(
+    idle: Callable[[], bool], seconds: float, signals: Signals, *, at_least: float = 0.0
+) -> bool:
+    """Waits until all is idle, or time is up, or another signal says to hurry."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < seconds:
-        if waited >= at_least and server.idle:
+        if waited >= at_least and idle():
             return True
         if signals.wait(_POLL_SECONDS):
             break
-    return server.idle
+    return idle()
 
 
 def _call(found: Callable[[], object] | None) -> None:
