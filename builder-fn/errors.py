@@ -15,7 +15,8 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── SecretsError 400
     │   └── CommandError 400
     ├── BuildFailed 422             the caller must change the source
-    │   └── BuildTimedOut 422
+    │   ├── BuildTimedOut 422
+    │   └── BuildCancelled 422
     ├── Busy 429                    the caller may try again later
     ├── CallerGone                  nobody is left to answer
     └── Unavailable 503             the operator, or time, must mend it
@@ -107,6 +108,12 @@ class BuildFailed(BuilderError):
 
 class BuildTimedOut(BuildFailed):
     code = "build_timed_out"
+
+
+class BuildCancelled(BuildFailed):
+    """Somebody who may has asked for the build's end."""
+
+    code = "build_cancelled"
 
 
 class Busy(BuilderError):
