@@ -9,9 +9,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
                                the daemon: channel, Solve, Status, and the Session it calls back on;
                                a place for the build; mounted secrets; a registry's credentials when
                                asked for
-    fair_line, freshness, ignore_file, metrics
+    fair_line, freshness, ignore_file, log_lines, metrics
                                who is next; never a stale context; .dockerignore without a round trip;
-                               what is counted
+                               what is logged; what is counted
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle, build_secrets, callback, command
                                what a request asks for: its config, its context; what it sealed; whom
@@ -27,9 +27,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
     go_duration, quoting, tree, wire, pb
                                values and generated messages
     errors                     every way to end badly
-    build_report, daemon_state, outcome
+    build_report, daemon_state, outcome, version
                                what the operator is told of a build, and of the daemon; what its caller
-                               is told of a build
+                               is told of a build; which builder this is
 
 The signature is checked over the exact bytes before anything parses them. The archive is indexed in
 memory; file contents stay views into the body until they are sent. A build opens a Session that exposes

@@ -10,17 +10,25 @@ import logging
 import secrets
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from . import secret_detection, secret_files
+from . import log_lines, metrics, secret_detection, secret_files
 from .admission import Admission, Owner
+from .build_report import SUCCESS, WAIT, Arrival, BuildReport
 from .build_secrets import BuildSecrets
 from .buildkit import Client, SolveSpec, session_services, stamped
-from .errors import BuilderError, BuildTimedOut, CallerGone, DaemonUnavailable, Interrupted
+from .errors import (
+    BuilderError,
+    BuildTimedOut,
+    CallerGone,
+    DaemonUnavailable,
+    Interrupted,
+    NotReady,
+)
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
-from .metrics import Metrics
-from .outcome import BuildWarning
+from .outcome import BuildResult, BuildWarning
 from .redaction import Redactor
 from .registry_lookup import RegistryLookup
 
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from .buildkit import Solve
     from .bundle import Bundle
     from .config import Settings
-    from .outcome import BuildResult, Step
+    from .outcome import Step
     from .registry_auth import RegistryAuth
 
 _log = logging.getLogger("builder-fn")
@@ -49,21 +57,41 @@ class Builder:
         )
         self.freshness = Freshness()
         self.admission = Admission(places=settings.max_builds, waiting=settings.max_waiting)
-        self.metrics = Metrics()
+        self.metrics = metrics.Metrics(
+            places=settings.max_builds,
+            waiting=lambda: self.admission.waiting,
+            daemon=self.client.state,
+        )
         self.stopping = threading.Event()
 
     def stop(self) -> None:
         """End all running builds now; each answers that it was interrupted."""
         self.stopping.set()
 
-    def build(self, bundle: Bundle, *, key: str, caller_gone: Callable[[], bool]) -> Build:
+    def scraped(self) -> bytes:
+        """The metrics as Prometheus reads them, with the keys that requests may be signed with just now."""
+        for name in self._key_names():
+            self.metrics.expect_key(name)
+        return self.metrics.text()
+
+    def build(
+        self, bundle: Bundle, *, key: str, arrival: Arrival, caller_gone: Callable[[], bool]
+    ) -> Build:
         """Line up for a build that the holder of *key* asked for; the caller closes it.
 
         Raises Busy, NotReady, SecretsError.
         """
         # A malformed file is better said before the build.
         secret_files.registry_auth(self.settings)
-        return Build(self, bundle, self._opened(bundle), key, caller_gone)
+        return Build(self, bundle, self._opened(bundle), key, arrival, caller_gone)
+
+    def _key_names(self) -> list[str]:
+        if self.settings.disable_hmac:
+            return [metrics.UNSIGNED]
+        try:
+            return [key.name for key in secret_files.payload_keys(self.settings)]
+        except NotReady:
+            return []
 
     def _opened(self, bundle: Bundle) -> BuildSecrets:
         if bundle.sealed_secrets is None:
@@ -74,18 +102,20 @@ class Builder:
 class Build:
     """Iterate `lines` to its end, then there is a `result`. `close` cancels what still runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made by Builder alone
         self,
         builder: Builder,
         bundle: Bundle,
         build_secrets: BuildSecrets,
         key: str,
+        arrival: Arrival,
         caller_gone: Callable[[], bool],
     ) -> None:
         self.id = secrets.token_hex(16)  # also the daemon's ref of the build
         self.image = bundle.config.image.text
         self.result: BuildResult | None = None
         self._key = key
+        self._arrival = arrival
         self._builder = builder
         self._bundle = bundle
         self._secrets = build_secrets
@@ -100,6 +130,7 @@ class Build:
         )
         self._caller_gone = caller_gone
         self._started = time.monotonic()
+        self._waited: float | None = None  # seconds, once there is a place
         self._place = builder.admission.request(Owner(key, bundle.config.image.name))
         self._solve: Solve | None = None
         self._closed = False
@@ -134,6 +165,7 @@ class Build:
         try:
             yield [f"WARN: {warning.message}" for warning in self._warnings]
             yield from self._lines_of_wait()
+            self._waited = self.duration
             self._solve = self._start()
             for lines in self._solve:
                 self._require_reason_to_go_on()
@@ -178,15 +210,34 @@ class Build:
             self._account()
 
     def _account(self) -> None:
-        outcome = self._error.code if self._error else "success"
-        metrics = self._builder.metrics
-        metrics.in_flight.dec()
-        metrics.build_ended(outcome, key=self._key, duration=self.duration)
-        digest = self.result.digest if self.result else ""
-        cause = str(self._error) if self._error else digest or "not pushed"
-        _log.info(
-            "build %s image=%s key=%s %s %.3fs: %s",
-            *(self.id, self.image, self._key, outcome, self.duration, cause.partition("\n")[0]),
+        report = self._report()
+        self._builder.metrics.in_flight.dec()
+        self._builder.metrics.build_ended(report)
+        _log.log(
+            log_lines.level(own_fault=report.own_fault),
+            "build ended",
+            extra=log_lines.said(log_lines.build_fields(report)),
+        )
+
+    def _report(self) -> BuildReport:
+        error, result, solve = self._error, self.result or BuildResult(), self._solve
+        waited = self.duration if self._waited is None else self._waited
+        steps = [step for step in self.steps if step.stage and not step.base_image]
+        return BuildReport(
+            build_id=self.id,
+            image=self._redactor.text(self.image),
+            key=self._key,
+            outcome=error.code if error else SUCCESS,
+            own_fault=error is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+            error=self._redactor.text(str(error)) if error else "",
+            digest=result.digest,
+            size=result.size,
+            duration=self.duration,
+            arrival=self._arrival,
+            phases={**self._arrival.phases, WAIT: waited, **(solve.phases if solve else {})},
+            sent_bytes=solve.sent_bytes if solve else 0,
+            steps=len(steps),
+            cache_hits=sum(step.cached for step in steps),
         )
 
     def _start(self) -> Solve:

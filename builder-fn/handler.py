@@ -11,13 +11,15 @@ import os
 import sys
 import threading
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import metrics, responses, routes, secret_files, streams
+from . import log_lines, metrics, responses, routes, secret_files, streams
 from .archive import Limits
 from .build import Builder
+from .build_report import UNPACK, VERIFY, Arrival
 from .bundle import unpack
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
 from .errors import BodyTooLarge, BuilderError, BuildFailed, MethodNotAllowed, RequestError
@@ -66,9 +68,9 @@ def builder() -> Builder:
     global _builder  # noqa: PLW0603 - one handler module, one builder
     with _lock:
         if _builder is None:
-            logging.basicConfig(
-                stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s"
-            )
+            stderr = logging.StreamHandler(sys.stderr)
+            stderr.setFormatter(log_lines.JsonLines())
+            logging.basicConfig(handlers=[stderr], level=logging.INFO)
             _builder = Builder(Settings.from_env(os.environ))
         return _builder
 
@@ -121,7 +123,7 @@ def _publickey(_event: Any) -> Response:
 
 
 def _metrics(_event: Any) -> Response:
-    return Response(builder().metrics.text(), content_type=metrics.CONTENT_TYPE)
+    return Response(builder().scraped(), content_type=metrics.CONTENT_TYPE)
 
 
 def _build(event: Any) -> Response:
@@ -133,11 +135,22 @@ def _build(event: Any) -> Response:
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings)
     failed_status = _failed_status(event, settings)
+    begun = time.monotonic()
     key = _verified(event, body, settings)
+    verified = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
     bundle = unpack(body, limits)
-    gone = getattr(event, "client_disconnected", _never)
-    build = running.build(bundle, key=key.name if key else metrics.UNSIGNED, caller_gone=gone)
+    arrival = Arrival(
+        call_id=_call_id(event),
+        body_bytes=len(body),
+        phases={VERIFY: verified - begun, UNPACK: time.monotonic() - verified},
+    )
+    build = running.build(
+        bundle,
+        key=key.name if key else metrics.UNSIGNED,
+        arrival=arrival,
+        caller_gone=getattr(event, "client_disconnected", _never),
+    )
     stream = streams.requested(event.headers.get("Accept", ""))
     queued = "X-Callback-Url" in event.headers
     if stream is None or queued:
@@ -164,6 +177,11 @@ def _signed(response: Response, key: Key | None) -> Response:
     if key is not None:
         response.headers[RESULT_HEADER] = sign(response.get_data(), key)
     return response
+
+
+def _call_id(event: Any) -> str:
+    """What OpenFaaS calls this call; nothing if it came another way."""
+    return str(event.headers.get("X-Call-Id", ""))
 
 
 def _failed_status(event: Any, settings: Settings) -> int:
@@ -210,7 +228,7 @@ def _stream(build: Build, stream: Stream, heartbeat: float) -> Iterator[bytes]:
     except BuilderError as exc:
         final = _failed(build, exc, [])
     except Exception:
-        _log.exception("build %s: unexpected error", build.id)
+        _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
         final = _failed(build, _unexpected(), [])
     time.sleep(max(0.0, earliest - time.monotonic()))
     yield chunk + stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
@@ -245,8 +263,17 @@ def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]
 
 def _refusal(event: Any, error: BuilderError) -> Response:
     """The answer to a request that did not come to a build; to one for a stream, its one last chunk."""
-    _log.info("refused %s %s: %s: %s", event.method, quoted(event.path), error.code, error)
-    if _builder is not None:
+    fields = log_lines.refusal_fields(
+        method=event.method,
+        path=event.path,
+        call_id=_call_id(event),
+        reason=error.code,
+        error=str(error),
+    )
+    own_fault = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    _log.log(log_lines.level(own_fault=own_fault), "request refused", extra=log_lines.said(fields))
+    # Probes ask with GET, and builds with POST.
+    if _builder is not None and event.method == "POST":
         _builder.metrics.refused(error.code)
     document = responses.failed(error)
     stream = streams.requested(event.headers.get("Accept", ""))

@@ -16,7 +16,7 @@ LAYERS = (
     ("build", "streams"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
-    ("fair_line", "freshness", "ignore_file", "metrics"),
+    ("fair_line", "freshness", "ignore_file", "log_lines", "metrics"),
     ("fsutil",),
     ("bundle", "build_secrets", "callback", "command"),
     ("options", "sealed_secrets", "credential_helper", "redaction"),
@@ -24,7 +24,7 @@ LAYERS = (
     ("config", "plain_yaml", "routes", "secret_detection"),
     ("go_duration", "quoting", "tree", "wire", "pb"),
     ("errors",),
-    ("build_report", "daemon_state", "outcome"),
+    ("build_report", "daemon_state", "outcome", "version"),
 )
 
 # What is spoken to by one part only, however the layers lie.

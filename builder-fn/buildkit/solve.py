@@ -20,6 +20,7 @@ from .failure import build_failed
 from .gateway import Gateway
 from .grpc_status import details_of
 from .liveness import Liveness
+from .phases import Phases
 from .progress import Progress
 from .pushes import Pushes
 from .redacted_status import redacted_status
@@ -68,6 +69,7 @@ class Solve:
         self._platforms = spec.frontend_attrs.get("platform", "")
         self._progress = Progress(redactor)
         self._steps = Steps()
+        self._phases = Phases()
         self._updated = time.monotonic()
         self._pushes = Pushes(spec.names if spec.push else ())
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -126,6 +128,16 @@ class Solve:
         return self._steps.started(silence=time.monotonic() - self._updated)
 
     @property
+    def phases(self) -> dict[str, float]:
+        """The seconds that each phase has taken so far; by the names of build_report."""
+        return self._phases.seconds(silence=time.monotonic() - self._updated)
+
+    @property
+    def sent_bytes(self) -> int:
+        """What the daemon has been sent of the context so far."""
+        return self._phases.sent_bytes
+
+    @property
     def warnings(self) -> tuple[BuildWarning, ...]:
         """What the daemon has warned of so far."""
         return self._progress.warnings
@@ -162,6 +174,7 @@ class Solve:
         self._updated = time.monotonic()
         status = redacted_status(response, self._redactor)
         self._steps.update(status)
+        self._phases.update(status)
         self._pushes.update(response)
         # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:

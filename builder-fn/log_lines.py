@@ -1,0 +1,91 @@
+"""Pure. The function's log: one line of JSON for each thing that is said, whoever says it.
+
+Lines stay under 64 KiB, for that is as long as of-watchdog 0.11.3 reads them (executor/logging.go): at a
+longer one it stops reading, and the function's next words block it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .build_report import BuildReport
+
+# In characters, each of which may take six bytes. A trace ends with what matters most.
+_MAX_TEXT = 1_000
+_MAX_TRACE = 6_000
+
+
+class JsonLines(logging.Formatter):
+    """Formats records; one that carries `fields`, a mapping, shows them as well."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, Any] = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": _clipped(record.getMessage()),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)[-_MAX_TRACE:]
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a logger takes as `extra`, to show *fields*."""
+    return {"fields": fields}
+
+
+def build_fields(report: BuildReport) -> Mapping[str, Any]:
+    """What is logged of a build, by the names that its answer has for it; nothing where there is nothing."""
+    texts = {
+        "buildId": report.build_id,
+        "callId": report.arrival.call_id,
+        "image": report.image,
+        "key": report.key,
+        "outcome": report.outcome,
+        "error": report.error,
+        "digest": report.digest,
+    }
+    return {
+        **{name: _clipped(text) for name, text in texts.items() if text},
+        **({"size": report.size} if report.size else {}),
+        "duration": round(report.duration, 3),
+        "phases": {phase: round(seconds, 3) for phase, seconds in report.phases.items()},
+        "bodyBytes": report.arrival.body_bytes,
+        "sentBytes": report.sent_bytes,
+        "steps": report.steps,
+        "cacheHits": report.cache_hits,
+    }
+
+
+def refusal_fields(
+    *, method: str, path: str, call_id: str, reason: str, error: str
+) -> Mapping[str, Any]:
+    """What is logged of a request that did not come to a build."""
+    texts = {
+        "callId": call_id,
+        "method": method,
+        "path": path,
+        "reason": reason,
+        "error": error,
+    }
+    return {name: _clipped(text) for name, text in texts.items() if text}
+
+
+def level(*, own_fault: bool) -> int:
+    """What a user did wrong is no error of the builder's, and wakes nobody."""
+    return logging.ERROR if own_fault else logging.INFO
+
+
+def _clipped(text: str) -> str:
+    """The first line of *text*, or as much of it as is shown."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= _MAX_TEXT else f"{line[: _MAX_TEXT - 1]}…"
