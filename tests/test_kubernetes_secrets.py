@@ -113,7 +113,7 @@ def test_with_cert_manager_it_makes_no_certificates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["buildkitd", "buildkitd.buildkit.svc", SERVICE])
-def test_daemon_and_client_know_each_other_by_every_name(keys: Path name: str) -> None:
+def test_daemon_and_client_know_each_other_by_every_name(keys: Path, name: str) -> None:
     shake_hands(server(keys, "daemon"), client(keys, "client"), name)
 
 
