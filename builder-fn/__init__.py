@@ -2,8 +2,10 @@
 
 One request's path, and so the layers; imports point down only (tests/test_layers.py):
 
-    handler                    HTTP edge: route, verify, answer; the only reader of `event`
-    build, streams             one build from start to finish; lines of JSON, or server-sent events
+    handler                    HTTP edge: route, verify; the only reader of `event`
+    answers                    one document when a build is over, or a stream while it goes on
+    build, detached, streams   one build from start to finish; those that no request waits for; lines of
+                               JSON, or server-sent events
     responses                  a build's log and outcome as JSON
     buildkit, admission, secret_files, registry_lookup
                                the daemon: channel, Solve, Status, and the Session it calls back on;

@@ -16,35 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import log_lines, metrics, responses, routes, secret_files, streams
+from . import answers, log_lines, metrics, responses, routes, secret_files, streams
 from .archive import Limits
 from .build import Builder
 from .build_report import UNPACK, VERIFY, Arrival
 from .bundle import unpack
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
-from .errors import BodyTooLarge, BuilderError, BuildFailed, MethodNotAllowed, RequestError
+from .errors import BodyTooLarge, BuilderError, RequestError
 from .quoting import quoted
 from .sealed_secrets import ALGORITHM, handed_out
-from .signature import HEADER, RESULT_HEADER, sign, verify
+from .signature import HEADER, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from .build import Build
     from .signature import Key
-    from .streams import Stream
 
 _log = logging.getLogger("builder-fn")
-
-# A stream's first byte waits for so long. Go's ReverseProxy, which the gateway, the provider and of-watchdog
-# are made of, stops reading a request's body when the answer begins: an answer that overtakes the body's last
-# read breaks the connection, and the caller sees a stream that ends well and says nothing. Measured: of those
-# without a pause up to 5 % were lost, of 1,800 after 2 ms and more none.
-_SETTLING_SECONDS = 0.02
-
-# A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
-# handler/nats_queue.go).
-_MAX_CALLBACK_BYTES = 200_000
 
 _lock = threading.Lock()
 _builder: Builder | None = None
@@ -83,7 +71,7 @@ def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract
         return _refusal(event, exc)
     except Exception:
         _log.exception("unexpected error")
-        return _refusal(event, _unexpected())
+        return _refusal(event, answers.unexpected())
 
 
 def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
@@ -92,18 +80,18 @@ def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contr
 
 
 def _route(event: Any) -> Response:
-    answers: dict[str, Callable[[Any], Response]] = {
+    operations: dict[str, Callable[[Any], Response]] = {
         "build": _build,
         "publickey": _publickey,
         "healthz": _healthz,
         "ready": _ready,
         "metrics": _metrics,
     }
-    return answers[routes.operation(event.method, event.path, event.query)](event)
+    return operations[routes.operation(event.method, event.path, event.query)](event)
 
 
 def _healthz(_event: Any) -> Response:
-    return _json({"status": "ok"}, 200)
+    return answers.json_response({"status": "ok"}, 200)
 
 
 def _ready(_event: Any) -> Response:
@@ -111,13 +99,13 @@ def _ready(_event: Any) -> Response:
     if not running.settings.disable_hmac:
         secret_files.payload_keys(running.settings)
     secret_files.registry_auth(running.settings)
-    return _json({"status": "ready", "buildkit": running.client.version()}, 200)
+    return answers.json_response({"status": "ready", "buildkit": running.client.version()}, 200)
 
 
 def _publickey(_event: Any) -> Response:
     """What clients seal build secrets for: go-sdk's and faas-cli's shape (builder/remote_builder.go)."""
     current = handed_out(secret_files.sealing_keys(builder().settings))
-    return _json(
+    return answers.json_response(
         {"key_id": current.key_id, "algorithm": ALGORITHM, "public_key": current.public_key}, 200
     )
 
@@ -154,14 +142,9 @@ def _build(event: Any) -> Response:
     stream = streams.requested(event.headers.get("Accept", ""))
     queued = "X-Callback-Url" in event.headers
     if stream is None or queued:
-        most = _MAX_CALLBACK_BYTES if queued else None
-        return _signed(_run(build, failed_status, most), key)
-    chunks = _stream(build, stream, settings.heartbeat)
-    response = Response(chunks, mimetype=stream.mimetype, headers=dict(stream.headers))
-    response.headers["X-Build-Id"] = build.id
-    # Here, not in the generator: one that was never started runs no `finally`.
-    response.call_on_close(build.close)
-    return response
+        most = answers.MAX_CALLBACK_BYTES if queued else None
+        return answers.signed(answers.whole(build, failed_status=failed_status, most=most), key)
+    return answers.streamed(build, stream, heartbeat=settings.heartbeat)
 
 
 def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key | None:
@@ -170,13 +153,6 @@ def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key |
         return None
     keys = secret_files.payload_keys(settings)
     return verify(body, event.headers.getlist(HEADER), keys)
-
-
-def _signed(response: Response, key: Key | None) -> Response:
-    """Headers of an answer reach a queue's callback, and with them who says what it says."""
-    if key is not None:
-        response.headers[RESULT_HEADER] = sign(response.get_data(), key)
-    return response
 
 
 def _call_id(event: Any) -> str:
@@ -193,72 +169,6 @@ def _failed_status(event: Any, settings: Settings) -> int:
         allowed = " or ".join(FAILED_STATUSES)
         raise RequestError(f"failed in the query must be {allowed}, not {quoted(chosen)}.")
     return FAILED_STATUSES[chosen]
-
-
-def _run(build: Build, failed_status: int, most: int | None) -> Response:
-    """The whole build, then one document, of *most* bytes if that is given."""
-    log: list[str] = []
-    error: BuilderError | None = None
-    try:
-        for lines in build.lines():
-            log += lines
-        document, status = _succeeded(build, log), 200
-    except BuilderError as exc:
-        error = exc
-        document = _failed(build, exc, log)
-        status = failed_status if isinstance(exc, BuildFailed) else exc.status
-    return _json(responses.with_log_tail(document, most) if most else document, status, error)
-
-
-def _stream(build: Build, stream: Stream, heartbeat: float) -> Iterator[bytes]:
-    """The build as it goes; whatever happens, the last chunk says how it ended."""
-    last_sent = time.monotonic()
-    earliest = last_sent + _SETTLING_SECONDS
-    chunk = stream.begin(build.id)
-    try:
-        for lines in build.lines():
-            chunk += stream.progress(lines, build.id)
-            now = time.monotonic()
-            if not chunk and now - last_sent > heartbeat:
-                chunk = stream.heartbeat(build.id)
-            if chunk and now > earliest:
-                yield chunk
-                chunk, last_sent = b"", now
-        final = _succeeded(build, [])
-    except BuilderError as exc:
-        final = _failed(build, exc, [])
-    except Exception:
-        _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
-        final = _failed(build, _unexpected(), [])
-    time.sleep(max(0.0, earliest - time.monotonic()))
-    yield chunk + stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
-
-
-def _succeeded(build: Build, log: list[str]) -> dict[str, Any]:
-    assert build.result is not None  # noqa: S101 - `lines` ended without raising
-    return responses.succeeded(
-        build_id=build.id,
-        image=build.image,
-        image_ref=build.image_ref,
-        duration=build.duration,
-        result=build.result,
-        log=log,
-        steps=build.steps,
-        warnings=build.warnings,
-    )
-
-
-def _failed(build: Build, error: BuilderError, log: list[str]) -> dict[str, Any]:
-    return responses.failed(
-        error,
-        build_id=build.id,
-        image=build.image,
-        duration=build.duration,
-        log=log,
-        failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
-        steps=build.steps,
-        warnings=build.warnings,
-    )
 
 
 def _refusal(event: Any, error: BuilderError) -> Response:
@@ -278,33 +188,16 @@ def _refusal(event: Any, error: BuilderError) -> Response:
     document = responses.failed(error)
     stream = streams.requested(event.headers.get("Accept", ""))
     if stream is not None and event.method == "POST":
-        time.sleep(_SETTLING_SECONDS)
+        time.sleep(answers.SETTLING_SECONDS)
         chunk = stream.end(responses.fitted(document, MAX_STREAM_LINE_BYTES))
         return Response([chunk], mimetype=stream.mimetype, headers=dict(stream.headers))
-    return _json(document, error.status, error)
-
-
-def _json(document: dict[str, Any], status: int, error: BuilderError | None = None) -> Response:
-    response = Response(responses.encode(document), status=status, mimetype=responses.JSON)
-    if error is not None and error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(error.allowed)
-    if "buildId" in document:
-        response.headers["X-Build-Id"] = document["buildId"]
-    return response
+    return answers.json_response(document, error.status, error)
 
 
 def _body_too_large(settings: Settings) -> BodyTooLarge:
     return BodyTooLarge(
         f"The body is larger than {settings.max_body_bytes} bytes. Leave out what the build does "
         "not need, compress it, or have the operator raise max_body_bytes."
-    )
-
-
-def _unexpected() -> BuilderError:
-    return BuilderError(
-        "The builder met an error of its own; its log says more. Tell its operator."
     )
 
 

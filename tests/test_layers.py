@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "builder-fn"
 # From the top down. A part imports from the layers below its own: neighbours know nothing of each other.
 LAYERS = (
     ("handler",),
-    ("build", "streams"),
+    ("answers",),
+    ("build", "detached", "streams"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
     ("fair_line", "freshness", "ignore_file", "log_lines", "metrics"),
@@ -33,7 +34,7 @@ ONLY_IN = {
     "google": {"buildkit", "fsutil"},
     "grpc": {"buildkit"},
     "h2": {"buildkit"},
-    "flask": {"handler"},
+    "flask": {"answers", "handler"},
     "prometheus_client": {"metrics"},
     "nacl": {"sealed_secrets"},
     "yaml": {"plain_yaml"},

@@ -1,0 +1,161 @@
+"""HTTP answers about builds: one document when all is over, or a stream while it goes on.
+
+Where a build runs is nothing to them: here, or in another replica.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from flask import Response
+
+from . import log_lines, responses
+from .config import MAX_STREAM_LINE_BYTES
+from .errors import BuilderError, BuildFailed, MethodNotAllowed
+from .signature import RESULT_HEADER, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .outcome import BuildResult, BuildWarning, Step
+    from .signature import Key
+    from .streams import Stream
+
+_log = logging.getLogger("builder-fn")
+
+# A stream's first byte waits for so long. Go's ReverseProxy, which the gateway, the provider and of-watchdog
+# are made of, stops reading a request's body when the answer begins: an answer that overtakes the body's last
+# read breaks the connection, and the caller sees a stream that ends well and says nothing. Measured: of those
+# without a pause up to 5 % were lost, of 1,800 after 2 ms and more none.
+SETTLING_SECONDS = 0.02
+# A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
+# handler/nats_queue.go).
+MAX_CALLBACK_BYTES = 200_000
+
+
+class Ongoing(Protocol):
+    """A build, to whoever reads of it. Iterate `lines` to its end, then there is a `result`."""
+
+    id: str
+    image: str
+    result: BuildResult | None
+
+    @property
+    def image_ref(self) -> str: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    @property
+    def warnings(self) -> Sequence[BuildWarning]: ...
+
+    def lines(self) -> Iterator[list[str]]:
+        """The log as it comes, and an empty list now and then. Raises BuilderError for a failure."""
+
+    def close(self) -> None: ...
+
+
+def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Response:
+    """The whole build, then one document, of *most* bytes if that is given."""
+    log: list[str] = []
+    error: BuilderError | None = None
+    try:
+        for lines in build.lines():
+            log += lines
+        document, status = _succeeded(build, log), 200
+    except BuilderError as exc:
+        error = exc
+        document = _failed(build, exc, log)
+        status = failed_status if isinstance(exc, BuildFailed) else exc.status
+    return json_response(
+        responses.with_log_tail(document, most) if most else document, status, error
+    )
+
+
+def streamed(build: Ongoing, stream: Stream, *, heartbeat: float) -> Response:
+    """*heartbeat* is in seconds."""
+    chunks = _chunks(build, stream, heartbeat)
+    response = Response(chunks, mimetype=stream.mimetype, headers=dict(stream.headers))
+    response.headers["X-Build-Id"] = build.id
+    # Here, not in the generator: one that was never started runs no `finally`.
+    response.call_on_close(build.close)
+    return response
+
+
+def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]:
+    """The build as it goes; whatever happens, the last chunk says how it ended."""
+    last_sent = time.monotonic()
+    earliest = last_sent + SETTLING_SECONDS
+    chunk = stream.begin(build.id)
+    try:
+        for lines in build.lines():
+            chunk += stream.progress(lines, build.id)
+            now = time.monotonic()
+            if not chunk and now - last_sent > heartbeat:
+                chunk = stream.heartbeat(build.id)
+            if chunk and now > earliest:
+                yield chunk
+                chunk, last_sent = b"", now
+        final = _succeeded(build, [])
+    except BuilderError as exc:
+        final = _failed(build, exc, [])
+    except Exception:
+        _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
+        final = _failed(build, unexpected(), [])
+    time.sleep(max(0.0, earliest - time.monotonic()))
+    yield chunk + stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
+
+
+def _succeeded(build: Ongoing, log: list[str]) -> dict[str, Any]:
+    assert build.result is not None  # noqa: S101 - `lines` ended without raising
+    return responses.succeeded(
+        build_id=build.id,
+        image=build.image,
+        image_ref=build.image_ref,
+        duration=build.duration,
+        result=build.result,
+        log=log,
+        steps=build.steps,
+        warnings=build.warnings,
+    )
+
+
+def _failed(build: Ongoing, error: BuilderError, log: list[str]) -> dict[str, Any]:
+    return responses.failed(
+        error,
+        build_id=build.id,
+        image=build.image,
+        duration=build.duration,
+        log=log,
+        failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
+        steps=build.steps,
+        warnings=build.warnings,
+    )
+
+
+def json_response(
+    document: dict[str, Any], status: int, error: BuilderError | None = None
+) -> Response:
+    response = Response(responses.encode(document), status=status, mimetype=responses.JSON)
+    if error is not None and error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(error.allowed)
+    if "buildId" in document:
+        response.headers["X-Build-Id"] = document["buildId"]
+    return response
+
+
+def signed(response: Response, key: Key | None) -> Response:
+    """Headers of an answer reach a queue's callback, and with them who says what it says."""
+    if key is not None:
+        response.headers[RESULT_HEADER] = sign(response.get_data(), key)
+    return response
+
+
+def unexpected() -> BuilderError:
+    return BuilderError(
+        "The builder met an error of its own; its log says more. Tell its operator."
+    )

@@ -1,0 +1,35 @@
+"""Runs builds that no request waits for. Threads of this replica, and whom to tell when one has ended."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Detached:
+    """What goes on in the background; `idle` once nothing does."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._lock = threading.Lock()
+
+    @property
+    def idle(self) -> bool:
+        with self._lock:
+            return self._running == 0
+
+    def start(self, work: Callable[[], None], *, name: str) -> None:
+        """*work* runs in a thread of its own, and must end by itself when the replica stops."""
+        with self._lock:
+            self._running += 1
+        threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._lock:
+                self._running -= 1
