@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 from stack import container, oci
@@ -36,6 +37,19 @@ def test_the_container_starts_as_the_image_says_with_our_environment_on_top() ->
     assert told["args"] == ["fwatchdog", "x"]
     assert set(told["env"]) == {"port=9", "mode=http"}
     assert (told["cwd"], told["user"]) == ("/a", {"uid": 999, "gid": 998})
+
+
+def test_secrets_and_a_root_that_is_not_to_be_written_to_are_mounted_read_only() -> None:
+    told = container.specification(
+        oci.Process(), {}, (999, 998), secrets=Path("/mine"), read_only=True
+    )
+
+    assert told["root"] == {"path": "rootfs", "readonly": True}
+    mounts = told["mounts"]
+    assert isinstance(mounts, list)
+    (secrets,) = (each for each in mounts if each["destination"] == "/var/openfaas/secrets")
+    assert secrets["source"] == "/mine"
+    assert "ro" in secrets["options"]
 
 
 def test_whiteouts_remove_what_is_below_the_layer() -> None:

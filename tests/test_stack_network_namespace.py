@@ -44,6 +44,17 @@ def test_connects_where_the_process_listens(server: tuple[int, int]) -> None:
         assert connection.recv(64) == b"from inside"
 
 
+def test_listens_where_the_process_connects(server: tuple[int, int]) -> None:
+    namespace = Path(f"/proc/{server[0]}/ns/net")
+
+    with network_namespace.listen(namespace, 1234) as listener:
+        with network_namespace.connect(namespace, 1234) as connection, listener.accept()[0] as ours:
+            ours.sendall(b"from outside")
+            assert connection.recv(64) == b"from outside"
+        with pytest.raises(OSError, match="in use"):
+            network_namespace.listen(namespace, 1234)
+
+
 def test_a_port_nobody_listens_on_is_refused(server: tuple[int, int]) -> None:
     with pytest.raises(ConnectionRefusedError):
         network_namespace.connect(Path(f"/proc/{server[0]}/ns/net"), 1)

@@ -7,6 +7,7 @@ own, so that it listens where the image says, whatever else runs here.
 
 import http.client
 import json
+import socket
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from .registry_client import RegistryClient
 # Where images of functions listen: of-watchdog, and the template behind it.
 WATCHDOG_PORT = 8080
 FUNCTION_PORT = 5000
+
+# Where OpenFaaS puts a function's secrets, a file each.
+SECRETS_FOLDER = "/var/openfaas/secrets"
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"  # the folder's content below goes, the folder itself comes with the layer
@@ -47,6 +51,12 @@ _MOUNTS: Sequence[Mapping[str, object]] = (
     {"destination": "/proc", "type": "bind", "source": "/proc", "options": ["rbind"]},
     {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
     {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["mode=1777"]},  # noqa: S108
+    {
+        "destination": "/tmp",  # noqa: S108
+        "type": "tmpfs",
+        "source": "tmpfs",
+        "options": ["nosuid", "nodev", "mode=1777"],
+    },
 )
 
 
@@ -66,22 +76,31 @@ class Container:
 
     def connect(self, port: int = WATCHDOG_PORT) -> http.client.HTTPConnection:
         """A connection into the container's own network; whoever asked closes it."""
-        namespace = network_namespace.of(self.daemon.members())
-        if namespace is None:
-            raise StackError("The container has ended: its log says why.")
         connection = http.client.HTTPConnection(ports.LOOPBACK, port)
-        connection.sock = network_namespace.connect(namespace, port)
+        connection.sock = network_namespace.connect(self._network(), port)
         return connection
 
-    def call(self, body: bytes, path: str = "/") -> tuple[int, bytes]:
+    def listen(self, port: int) -> socket.socket:
+        """A listener of ours on the container's own loopback; whoever asked closes it."""
+        return network_namespace.listen(self._network(), port)
+
+    def call(
+        self, body: bytes, path: str = "/", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """Invokes the function: the status and the body of its answer."""
         connection = self.connect()
         try:
-            connection.request("POST", path, body)
+            connection.request("POST", path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
             connection.close()
+
+    def _network(self) -> Path:
+        namespace = network_namespace.of(self.daemon.members())
+        if namespace is None:
+            raise StackError("The container has ended: its log says why.")
+        return namespace
 
     def stop(self, grace: float = STOP_SECONDS) -> None:
         self.daemon.stop(grace)
@@ -96,22 +115,26 @@ class Container:
         self.daemon.stop(grace=0)
 
 
-def run(
+def run(  # noqa: PLR0913 - keywords, each with a default
     machine: Machine,
     registry: RegistryClient,
     image: str,
     *,
     environment: Mapping[str, str] | None = None,
+    secrets: Path | None = None,
+    read_only: bool = False,
     listens: Sequence[int] = (WATCHDOG_PORT, FUNCTION_PORT),
 ) -> Container:
     """Pulls `repository:tag` (or `repository@digest`) and returns once it listens.
 
-    The ports are in the container's own network, reached by `connect`.
+    The ports are in the container's own network, reached by `connect`. The files of `secrets` are
+    in SECRETS_FOLDER; with `read_only` nothing but /tmp can be written to.
     """
     folder = machine.account.scratch(machine.paths, "container")
     pulled, passwd = _pull(registry, image, machine.account.own(folder / "layers", 0o755))
     process = oci.process_of(pulled.config)
-    spec = specification(process, environment or {}, _user(process.user, passwd))
+    user = _user(process.user, passwd)
+    spec = specification(process, environment or {}, user, secrets=secrets, read_only=read_only)
     (folder / "config.json").write_text(json.dumps(spec))
     script = folder / "unpack-and-run"
     script.write_text(_UNPACK_AND_RUN)
@@ -134,7 +157,12 @@ def run(
 
 
 def specification(
-    process: oci.Process, environment: Mapping[str, str], user: tuple[int, int]
+    process: oci.Process,
+    environment: Mapping[str, str],
+    user: tuple[int, int],
+    *,
+    secrets: Path | None = None,
+    read_only: bool = False,
 ) -> Mapping[str, object]:
     """config.json of the runtime bundle (runtime-spec v1.1 config.md)."""
     variables = {**process.env, **environment}
@@ -148,9 +176,18 @@ def specification(
             "user": {"uid": uid, "gid": gid},
             "noNewPrivileges": True,
         },
-        "root": {"path": "rootfs"},
-        "mounts": list(_MOUNTS),
+        "root": {"path": "rootfs", "readonly": read_only},
+        "mounts": [*_MOUNTS, *([_secrets_mount(secrets)] if secrets else [])],
         "linux": {"namespaces": [{"type": "mount"}, {"type": "network"}]},
+    }
+
+
+def _secrets_mount(folder: Path) -> Mapping[str, object]:
+    return {
+        "destination": SECRETS_FOLDER,
+        "type": "bind",
+        "source": str(folder),
+        "options": ["bind", "ro"],
     }
 
 

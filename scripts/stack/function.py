@@ -109,7 +109,9 @@ def lay_out(paths: Paths, home: Path) -> None:
     """A fresh copy, since the account that runs the function may not read the clone."""
     shutil.rmtree(home, ignore_errors=True)
     template = paths.repository / "template" / "python3-http"
-    ignored = shutil.ignore_patterns("__pycache__", "function", "Dockerfile", "template.yml")
+    ignored = shutil.ignore_patterns(
+        "__pycache__", "function", "Dockerfile", ".dockerignore", "template.yml"
+    )
     shutil.copytree(template, home, ignore=ignored)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(paths.repository / "builder-fn", home / "function", ignore=ignored)

@@ -4,7 +4,7 @@ import ctypes
 import os
 import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from . import ports
@@ -29,18 +29,32 @@ def of(members: Iterable[Process]) -> Path | None:
 def connect(namespace: Path, port: int) -> socket.socket:
     """A connection to the port on the namespace's loopback.
 
-    A socket belongs for good to the namespace it was made in, and each thread has its own: so a
-    thread goes there, connects and ends.
-
     Raises:
         OSError: nobody listens.
+    """
+    return _made_in(namespace, lambda: socket.create_connection((ports.LOOPBACK, port)))
+
+
+def listen(namespace: Path, port: int) -> socket.socket:
+    """A listener on the port of the namespace's loopback.
+
+    Raises:
+        OSError: somebody else listens there.
+    """
+    return _made_in(namespace, lambda: socket.create_server((ports.LOOPBACK, port)))
+
+
+def _made_in(namespace: Path, make: Callable[[], socket.socket]) -> socket.socket:
+    """The socket belongs there for good.
+
+    Each thread has a namespace of its own: so one goes there, makes the socket and ends.
     """
     outcome: list[socket.socket | OSError] = []
 
     def visit() -> None:
         try:
             _enter(namespace)
-            outcome.append(socket.create_connection((ports.LOOPBACK, port)))
+            outcome.append(make())
         except OSError as exc:
             outcome.append(exc)
 
@@ -48,7 +62,7 @@ def connect(namespace: Path, port: int) -> socket.socket:
     thread.start()
     thread.join()
     if not outcome:
-        raise StackError(f"Port {port} of the container could not be tried.")
+        raise StackError("No socket could be made in the container's network.")
     if isinstance(outcome[0], OSError):
         raise outcome[0]
     return outcome[0]

@@ -12,14 +12,17 @@ _CHUNK = 64 << 10
 
 
 class Relay:
-    """Forwards connections to *url*. As a context manager it closes all of them at the end."""
+    """Forwards connections to *url*. As a context manager it closes all of them at the end.
 
-    def __init__(self, url: str) -> None:
+    They are taken from *listening*, which is closed, too: a new listener unless given.
+    """
+
+    def __init__(self, url: str, listening: socket.socket | None = None) -> None:
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
         self._target = (parts.hostname, parts.port)
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = listening or socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._listening.getsockname()[1]}"
         self._open: list[socket.socket] = []
         self._silent: set[socket.socket] = set()
