@@ -23,8 +23,10 @@ PROGRAMS: Mapping[str, str] = {
     "curl": "curl",
 }
 
-# The same for the clients that tests/conformance runs; what is no program is named by its path.
+# The same for what only tests run: tests/conformance its clients, and tests/live a Prometheus. What is no
+# program is named by its path.
 CLIENTS: Mapping[str, str] = {
+    "promtool": "prometheus",
     "php": "php-cli",
     "/usr/share/php/GuzzleHttp/autoload.php": "php-guzzlehttp-guzzle",
 }
