@@ -60,10 +60,15 @@ def registry(mirror: str) -> RegistryClient:
 
 
 @pytest.fixture(scope="module")
-def built(builder: str, mirror: str) -> dict[str, Any]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """builder-fn as it is now, whoever edits it meanwhile."""
+    return Path(shutil.copytree(REPOSITORY / "builder-fn", tmp_path_factory.mktemp("own") / "src"))
+
+
+@pytest.fixture(scope="module")
+def built(builder: str, source: Path, mirror: str) -> dict[str, Any]:
     """What a running builder says of its own image."""
-    body = laid_over_the_template(REPOSITORY / "builder-fn", f"{mirror}/{OWN}")
-    answer = post(builder, body, {})
+    answer = post(builder, laid_over_the_template(source, f"{mirror}/{OWN}"), {})
     assert answer.status == 200, answer.document["error"]
     return answer.document
 
@@ -151,10 +156,9 @@ def test_builds_the_same_as_a_builder_from_the_clone(sample: Sample, builder: st
 
 
 def test_builds_itself_again_to_the_bit(
-    self_hosted: Container, built: Mapping[str, Any], mirror: str
+    self_hosted: Container, source: Path, built: Mapping[str, Any], mirror: str
 ) -> None:
-    body = laid_over_the_template(REPOSITORY / "builder-fn", f"{mirror}/{OWN}")
-    status, document = build(self_hosted, body)
+    status, document = build(self_hosted, laid_over_the_template(source, f"{mirror}/{OWN}"))
     assert status == 200, document["error"]
     assert document["digest"] == built["digest"]
 
@@ -179,10 +183,9 @@ def test_refuses_what_its_mounted_secret_did_not_sign(self_hosted: Container) ->
 
 
 def test_what_tests_and_editors_leave_behind_is_not_built_from(
-    builder: str, built: Mapping[str, Any], mirror: str, tmp_path: Path
+    builder: str, source: Path, built: Mapping[str, Any], mirror: str, tmp_path: Path
 ) -> None:
-    handler = tmp_path / "builder-fn"
-    shutil.copytree(REPOSITORY / "builder-fn", handler)
+    handler = shutil.copytree(source, tmp_path / "builder-fn")
     for left in ("__pycache__/handler.cpython-311.pyc", "pb/__pycache__/x", ".tox/log", ".venv/x"):
         (handler / left).parent.mkdir(exist_ok=True)
         (handler / left).touch()
