@@ -12,6 +12,7 @@ from stack.programs import BUILDKIT_VERSION
 from function import go_duration
 from function.config import Settings
 
+from . import stack_file
 from .kubernetes import manifests, schemas
 
 if TYPE_CHECKING:
@@ -120,6 +121,15 @@ def test_all_of_it_is_in_the_namespace_that_it_brings(base: list[Manifest]) -> N
     namespace = manifests.only(base, "Namespace")["metadata"]["name"]
     others = [each for each in base if each["kind"] != "Namespace"]
     assert {each["metadata"]["namespace"] for each in others} == {namespace}
+
+
+def test_the_address_is_said_where_it_is_needed(base: list[Manifest]) -> None:
+    service = manifests.only(base, "Service")
+    name, namespace = (service["metadata"][each] for each in ("name", "namespace"))
+    [port] = service["spec"]["ports"]
+    url = f"tcp://{name}.{namespace}.svc.cluster.local:{port['port']}"
+    assert url in (manifests.FOLDER / "kustomization.yaml").read_text()
+    assert url in stack_file.text(all_options=False)
 
 
 def test_the_network_admits_the_functions_pods_and_nobody_else(
