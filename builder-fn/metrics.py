@@ -47,6 +47,7 @@ _BYTES_BUCKETS = tuple(4.0**exponent * 1024 for exponent in range(11))
 # Half as many series, and nobody asks since when a counter counts.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
+_FAILED = "failed"
 _HIT, _MISS = "hit", "miss"
 
 
@@ -92,7 +93,7 @@ class Metrics:
         self._duration = Histogram(
             "builder_fn_build_duration_seconds",
             "From the acceptance of a build to its end, the wait for a place included.",
-            ["outcome"],
+            ["status"],
             buckets=_BUILD_BUCKETS,
             registry=registry,
         )
@@ -130,6 +131,8 @@ class Metrics:
             self._refused.labels(reason=reason)
         for phase in PHASES:
             self._phases.labels(phase=phase)
+        for status in (SUCCESS, _FAILED):
+            self._duration.labels(status=status)
         for cache in (_HIT, _MISS):
             self._steps.labels(cache=cache)
 
@@ -141,7 +144,8 @@ class Metrics:
     def build_ended(self, report: BuildReport) -> None:
         self.expect_key(report.key)
         self._builds.labels(outcome=report.outcome, key=report.key).inc()
-        self._duration.labels(outcome=report.outcome).observe(report.duration)
+        status = SUCCESS if report.outcome == SUCCESS else _FAILED
+        self._duration.labels(status=status).observe(report.duration)
         for phase, seconds in report.phases.items():
             self._phases.labels(phase=phase).observe(seconds)
         self._body.observe(report.arrival.body_bytes)

@@ -57,7 +57,8 @@ def test_counts_builds_by_outcome_and_key() -> None:
     assert found["builder_fn_builds_total", ("payload-secret", "success")] == 1
     assert found["builder_fn_builds_total", ("payload-secret-next", "success")] == 1
     assert found["builder_fn_builds_total", ("payload-secret", "build_failed")] == 1
-    assert found["builder_fn_build_duration_seconds_sum", ("build_failed",)] == 3
+    assert found["builder_fn_build_duration_seconds_sum", ("failed",)] == 3
+    assert found["builder_fn_build_duration_seconds_count", ("success",)] == 2
 
 
 def test_shows_what_a_known_key_has_not_come_to_yet() -> None:
