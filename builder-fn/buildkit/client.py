@@ -13,16 +13,26 @@ from ..errors import DaemonUnavailable, NotReady
 from ..pb import control_pb2 as pb
 from ..quoting import quoted
 from ..redaction import NOTHING_SECRET
+from .cancellation import CancelListener
+from .claim import Claims
 from .control import Control
 from .daemon_watch import DaemonWatch
+from .following import Follow
+from .history import History
+from .journal import Journal
 from .solve import Solve
 from .unavailable import daemon_unavailable
+from .verdict import leave_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..daemon_state import DaemonState
+    from ..errors import BuilderError
     from ..redaction import Redactor
+    from .claim import Claim
+    from .records import BuildRecord
+    from .refs import Ref
     from .solve_request import SolveSpec
     from .tunnel import Call, Headers
 
@@ -55,6 +65,7 @@ class Client:
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.connect_anew)
+        self._cancellations = CancelListener(lambda: Control(self._connected()))
 
     def solve(
         self,
@@ -73,6 +84,61 @@ class Client:
             redactor=redactor,
             patience=self._patience,
         )
+
+    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+        """Become the one who answers for a build; None if it can be followed. See claim.py."""
+        return Claims(Control(self._connected()), patience=self._patience).claim(
+            build_id, annotations
+        )
+
+    def journal(self, ref: Ref, annotations: Mapping[str, str], *, claimed: bool) -> Journal:
+        """The public record of a build that is solved as an internal one, under another ref."""
+        return Journal(
+            Control(self._connected()),
+            ref,
+            annotations,
+            claimed=claimed,
+            patience=self._patience,
+        )
+
+    def follow(self, build_id: str) -> Follow | None:
+        """A build that anybody runs or ran; None if there is none. The caller closes it."""
+        control = Control(self._connected())
+        history = History(control, patience=self._patience)
+        for attempt in history.attempts(build_id):
+            if record := attempt.told():
+                return Follow(control, history, attempt, record, patience=self._patience)
+        return None
+
+    def record(self, build_id: str) -> BuildRecord | None:
+        """What there is to know of a build without its log. Raises DaemonUnavailable."""
+        return self._history().record(build_id)
+
+    def records(self, *, limit: int, active_only: bool = False) -> tuple[BuildRecord, ...]:
+        """The newest builds first; see History.records. Raises DaemonUnavailable."""
+        return self._history().records(limit=limit, active_only=active_only)
+
+    def request_cancel(self, build_id: str) -> BuildRecord | None:
+        """Ask whoever runs a build to end it, unless it has ended. Raises DaemonUnavailable.
+
+        The record is from before; None if there is no such build.
+        """
+        history = self._history()
+        record = history.record(build_id)
+        if record and not record.ended:
+            history.request_cancel(record.ref)
+        return record
+
+    def on_cancel(self, ref: Ref, cancel: Callable[[], None]) -> None:
+        """Have *cancel* called, from any thread, when the build is to be cancelled, until `forget`."""
+        self._cancellations.add(ref, cancel)
+
+    def forget(self, ref: Ref) -> None:
+        self._cancellations.remove(ref)
+
+    def declare(self, ref: Ref, annotations: Mapping[str, str], error: BuilderError) -> None:
+        """Tell all who ask why a build was ended; to be done before it is."""
+        leave_verdict(self._history, ref, annotations, error)
 
     def version(self) -> str:
         """The daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""
@@ -102,6 +168,9 @@ class Client:
         """Give the next build a connection of its own; those that run keep the one they have."""
         with self._lock:
             self._channel = None
+
+    def _history(self) -> History:
+        return History(Control(self._connected()), patience=self._patience)
 
     def _connected(self) -> grpc.Channel:
         with self._lock:

@@ -1,4 +1,4 @@
-"""I/O: reads from the daemon's content store what an image comes to.
+"""I/O: reads the daemon's content store, and from it what an image comes to.
 
 The store is containerd's Content service, read-only, on the port of Control (moby/buildkit v0.32.2
 control/control.go, Register). The image is in it from its export on, so that it can be read about while it
@@ -38,11 +38,7 @@ class ImageContent:
     """What there is to say of one image. Reads in a thread of its own, which ends within seconds."""
 
     def __init__(self, channel: grpc.Channel, digest: str) -> None:
-        self._read = channel.unary_stream(
-            _READ,
-            request_serializer=pb.ReadContentRequest.SerializeToString,
-            response_deserializer=pb.ReadContentResponse.FromString,
-        )
+        self._channel = channel
         self.digest = digest
         self._deadline = time.monotonic() + _MAX_SECONDS
         self._blobs = _MAX_BLOBS
@@ -99,9 +95,19 @@ class ImageContent:
         self._blobs -= 1
         if self._blobs < 0 or self._bytes <= 0:
             raise MalformedManifest("more documents than an image has")
-        request = pb.ReadContentRequest(digest=digest, size=self._bytes)
         timeout = max(0.0, self._deadline - time.monotonic())
-        data = b"".join(response.data for response in self._read(request, timeout=timeout))
         # What is longer comes cut off, and is no JSON.
+        data = read_blob(self._channel, digest, most=self._bytes, timeout=timeout)
         self._bytes -= len(data)
         return data
+
+
+def read_blob(channel: grpc.Channel, digest: str, *, most: int, timeout: float) -> bytes:
+    """At most so many bytes, in at most so many seconds. Raises grpc.RpcError."""
+    read = channel.unary_stream(
+        _READ,
+        request_serializer=pb.ReadContentRequest.SerializeToString,
+        response_deserializer=pb.ReadContentResponse.FromString,
+    )
+    request = pb.ReadContentRequest(digest=digest, size=most)
+    return b"".join(response.data for response in read(request, timeout=timeout))

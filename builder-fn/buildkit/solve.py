@@ -7,14 +7,12 @@ one queue, which the caller drains by iterating; nothing here decides how long a
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from ..outcome import BuildResult
-from ..pb import control_pb2 as pb
 from .content import ImageContent
 from .failure import build_failed
 from .gateway import Gateway
@@ -26,6 +24,7 @@ from .pushes import Pushes
 from .redacted_status import redacted_status
 from .session import Session
 from .solve_request import SolveSpec, solve_request
+from .status_stream import STATUS_ENDED, StatusStream
 from .steps import Steps
 from .unavailable import daemon_unavailable
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..errors import BuilderError
     from ..outcome import BuildWarning, Step
+    from ..pb import control_pb2 as pb
     from ..redaction import Redactor
     from .control import Control
     from .tunnel import Call, Headers
@@ -45,8 +45,7 @@ _TICK_SECONDS = 0.25
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
 
-# What the threads put into the queue beside StatusResponses.
-_STATUS_ENDED = object()
+# What is put into the queue beside what Status says.
 _SOLVE_ENDED = object()
 
 
@@ -83,13 +82,9 @@ class Solve:
         if spec.secret_stamps:
             self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
         self._solve.add_done_callback(self._solve_ended)
-        self._status = control.status(pb.StatusRequest(Ref=spec.ref))
-        threading.Thread(
-            target=_follow,
-            args=(self._status, self._events, self._liveness.heard),
-            name="status",
-            daemon=True,
-        ).start()
+        self._status = StatusStream(
+            control, spec.ref, into=self._events.put, heard=self._liveness.heard
+        )
 
     def __iter__(self) -> Iterator[list[str]]:
         """Log lines as they come, and an empty list at least every quarter of a second.
@@ -107,7 +102,7 @@ class Solve:
             if event is _SOLVE_ENDED:
                 solve_ended = True
                 deadline = time.monotonic() + _STATUS_GRACE_SECONDS
-            elif event is _STATUS_ENDED:
+            elif event is STATUS_ENDED:
                 status_ended = True
             elif event is not None:
                 yield self._take(event)
@@ -215,19 +210,3 @@ class Solve:
             self._redactor,
             platforms=self._platforms,
         )
-
-
-def _follow(
-    status: Iterator[pb.StatusResponse],
-    events: queue.SimpleQueue[Any],
-    heard: Callable[[], None],
-) -> None:
-    """Put what Status streams into *events*; the body of a thread."""
-    try:
-        for response in status:
-            heard()
-            events.put(response)
-    except grpc.RpcError:
-        pass  # Solve's error says more.
-    finally:
-        events.put(_STATUS_ENDED)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..pb import control_pb2 as pb
+from .records import build_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,8 @@ class SolveSpec:
     # By name; a build with any takes its graph through the gateway (stamps.py).
     secret_stamps: Mapping[str, str] = field(default_factory=dict)
     internal: bool = False  # no record of the build stays in the daemon's history
+    annotations: Mapping[str, str] = field(default_factory=dict)  # what the record says of it
+    claimed: bool = False  # *ref* is a claim's
 
 
 FRONTEND = "dockerfile.v0"
@@ -37,12 +40,13 @@ def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
         push = "true" if spec.push else "false"
         attrs = {**spec.exporter_attrs, "name": ",".join(spec.names), "push": push}
         exporters = [pb.Exporter(Type="image", Attrs=attrs)]
+    annotations = build_attrs(spec.annotations, claimed=spec.claimed)
     return pb.SolveRequest(
         Ref=spec.ref,
         Session=session_id,
         # With none, the daemon waits for the gateway.
         Frontend="" if spec.secret_stamps else FRONTEND,
-        FrontendAttrs=dict(spec.frontend_attrs),
+        FrontendAttrs={**spec.frontend_attrs, **annotations},
         Internal=spec.internal,
         Exporters=exporters,
     )

@@ -1,0 +1,103 @@
+"""I/O: a build on the daemon that does nothing but be there, until it is ended or its holder dies.
+
+A Solve that names neither a frontend nor a graph waits for a client of the LLBBridge (moby/buildkit v0.32.2
+solver/llbsolver/solver.go). We are that client, and take our time. The daemon refuses a second build of the
+same ref while one is there, and for 10 s after its end (solver/jobs.go, NewJob and Discard); it ends the
+build with the connection that asked for it. That makes it a lock for all who share the daemon.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ..errors import DaemonUnavailable
+from ..pb import control_pb2, gateway_pb2
+from .bridge import Bridge
+from .unavailable import daemon_unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .control import Control
+
+
+class HeldBuild:
+    """Asked for on construction. Once `is_ours`, it is until `end` or `drop`."""
+
+    def __init__(
+        self, control: Control, ref: str, attrs: Mapping[str, str], *, patience: float
+    ) -> None:
+        """*attrs* stand in its record; *patience* is in seconds."""
+        self.ref = ref
+        self.bridge = Bridge(control.channel, ref)
+        self._patience = patience
+        self._token = secrets.token_hex(16)
+        request = control_pb2.SolveRequest(
+            Ref=ref,
+            FrontendAttrs=attrs,
+            # They can be read back, and so whose build answers for the ref.
+            FrontendInputs={self._token: b""},
+        )
+        self._solve = control.solve.future(request)
+
+    def is_ours(self) -> bool:
+        """Whether we hold it; if not, somebody does or did so a moment ago. Raises DaemonUnavailable."""
+        inputs = self.bridge.inputs(timeout=self._patience)
+        # If it was refused, there may be nobody to answer.
+        self.when_ended(inputs.cancel)
+        try:
+            if self._token in inputs.result().Definitions:
+                return True
+        except grpc.FutureCancelledError:
+            pass
+        except grpc.RpcError as exc:
+            if not self._solve.done():
+                self.drop()
+                raise daemon_unavailable(exc) from exc
+        return self._was_not_refused()
+
+    def end(self, request: gateway_pb2.ReturnRequest) -> None:
+        """Begin to end it in the way that *request* says; see `when_ended` and `wait`."""
+        keep_alive(self.bridge.return_(request, timeout=self._patience))
+
+    def drop(self) -> None:
+        """Give it up; its record says that it was cancelled."""
+        self._solve.cancel()
+
+    def when_ended(self, then: Callable[[], object]) -> None:
+        """*then* is called, from any thread, when its record is complete, or the daemon lost."""
+
+        def ended(_solve: object) -> None:
+            then()
+
+        self._solve.add_done_callback(ended)
+
+    def wait(self) -> None:
+        """Until its record is complete, the daemon is lost, or there is no more patience."""
+        ended = threading.Event()
+        self.when_ended(ended.set)
+        if not ended.wait(self._patience):
+            self.drop()
+
+    def _was_not_refused(self) -> bool:
+        """False, once the daemon has refused it."""
+        try:
+            self._solve.result(timeout=self._patience)
+        except grpc.RpcError as exc:
+            if exc.details() != f"job ID {self.ref} exists":
+                raise daemon_unavailable(exc) from exc
+        except grpc.FutureTimeoutError as exc:
+            self.drop()
+            raise DaemonUnavailable(
+                f"buildkitd has not answered for {self._patience:.0f} s. Try again later."
+            ) from exc
+        return False
+
+
+def keep_alive(call: grpc.Future[Any]) -> None:
+    """Let *call* run to its end although nobody waits for it; grpcio cancels what is collected."""
+    call.add_done_callback(lambda _call: None)
