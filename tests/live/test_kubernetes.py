@@ -143,6 +143,18 @@ def test_a_function_without_a_certificate_is_refused(
     assert (answer.status, answer.document["reason"]) == (503, "buildkitd_unavailable")
 
 
+def test_a_client_that_knows_the_daemon_but_has_no_certificate_is_refused(
+    pod: Pod, mounted: Path
+) -> None:
+    outside = ["--addr", pod.address, "--tlsservername", NAME, "--tlscacert", mounted / "ca.crt"]
+    own = ["--tlscert", mounted / "tls.crt", "--tlskey", mounted / "tls.key"]
+    asked = [
+        pod.buildctl(*map(str, [*outside, *certificate, "debug", "workers"]))
+        for certificate in (own, [])
+    ]
+    assert [each.returncode for each in asked] == [0, 1]
+
+
 def test_a_certificate_of_another_authority_is_refused(
     pod: Pod, connect: Connect, machine: Machine, secrets: list[Manifest], tmp_path: Path
 ) -> None:
