@@ -1,0 +1,195 @@
+"""The alert rules, tried by promtool on series of numbers: a minute between one and the next."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "observability"
+ALERTS = FOLDER / "alerts.yml"
+NAMES = {
+    rule["alert"]
+    for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
+    for rule in group["rules"]
+}
+PROMTOOL_SECONDS = 30.0
+
+SUCCEEDED = 'builder_fn_builds_total{outcome="success"}'
+FAILED = 'builder_fn_builds_total{outcome="build_failed"}'
+CALLED_OFF = 'builder_fn_builds_total{outcome="caller_gone"}'
+WITHOUT_DAEMON = 'builder_fn_builds_total{outcome="buildkitd_unavailable"}'
+MISSIGNED = 'builder_fn_requests_refused_total{reason="bad_signature"}'
+BUSY = 'builder_fn_requests_refused_total{reason="busy"}'
+NOT_READY = 'builder_fn_requests_refused_total{reason="not_ready"}'
+WAITING = "builder_fn_builds_waiting"
+REPLICA = 'up{job="builder-fn", instance="a"}'
+DAEMON = 'builder_fn_buildkitd_up{instance="a"}'
+LAYERS = 'builder_fn_buildkitd_cache_bytes{type="regular", instance="a"}'
+LAYERS_AS_SEEN_BY_ANOTHER = 'builder_fn_buildkitd_cache_bytes{type="regular", instance="b"}'
+CONTEXTS = 'builder_fn_buildkitd_cache_bytes{type="source.local", instance="a"}'
+LIMIT = 'builder_fn_buildkitd_cache_limit_bytes{instance="a"}'
+LEFT = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="state-buildkitd-0"}'
+SIZE = 'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="state-buildkitd-0"}'
+LEFT_ELSEWHERE = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="database"}'
+SIZE_ELSEWHERE = 'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="database"}'
+
+FIRES = [
+    pytest.param("BuilderFnAbsent", 6, {}, id="nobody is scraped"),
+    pytest.param("BuilderFnReplicaDown", 6, {REPLICA: "1 0x9"}, id="a replica is silent"),
+    pytest.param("BuilderFnBuildkitdDown", 3, {DAEMON: "1 0x9"}, id="a replica has no daemon"),
+    pytest.param(
+        "BuilderFnFailsByItself",
+        25,
+        {
+            SUCCEEDED: "0+10x30",
+            WITHOUT_DAEMON: "0+1x30",
+            NOT_READY: "0x30",
+            MISSIGNED: "0x30",
+        },
+        id="one build of eleven fails for want of a daemon",
+    ),
+    pytest.param(
+        "BuilderFnFailsByItself",
+        25,
+        {SUCCEEDED: "0x30", WITHOUT_DAEMON: "0x30", NOT_READY: "0+1x30"},
+        id="everything is refused for want of a secret",
+    ),
+    pytest.param(
+        "BuilderFnNoBuildSucceeds",
+        60,
+        {FAILED: "0+1x60", SUCCEEDED: "7x60"},
+        id="a build a minute fails",
+    ),
+    pytest.param("BuilderFnLineLong", 11, {WAITING: "0 2x12"}, id="somebody always waits"),
+    pytest.param("BuilderFnTurnsBuildsAway", 5, {BUSY: "0x3 1x3"}, id="one build too many"),
+    pytest.param("BuilderFnBadSignatures", 16, {MISSIGNED: "0+2x20"}, id="two in a minute"),
+    pytest.param(
+        "BuilderFnCacheOverLimit",
+        31,
+        {LAYERS: "80x40", CONTEXTS: "40x40", LIMIT: "100x40"},
+        id="kinds together are too much",
+    ),
+    pytest.param(
+        "BuilderFnVolumeNearlyFull", 11, {LEFT: "5x12", SIZE: "100x12"}, id="a twentieth is left"
+    ),
+]
+
+STAYS_QUIET = [
+    pytest.param("BuilderFnAbsent", 6, {"builder_fn_info": "1x9"}, id="a replica is scraped"),
+    pytest.param("BuilderFnAbsent", 4, {}, id="it has just begun"),
+    pytest.param(
+        "BuilderFnReplicaDown", 6, {'up{job="another"}': "0x9"}, id="something else is silent"
+    ),
+    pytest.param("BuilderFnReplicaDown", 6, {REPLICA: "0x3 1x5"}, id="a replica came back"),
+    pytest.param("BuilderFnBuildkitdDown", 9, {DAEMON: "0 1 0 1 0 1 0 1 0 1"}, id="a daemon rolls"),
+    pytest.param(
+        "BuilderFnFailsByItself",
+        25,
+        {
+            SUCCEEDED: "0+1x30",
+            FAILED: "0+10x30",
+            CALLED_OFF: "0+10x30",
+            WITHOUT_DAEMON: "0x30",
+            MISSIGNED: "0+10x30",
+        },
+        id="everybody else is to blame",
+    ),
+    pytest.param(
+        "BuilderFnFailsByItself",
+        25,
+        {SUCCEEDED: "0x30", WITHOUT_DAEMON: "0x30", MISSIGNED: "0x30"},
+        id="nothing is asked for",
+    ),
+    pytest.param(
+        "BuilderFnNoBuildSucceeds", 60, {FAILED: "0+1x60", SUCCEEDED: "0x50 1x10"}, id="one did"
+    ),
+    pytest.param(
+        "BuilderFnNoBuildSucceeds",
+        60,
+        {CALLED_OFF: "0+1x60", SUCCEEDED: "0x60"},
+        id="all were called off",
+    ),
+    pytest.param(
+        "BuilderFnNoBuildSucceeds", 60, {FAILED: "0x30 2x30", SUCCEEDED: "0x60"}, id="two failed"
+    ),
+    pytest.param("BuilderFnLineLong", 12, {WAITING: "5x6 0 5x6"}, id="the line was empty once"),
+    pytest.param("BuilderFnTurnsBuildsAway", 20, {BUSY: "0 1x20"}, id="it is long ago"),
+    pytest.param("BuilderFnBadSignatures", 16, {MISSIGNED: "0+1x20"}, id="one in a minute"),
+    pytest.param(
+        "BuilderFnCacheOverLimit",
+        31,
+        {LAYERS: "80x40", LAYERS_AS_SEEN_BY_ANOTHER: "80x40", LIMIT: "100x40"},
+        id="two replicas tell of one daemon",
+    ),
+    pytest.param("BuilderFnCacheOverLimit", 31, {LAYERS: "80x40"}, id="there is no limit"),
+    pytest.param(
+        "BuilderFnVolumeNearlyFull", 11, {LEFT: "50x12", SIZE: "100x12"}, id="half of it is left"
+    ),
+    pytest.param(
+        "BuilderFnVolumeNearlyFull",
+        11,
+        {LEFT_ELSEWHERE: "5x12", SIZE_ELSEWHERE: "100x12"},
+        id="of another program",
+    ),
+]
+
+
+def test_the_rules_are_rules() -> None:
+    assert promtool("check", "rules", str(ALERTS)) == (0, "")
+
+
+@pytest.mark.parametrize(("alert", "minutes", "series"), FIRES)
+def test_fires_when(tmp_path: Path, alert: str, minutes: int, series: Mapping[str, str]) -> None:
+    assert alarms(tmp_path, alert, minutes, series, expected=1) == (0, "")
+
+
+@pytest.mark.parametrize(("alert", "minutes", "series"), STAYS_QUIET)
+def test_stays_quiet_when(
+    tmp_path: Path, alert: str, minutes: int, series: Mapping[str, str]
+) -> None:
+    assert alarms(tmp_path, alert, minutes, series, expected=0) == (0, "")
+
+
+def test_every_alert_is_tried_both_ways() -> None:
+    assert {case.values[0] for case in FIRES} == NAMES
+    assert {case.values[0] for case in STAYS_QUIET} == NAMES
+
+
+def alarms(
+    folder: Path, alert: str, minutes: int, series: Mapping[str, str], *, expected: int
+) -> tuple[int, str]:
+    """What promtool says to that many alerts *expected* after so many *minutes*."""
+    firing = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+    samples = [{"labels": "{}", "value": expected}] if expected else []
+    case = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": firing, "eval_time": f"{minutes}m", "exp_samples": samples},
+        ],
+    }
+    told = folder / "tests.json"
+    told.write_text(
+        json.dumps({"rule_files": [str(ALERTS)], "evaluation_interval": "1m", "tests": [case]})
+    )
+    return promtool("test", "rules", str(told))
+
+
+def promtool(*arguments: str) -> tuple[int, str]:
+    """Its exit status, and what it complains of."""
+    finished = subprocess.run(
+        ["promtool", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PROMTOOL_SECONDS,
+        check=False,
+    )
+    return finished.returncode, finished.stderr if finished.returncode else ""
