@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
-from build_client import context, faas_cli, payload
+from build_client import context, faas_cli, payload, signature
 from build_client.errors import UsageError
 
 CONFIG = payload.build_config({"image": "r/a:1"})
@@ -245,7 +245,7 @@ def test_compresses_to_the_same_bytes_each_time(template: Path, handler: Path) -
 def test_signs_the_exact_bytes_with_the_secret_trimmed() -> None:
     expected = hmac.new(b"key", b"body", hashlib.sha256).hexdigest()
 
-    assert payload.signature(b"body", b" key\n") == f"sha256={expected}"
+    assert signature.sign(b"body", b" key\n") == f"sha256={expected}"
 
 
 def test_a_socket_in_the_handler_is_named(handler: Path) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VERDICTS = {"success": True, "failed": False}
+_UNSUCCESSFUL = frozenset({"failed", "cancelled", "interrupted"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,22 @@ class Result:
     failed_step: FailedStep | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildStatus:
+    """A build as the builder tells of it from afar; *created* is in seconds since 1970."""
+
+    build_id: str
+    state: str
+    image: str = ""
+    created: float | None = None
+    seconds: float | None = None
+    error: str = ""
+
+    @property
+    def unsuccessful(self) -> bool:
+        return self.state in _UNSUCCESSFUL
+
+
 def log_lines(document: Mapping[str, object]) -> list[str]:
     """What this document adds. `log` and `logs` are one list for two families of readers."""
     lines = document.get("log") or document.get("logs")
@@ -46,16 +63,37 @@ def result(document: Mapping[str, object]) -> Result | None:
     verdict = _VERDICTS.get(_text(document, "status"))
     if verdict is None:
         return None
-    seconds = document.get("duration")
     return Result(
         succeeded=verdict,
         document=document,
         image=_text(document, "imageName") or _text(document, "image"),
         digest=_text(document, "digest"),
         error=_text(document, "error"),
-        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+        seconds=_seconds(document, "duration"),
         failed_step=_failed_step(document.get("failedStep")),
     )
+
+
+def build_id(document: Mapping[str, object]) -> str:
+    """Empty if it is about no build."""
+    return _text(document, "buildId")
+
+
+def build_status(document: Mapping[str, object]) -> BuildStatus:
+    return BuildStatus(
+        build_id=_text(document, "buildId"),
+        state=_text(document, "state") or _text(document, "status"),
+        image=_text(document, "imageName") or _text(document, "image"),
+        created=_seconds(document, "created"),
+        seconds=_seconds(document, "duration"),
+        error=_text(document, "error"),
+    )
+
+
+def build_statuses(document: Mapping[str, object]) -> list[BuildStatus]:
+    builds = document.get("builds")
+    found = builds if isinstance(builds, list) else []
+    return [build_status(each) for each in found if isinstance(each, dict)]
 
 
 def _failed_step(value: object) -> FailedStep | None:
@@ -76,6 +114,11 @@ def _failed_step(value: object) -> FailedStep | None:
 def _text(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _seconds(document: Mapping[str, object], key: str) -> float | None:
+    value = document.get(key)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _number(document: Mapping[str, object], key: str) -> int | None:

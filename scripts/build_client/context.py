@@ -42,6 +42,11 @@ class Context:
             return ""
         return source.read_text(encoding="utf-8", errors="replace")
 
+    def largest(self) -> str:
+        """The path of the largest file."""
+        files = {path: file for path, file in self.sources.items() if file.is_file()}
+        return max(files, key=lambda path: files[path].stat().st_size)
+
 
 def overlay(template: Path | None, handler: Path) -> Context:
     """*template* is None for the language "dockerfile"."""

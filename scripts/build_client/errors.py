@@ -4,7 +4,8 @@
     ├── UsageError          an argument or a file: the person at the keyboard must act
     ├── UnreachableError         no builder could be asked
     ├── RefusedError             a builder was asked and turned the request down before building
-    └── StreamBrokenError 1      the builder began, and its answer ended without a verdict
+    ├── StreamBrokenError 1      the builder began, and its answer ended without a verdict
+    └── UntrustedError 1         an answer came, and it is not the builder's
 
 A build that failed is an answer, not an exception (answer.py), and exits with 1 as well.
 """
@@ -33,4 +34,8 @@ class RefusedError(ClientError):
 
 
 class StreamBrokenError(ClientError):
+    exit_code = 1
+
+
+class UntrustedError(ClientError):
     exit_code = 1

@@ -1,4 +1,4 @@
-"""Reads files. What is sent: context and config as one tar, and the signature over its bytes.
+"""Reads files. What is sent: context and config as one tar.
 
 Two equal trees give equal bytes, whoever made them and when: names are sorted, owners are 0, times
 are fixed, and of the permissions only "executable" is kept, as git does. So an unchanged function
@@ -9,8 +9,6 @@ are other bytes each time.
 from __future__ import annotations
 
 import gzip
-import hashlib
-import hmac
 import io
 import json
 import tarfile
@@ -69,11 +67,6 @@ def tar(context: Context, config: bytes, sealed_secrets: bytes | None = None) ->
 
 def compress(body: bytes) -> bytes:
     return gzip.compress(body, compresslevel=6, mtime=0)
-
-
-def signature(body: bytes, secret: bytes) -> str:
-    """The value of X-Build-Signature. Like faas-cli, leaves out white space around *secret*."""
-    return f"sha256={hmac.new(secret.strip(), body, hashlib.sha256).hexdigest()}"
 
 
 def _member(name: str, mode: int, count: int) -> tarfile.TarInfo:

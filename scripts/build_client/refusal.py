@@ -36,7 +36,11 @@ _SENTENCES: Final[Mapping[int, str]] = {
     HTTPStatus.TOO_MANY_REQUESTS: "The builder is busy{tries}: try again later.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The builder cannot build now{tries}.",
 }
-
+_SENTENCES_ABOUT_BUILDS: Final[Mapping[int, str]] = {
+    **_SENTENCES,
+    HTTPStatus.BAD_REQUEST: "The builder does not understand what it was asked.",
+    HTTPStatus.NOT_FOUND: "Nothing of the kind is known at {url}.",
+}
 
 # A stream is always answered with 200, so there a refusal is the first and only document, told by
 # having no buildId, and `reason` stands for the status.
@@ -81,13 +85,19 @@ class Refusal:
         """Whether asking again may help."""
         return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
-    def sentence(self, *, url: str, count: int, retries: int, signed: bool) -> str:
-        """*count* is the body's size in bytes, *retries* how often a busy builder was asked again."""
+    def sentence(
+        self, *, url: str, count: int, retries: int, signed: bool, about: str = "build"
+    ) -> str:
+        """*count* is the body's size in bytes, *retries* how often a busy builder was asked again.
+
+        *about* is the operation that was asked for.
+        """
         if self.status == HTTPStatus.UNAUTHORIZED and not signed:
             return _UNSIGNED
         if self.location:
             return f"The builder has moved ({self.status}): use --url {printable(self.location)}."
-        ours = _SENTENCES.get(self.status, "The builder answered with status {status}.").format(
+        sentences = _SENTENCES if about == "build" else _SENTENCES_ABOUT_BUILDS
+        ours = sentences.get(self.status, "The builder answered with status {status}.").format(
             url=url, count=count, tries=_tries(retries), status=self.status
         )
         return f"{ours} It says: {self.complaint}" if self.complaint else ours

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from time import localtime, strftime
 from typing import TYPE_CHECKING, Final
 
 from .progress import State
 from .text import duration, printable
 
 if TYPE_CHECKING:
-    from .answer import FailedStep, Result
+    from collections.abc import Sequence
+
+    from .answer import BuildStatus, FailedStep, Result
     from .progress import Step, Steps
     from .terminal import Style
 
@@ -44,6 +47,46 @@ def failure(result: Result, steps: Steps, *, dockerfile: str, style: Style) -> l
     # `error` repeats step, line and output for readers without fields: needed only without output.
     output = [printable(line) for line in step.output] or _said_by(step, steps)
     return lines + [style.palette.dim("   |") + f" {line}" for line in output or cause]
+
+
+def detached(build_id: str, style: Style) -> list[str]:
+    mark = style.palette.green(style.marks[State.DONE])
+    build_id = printable(build_id)
+    return [
+        f" {mark} The build goes on by itself: {style.palette.bold(build_id)}",
+        f"   build.py logs {build_id} --follow",
+        f"   build.py result {build_id}",
+        f"   build.py cancel {build_id}",
+    ]
+
+
+def queued(call_id: str, callback_url: str, style: Style) -> list[str]:
+    mark = style.palette.green(style.marks[State.DONE])
+    to = f"go to {callback_url}" if callback_url else "be in build.py list alone"
+    call = f", as call {style.palette.bold(printable(call_id))}" if call_id else ""
+    return [f" {mark} Queued{call}", f"   The result will {to}."]
+
+
+def statuses(builds: Sequence[BuildStatus], style: Style) -> list[str]:
+    """A line a build, then why it failed."""
+    lines = []
+    for build in builds:
+        created = "" if build.created is None else strftime("%F %T", localtime(build.created))
+        seconds = "" if build.seconds is None else duration(build.seconds)
+        cause = printable(build.error.partition("\n")[0])
+        lines.append(
+            f"{printable(build.build_id):32}  {_state(build, style)}  {created:19}  {seconds:>6}"
+            f"  {printable(build.image)}".rstrip()
+        )
+        lines += [style.palette.dim(f"   {cause}")] if cause else []
+    return lines
+
+
+def _state(build: BuildStatus, style: Style) -> str:
+    state = f"{printable(build.state):11}"
+    if build.unsuccessful:
+        return style.palette.red(state)
+    return style.palette.green(state) if build.state == "success" else style.palette.yellow(state)
 
 
 def _place(step: FailedStep) -> list[str]:

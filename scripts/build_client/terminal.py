@@ -70,6 +70,13 @@ def is_terminal(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return stream.isatty() and environ.get("TERM", "") not in {"", "dumb"}
 
 
+def view(stream: TextIO, environ: Mapping[str, str], *, plain: bool) -> View:
+    """The one that *stream* can show, or that of *plain* lines."""
+    if plain or not is_terminal(stream, environ):
+        return PlainView(stream)
+    return LiveView(stream, Style.of(stream, environ))
+
+
 def step_line(step: Step, now: float, width: int, style: Style) -> str:
     """` ✓ [2/4] COPY . .        0.3s`, at most *width* cells."""
     palette = style.palette

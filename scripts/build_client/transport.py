@@ -1,27 +1,26 @@
-"""HTTP. One signed POST; a busy builder is asked again, but never once its answer has begun. And a GET.
+"""HTTP. Signed POSTs; a busy builder is asked again, but never once its answer has begun. And a GET.
 
 The protocol is go-sdk v0.3.0's (builder.go): POST to <url>/build, `X-Build-Signature`, and for live
-lines `Accept: application/x-ndjson`. The words of TCP, TLS and HTTP are translated here; what a
-refusal's status means to a person is in refusal.py.
+lines `Accept: application/x-ndjson`. The words of HTTP are translated here; what a refusal's status
+means to a person is in refusal.py.
 """
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import http.client
 import itertools
-import json
-import socket
-import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from .errors import RefusedError, StreamBrokenError, UnreachableError, UsageError
+from . import gateway
+from .documents import documents as read_documents
+from .endpoint import Endpoint, reason
+from .errors import RefusedError, UnreachableError
 from .refusal import Refusal, complaint
+from .signature import HEADER, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -32,51 +31,47 @@ _LONGEST_WAIT: Final = 60.0  # seconds, whatever it names
 _SLICE: Final = 256 << 10  # bytes between two reports of how much is sent
 _LONGEST_DOCUMENT: Final = 64 << 10  # bytes that are read of a refusal, or of a GET's answer
 _USER_AGENT: Final = "builder-fn-build"
+_BUILD_ID: Final = "X-Build-Id"
+_JSON: Final = "application/json"
+_LINES: Final = "application/x-ndjson"
+# OpenFaaS' gateway passes on as it comes only what is asked for like so (openfaas/faas gateway,
+# handlers/forwarding_proxy.go); builder-fn answers with lines all the same.
+_LINES_THROUGH_GATEWAY: Final = f"text/event-stream;q=0.5, {_LINES}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """*idle* is how many seconds the builder may say nothing, heartbeats included."""
+    """*idle* is how many seconds the builder may say nothing, heartbeats included.
+
+    *secret* signs the body, and checks the answer; without one neither is done. Without *live* the
+    answer is one document.
+    """
 
     url: str
-    body: bytes
-    signature: str | None
+    body: bytes = field(repr=False)
+    secret: bytes | None = field(repr=False)
     idle: float
     retries: int
+    operation: str = "build"
+    query: str = ""
+    content_type: str = "application/octet-stream"
+    live: bool = True
 
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint.parse(self.url, self.operation, self.query)
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An operation of a builder: <url>/build and its like, also below a gateway's /function/NAME."""
-
-    scheme: str
-    host: str
-    port: int | None
-    target: str
-
-    @classmethod
-    def parse(cls, url: str, operation: str = "build") -> Endpoint:
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if not host or parts.scheme not in {"http", "https"}:
-            raise UsageError(
-                f'"{url}" is no builder URL: it should look like http://127.0.0.1:8080.'
-            )
-        path = parts.path.rstrip("/").removesuffix("/build")
-        target = f"{path}/{operation}"
-        return cls(parts.scheme, host, port, f"{target}?{parts.query}" if parts.query else target)
-
-    def connect(self, timeout: float) -> http.client.HTTPConnection:
-        if self.scheme == "https":
-            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout)
-        return http.client.HTTPConnection(self.host, self.port, timeout=timeout)
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{'' if self.port is None else f':{self.port}'}"
+    @property
+    def headers(self) -> Mapping[str, str]:
+        lines = _LINES_THROUGH_GATEWAY if gateway.is_behind(self.url) else _LINES
+        signed = {} if self.secret is None else {HEADER: sign(self.body, self.secret)}
+        return {
+            "Accept": lines if self.live else _JSON,
+            "Content-Type": self.content_type,
+            "Content-Length": str(len(self.body)),
+            "User-Agent": _USER_AGENT,
+            **signed,
+        }
 
 
 def documents(
@@ -85,35 +80,42 @@ def documents(
     """Each JSON document of the answer as it arrives.
 
     *on_sent* hears how many bytes are sent so far; *on_wait* how many seconds a busy builder asks
-    for, and its reason. Raises UnreachableError, RefusedError or StreamBrokenError.
+    for, and its reason. Raises UnreachableError, RefusedError, StreamBrokenError or UntrustedError.
     """
-    endpoint = Endpoint.parse(request.url)
     tries_left = request.retries
     while True:
-        with contextlib.closing(endpoint.connect(request.idle)) as connection:
-            refusal = yield from _attempt(connection, endpoint, request, on_sent)
+        refusal = yield from _attempt(request, on_sent)
         if refusal is None:
             return
         if not refusal.passes or not tries_left:
-            raise RefusedError(
-                refusal.sentence(
-                    url=f"{endpoint}{endpoint.target}",
-                    count=len(request.body),
-                    retries=request.retries,
-                    signed=request.signature is not None,
-                )
-            )
+            raise refused(refusal, request)
         tries_left -= 1
         seconds = _seconds(refusal.retry_after)
         on_wait(seconds, refusal.complaint)
         time.sleep(seconds)
 
 
+def enqueue(request: Request, *, callback_url: str) -> str:
+    """Leaves *request*, whose URL is a queue's, with it, and gives what the queue calls the call.
+
+    The result goes to *callback_url*, and without one to nobody. Raises UnreachableError and
+    RefusedError.
+    """
+    called_back = {"X-Callback-Url": callback_url} if callback_url else {}
+    endpoint = request.endpoint
+    with endpoint.connected(request.idle) as connection:
+        headers = {**request.headers, **called_back}
+        response = _post(connection, endpoint, request, headers, lambda _: None)
+        if response.status == HTTPStatus.ACCEPTED:
+            return response.getheader("X-Call-Id", "")
+        refusal = _refusal(response)
+    raise refused(refusal, request)
+
+
 def fetch(url: str, operation: str, *, idle: float) -> bytes:
     """What a builder answers to a GET of *operation*. Raises UnreachableError and RefusedError."""
     endpoint = Endpoint.parse(url, operation)
-    with contextlib.closing(endpoint.connect(idle)) as connection:
-        _open(connection, endpoint)
+    with endpoint.connected(idle) as connection:
         try:
             connection.request("GET", endpoint.target, headers={"User-Agent": _USER_AGENT})
             response = connection.getresponse()
@@ -121,62 +123,52 @@ def fetch(url: str, operation: str, *, idle: float) -> bytes:
                 return response.read(_LONGEST_DOCUMENT)
         except TimeoutError as exc:
             raise UnreachableError(
-                f"{endpoint}{endpoint.target} said nothing for {idle:g} seconds: check --url."
+                f"{endpoint.url} said nothing for {idle:g} seconds: check --url."
             ) from exc
         except (OSError, http.client.HTTPException) as exc:
-            raise UnreachableError(
-                f"{endpoint} hung up without an answer: {_reason(exc)}."
-            ) from exc
+            raise UnreachableError(f"{endpoint} hung up without an answer: {reason(exc)}.") from exc
         refusal = _refusal(response)
-    raise RefusedError(
-        refusal.sentence(url=f"{endpoint}{endpoint.target}", count=0, retries=0, signed=True)
+    raise RefusedError(refusal.sentence(url=endpoint.url, count=0, retries=0, signed=True))
+
+
+def refused(refusal: Refusal, request: Request) -> RefusedError:
+    return RefusedError(
+        refusal.sentence(
+            url=request.endpoint.url,
+            count=len(request.body),
+            retries=request.retries,
+            signed=request.secret is not None,
+            about=request.operation,
+        )
     )
 
 
-def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Splits at newlines wherever *chunks* happen to be cut; the last line needs none."""
-    rest = b""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
-
-
 def _attempt(
-    connection: http.client.HTTPConnection,
-    endpoint: Endpoint,
-    request: Request,
-    on_sent: Callable[[int], None],
+    request: Request, on_sent: Callable[[int], None]
 ) -> Generator[Mapping[str, object], None, Refusal | None]:
     """The answer's documents, unless it is a refusal, which is returned."""
-    response = _post(connection, endpoint, request, on_sent)
-    if response.status not in _ANSWERS:
-        return _refusal(response)
-    answer = _read(response, request.idle)
-    for document in itertools.islice(answer, 1):
-        if refusal := Refusal.in_stream(document):
-            return refusal
-        yield document
-    yield from answer
-    return None
+    endpoint = request.endpoint
+    with endpoint.connected(request.idle) as connection:
+        response = _post(connection, endpoint, request, request.headers, on_sent)
+        # What names a build is about one that was taken, whatever became of it.
+        if response.status not in _ANSWERS and not response.getheader(_BUILD_ID):
+            return _refusal(response)
+        answer = read_documents(response, idle=request.idle, secret=request.secret)
+        for document in itertools.islice(answer, 1):
+            if refusal := Refusal.in_stream(document):
+                return refusal
+            yield document
+        yield from answer
+        return None
 
 
 def _post(
     connection: http.client.HTTPConnection,
     endpoint: Endpoint,
     request: Request,
+    headers: Mapping[str, str],
     on_sent: Callable[[int], None],
 ) -> http.client.HTTPResponse:
-    headers = {
-        "Accept": "application/x-ndjson",
-        "Content-Type": "application/octet-stream",
-        "Content-Length": str(len(request.body)),
-        "User-Agent": _USER_AGENT,
-    }
-    if request.signature is not None:
-        headers["X-Build-Signature"] = request.signature
-    _open(connection, endpoint)
     try:
         connection.request(
             "POST", endpoint.target, body=_slices(request.body, on_sent), headers=headers
@@ -192,25 +184,7 @@ def _post(
             " if it is only slow, allow more with --idle-timeout."
         ) from exc
     except (OSError, http.client.HTTPException) as exc:
-        raise UnreachableError(f"{endpoint} hung up without an answer: {_reason(exc)}.") from exc
-
-
-def _open(connection: http.client.HTTPConnection, endpoint: Endpoint) -> None:
-    try:
-        connection.connect()
-    except ssl.SSLError as exc:
-        raise UnreachableError(
-            f"{endpoint} offers no TLS that can be trusted: {exc.reason or exc};"
-            " for a CA of your own set SSL_CERT_FILE."
-        ) from exc
-    except ConnectionRefusedError as exc:
-        raise UnreachableError(
-            f"Nothing listens at {endpoint}: start the builder, or name another with --url."
-        ) from exc
-    except socket.gaierror as exc:
-        raise UnreachableError(f'There is no host "{endpoint.host}": check --url.') from exc
-    except OSError as exc:
-        raise UnreachableError(f"{endpoint} cannot be reached: {_reason(exc)}.") from exc
+        raise UnreachableError(f"{endpoint} hung up without an answer: {reason(exc)}.") from exc
 
 
 def _early_answer(
@@ -221,7 +195,7 @@ def _early_answer(
         response.begin()
     except (OSError, http.client.HTTPException):
         raise UnreachableError(
-            f"{endpoint} hung up while the archive was being sent ({_reason(cause)}):"
+            f"{endpoint} hung up while the archive was being sent ({reason(cause)}):"
             " it may be too large for this builder."
         ) from cause
     return response
@@ -232,47 +206,6 @@ def _slices(body: bytes, on_sent: Callable[[int], None]) -> Iterator[bytes]:
         part = body[start : start + _SLICE]
         yield part
         on_sent(start + len(part))
-
-
-def _read(response: http.client.HTTPResponse, idle: float) -> Iterator[Mapping[str, object]]:
-    if "json" not in response.getheader("Content-Type", ""):
-        raise RefusedError(
-            "What answered is not a builder: JSON was expected,"
-            f" and {response.getheader('Content-Type', 'an unknown type')} came; check --url."
-        )
-    if "ndjson" not in response.getheader("Content-Type", ""):
-        yield _document(b"".join(_chunks(response, idle)))
-        return
-    for line in lines(_chunks(response, idle)):
-        if line.strip():
-            yield _document(line)
-
-
-def _chunks(response: http.client.HTTPResponse, idle: float) -> Iterator[bytes]:
-    try:
-        while chunk := response.read1(1 << 16):
-            yield chunk
-    except TimeoutError as exc:
-        raise StreamBrokenError(
-            f"The builder fell silent for {idle:g} seconds in the middle of the build;"
-            " what became of it is unknown."
-            " If something in between holds lines back, allow more with --idle-timeout."
-        ) from exc
-    except (OSError, http.client.HTTPException) as exc:
-        raise StreamBrokenError(
-            "The connection broke in the middle of the build;"
-            " what became of it is unknown: build again."
-        ) from exc
-
-
-def _document(line: bytes) -> Mapping[str, object]:
-    try:
-        document = json.loads(line)
-    except ValueError as exc:
-        raise StreamBrokenError("The builder's answer is not JSON: check --url.") from exc
-    if not isinstance(document, dict):
-        raise StreamBrokenError("The builder's answer is not a JSON object: check --url.")
-    return document
 
 
 def _refusal(response: http.client.HTTPResponse) -> Refusal:
@@ -301,9 +234,3 @@ def _seconds(retry_after: str) -> float:
         except ValueError:
             seconds = _DEFAULT_WAIT
     return min(max(seconds, 0.0), _LONGEST_WAIT)
-
-
-def _reason(exc: BaseException) -> str:
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror.lower()
-    return str(exc) or type(exc).__name__

@@ -1,0 +1,76 @@
+"""Reads HTTP answers. JSON documents, one a line as they come, or a single one that may be signed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING
+
+from .errors import RefusedError, StreamBrokenError
+from .signature import RESULT_HEADER, require_signed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def documents(
+    response: http.client.HTTPResponse, *, idle: float, secret: bytes | None
+) -> Iterator[Mapping[str, object]]:
+    """A signature is checked where there is one and a *secret*. *idle* is for messages.
+
+    Raises RefusedError, StreamBrokenError and UntrustedError.
+    """
+    kind = response.getheader("Content-Type", "")
+    if "json" not in kind:
+        raise RefusedError(
+            "What answered is not a builder: JSON was expected,"
+            f" and {kind or 'an unknown type'} came; check --url."
+        )
+    if "ndjson" not in kind:
+        body = b"".join(_chunks(response, idle))
+        signature = response.getheader(RESULT_HEADER)
+        if secret is not None and signature is not None:
+            require_signed(body, signature, secret)
+        yield document(body)
+        return
+    for line in lines(_chunks(response, idle)):
+        if line.strip():
+            yield document(line)
+
+
+def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Splits at newlines wherever *chunks* happen to be cut; the last line needs none."""
+    rest = b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
+
+
+def document(text: bytes) -> Mapping[str, object]:
+    """Raises StreamBrokenError."""
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise StreamBrokenError("The builder's answer is not JSON: check --url.") from exc
+    if not isinstance(value, dict):
+        raise StreamBrokenError("The builder's answer is not a JSON object: check --url.")
+    return value
+
+
+def _chunks(response: http.client.HTTPResponse, idle: float) -> Iterator[bytes]:
+    try:
+        while chunk := response.read1(1 << 16):
+            yield chunk
+    except TimeoutError as exc:
+        raise StreamBrokenError(
+            f"The builder fell silent for {idle:g} seconds in the middle of the build;"
+            " what became of it is unknown."
+            " If something in between holds lines back, allow more with --idle-timeout."
+        ) from exc
+    except (OSError, http.client.HTTPException) as exc:
+        raise StreamBrokenError(
+            "The connection broke in the middle of the build;"
+            " what became of it is unknown: build again."
+        ) from exc
