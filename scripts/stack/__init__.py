@@ -10,7 +10,7 @@ From the commands down:
     preparation    what a bare Debian lacks: packages, account, programs, images, venvs
     openfaas       nats, provider, gateway and queue_worker for a test; own_network (a program in
                    scripts/openfaas) gives each gateway its fixed ports
-    registry, buildkitd, function, container, nats, provider, gateway, queue_worker
+    registry, buildkitd, function, container, nats, provider, gateway, queue_worker, prometheus
                    one daemon each, also for tests to start their own
     daemon         launch, readiness, stop and kill; processes and ports read /proc
 
