@@ -1,4 +1,4 @@
-"""Starts the function, laid out as the template's image lays it out under /home/app.
+"""Starts functions, laid out as the template's image lays them out under /home/app.
 
 Behind OpenFaaS' of-watchdog when this machine has it, else served by waitress alone.
 """
@@ -14,6 +14,7 @@ from .daemon import Daemon
 from .machine import Machine
 from .paths import Paths
 
+BUILDER = Path("builder-fn")
 # Says that the function serves, whatever its daemon does: tests start it without one.
 HEALTH = "/healthz"
 # Longer than the function itself gives running builds (its shutdown_grace).
@@ -44,22 +45,23 @@ class Function:
         self.stop()
 
 
-def start(
+def start(  # noqa: PLR0913 - keywords
     machine: Machine,
     *,
     settings: Mapping[str, str],
     port: int | None = None,
     directory: Path | None = None,
     watchdog: Path | None = None,
+    handler: Path = BUILDER,
 ) -> Function:
-    """Starts a copy of this clone's function with these settings in its environment.
+    """Starts a copy of the function with these settings in its environment.
 
-    On a free port and in a folder that goes with it unless told.
+    On a free port and in a folder that goes with it unless told. It has builder-fn's packages.
     """
     folder = directory or machine.account.scratch(machine.paths, "function")
     machine.account.own(folder, 0o755)
     home = folder / "app"
-    lay_out(machine.paths, home)
+    lay_out(machine.paths, home, handler)
     number = port or ports.free()
     serve: list[str | Path] = [machine.venv / "bin" / "python", "index.py"]
     own = {"host": ports.LOOPBACK, "port": str(number), "PYTHONUNBUFFERED": "1"}
@@ -105,8 +107,11 @@ def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, 
     }
 
 
-def lay_out(paths: Paths, home: Path) -> None:
-    """A fresh copy, since the account that runs the function may not read the clone."""
+def lay_out(paths: Paths, home: Path, handler: Path = BUILDER) -> None:
+    """A fresh copy, since the account that runs the function may not read the clone.
+
+    `handler` is a folder below the clone.
+    """
     shutil.rmtree(home, ignore_errors=True)
     template = paths.repository / "template" / "python3-http"
     ignored = shutil.ignore_patterns(
@@ -114,10 +119,10 @@ def lay_out(paths: Paths, home: Path) -> None:
     )
     shutil.copytree(template, home, ignore=ignored)
     ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(paths.repository / "builder-fn", home / "function", ignore=ignored)
+    shutil.copytree(paths.repository / handler, home / "function", ignore=ignored)
 
 
 def sources(paths: Paths) -> str:
     """A fingerprint of everything that is served."""
     template = fingerprint.of_folder(paths.repository / "template" / "python3-http")
-    return fingerprint.of_folder(paths.repository / "builder-fn", template)
+    return fingerprint.of_folder(paths.repository / BUILDER, template)

@@ -13,8 +13,8 @@ _SECONDS = 20.0
 _POLL_SECONDS = 0.05
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
+def wait_until(condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(_POLL_SECONDS)

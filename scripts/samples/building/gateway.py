@@ -1,0 +1,46 @@
+"""Calls OpenFaaS' gateway: its functions, and its API."""
+
+import base64
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+
+from .secret_files import secret
+
+URL = os.environ.get("gateway_url", "http://gateway.openfaas:8080")
+# Longer than a build takes.
+_SECONDS = 40 * 60
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: Message = field(default_factory=Message)
+
+
+def call(path: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> Answer:
+    request = urllib.request.Request(URL + path, body, dict(headers), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
+            return Answer(answer.status, answer.read(), answer.headers)
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read(), error.headers)
+    except OSError as error:
+        return Answer(502, f"The gateway does not answer: {error}.\n".encode())
+
+
+def deploy(name: str, image: str) -> Answer:
+    """Updates the function; if there is none of that name, makes it."""
+    wanted = json.dumps({"service": name, "image": image}).encode()
+    user, password = secret("basic-auth-user"), secret("basic-auth-password")
+    authorization = "Basic " + base64.b64encode(user + b":" + password).decode()
+    headers = {"Authorization": authorization, "Content-Type": "application/json"}
+    answer = call("/system/functions", wanted, headers, "PUT")
+    if answer.status == 404:
+        answer = call("/system/functions", wanted, headers, "POST")
+    return answer

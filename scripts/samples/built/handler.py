@@ -1,0 +1,28 @@
+"""Is told how builds ended, believes what builder-fn signed, and deploys the images.
+
+Whoever has seen a signed result can send it once more, and so have its image deployed again.
+"""
+
+import json
+
+from .building import gateway
+from .building.signature import is_signed
+
+
+def handle(event, context):
+    # Over the very bytes, before anything reads them.
+    if not is_signed(event.body, event.headers.get("X-Build-Result-Signature", "")):
+        return {"statusCode": 401, "body": "No builder of ours has signed this.\n"}
+
+    result = json.loads(event.body)
+    if result["status"] != "success":
+        print(f"{result['image']} was not built: {result['error']}", flush=True)
+        return None
+
+    name = result["image"].rpartition("/")[2].partition(":")[0]
+    deployed = gateway.deploy(name, result["imageRef"])
+    if deployed.status >= 300:
+        print(f"{name} was not deployed: {deployed.body.decode()}", flush=True)
+        return {"statusCode": 502}
+    print(f"{name} is deployed: {result['imageRef']}", flush=True)
+    return None

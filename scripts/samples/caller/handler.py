@@ -1,0 +1,32 @@
+"""Builds the handler that it is sent, waits for the image, and deploys it.
+
+curl --data-binary @handler.py http://GATEWAY/function/caller?name=hello
+"""
+
+import json
+import os
+
+from .building import gateway
+from .building.request import build_request
+from .building.signature import signature
+
+REGISTRY = os.environ["registry"]
+
+
+def handle(event, context):
+    name = event.query.get("name")
+    if not name:
+        return {"statusCode": 400, "body": "Say what the function is called: ?name=hello.\n"}
+
+    request = build_request(f"{REGISTRY}/{name}:latest", event.body)
+    signed = {"X-Build-Signature": signature(request)}
+    built = gateway.call("/function/builder-fn", request, signed)
+    if built.status != 200:
+        return {"statusCode": built.status, "body": built.body}
+
+    # By its digest: the tag may lead to another image by the time it is pulled.
+    image = json.loads(built.body)["imageRef"]
+    deployed = gateway.deploy(name, image)
+    if deployed.status >= 300:
+        return {"statusCode": 502, "body": b"OpenFaaS does not deploy it: " + deployed.body}
+    return {"body": f"{name} is deployed: {image}\n"}
