@@ -14,11 +14,13 @@ from flask import Response
 from . import log_lines, responses
 from .config import MAX_STREAM_LINE_BYTES
 from .errors import BuilderError, BuildFailed, MethodNotAllowed
+from .followed import image_of
 from .signature import RESULT_HEADER, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .buildkit import BuildRecord
     from .outcome import BuildResult, BuildWarning, Step
     from .signature import Key
     from .streams import Stream
@@ -106,6 +108,46 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
         final = _failed(build, unexpected(), [])
     time.sleep(max(0.0, earliest - time.monotonic()))
     yield chunk + stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
+
+
+def accepted(build: Ongoing) -> Response:
+    """A build that goes on by itself. 202 is what go-sdk reads, too."""
+    document = responses.in_progress([], build_id=build.id)
+    return json_response(document | {"image": build.image, "url": "/status"}, 202)
+
+
+def log_so_far(build: Ongoing) -> Response:
+    """What the log has by now, and how the build ended if it has."""
+    log: list[str] = []
+    try:
+        for lines in build.lines():
+            if not lines and build.result is None:
+                build.close()
+                return json_response(responses.in_progress(log, build_id=build.id), 200)
+            log += lines
+        document = _succeeded(build, log)
+    except BuilderError as exc:
+        document = _failed(build, exc, log)
+    return json_response(document, 200)
+
+
+def state(record: BuildRecord, *, status: int = 200) -> Response:
+    return json_response(_state(record), status)
+
+
+def states(records: Sequence[BuildRecord]) -> Response:
+    return json_response({"builds": [_state(record) for record in records]}, 200)
+
+
+def _state(record: BuildRecord) -> dict[str, Any]:
+    return responses.state(
+        build_id=record.ref.build_id,
+        image=image_of(record),
+        state=record.state.value,
+        created=record.created,
+        completed=record.completed,
+        error=record.error,
+    )
 
 
 def _succeeded(build: Ongoing, log: list[str]) -> dict[str, Any]:

@@ -15,17 +15,21 @@ from typing import TYPE_CHECKING
 
 from . import log_lines, metrics, secret_detection, secret_files
 from .admission import Admission, Owner
-from .build_report import SUCCESS, WAIT, Arrival, BuildReport
+from .background import Background
+from .build_report import SUCCESS, WAIT, BuildReport
 from .build_secrets import BuildSecrets
-from .buildkit import Client, SolveSpec, session_services, stamped
+from .buildkit import Client, Ref, SolveSpec, session_services, stamped
 from .errors import (
+    BuildCancelled,
     BuilderError,
     BuildTimedOut,
     CallerGone,
     DaemonUnavailable,
     Interrupted,
     NotReady,
+    Unavailable,
 )
+from .followed import FollowedBuild, unknown
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .outcome import BuildResult, BuildWarning
@@ -33,17 +37,21 @@ from .redaction import Redactor
 from .registry_lookup import RegistryLookup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from .buildkit import Solve
+    from .buildkit import BuildRecord, Claim, Journal, Solve
     from .bundle import Bundle
     from .config import Settings
+    from .order import Order
     from .outcome import Step
     from .registry_auth import RegistryAuth
 
 _log = logging.getLogger("builder-fn")
 
 _TICK_SECONDS = 0.25
+
+# Longer than a build's id, and so in nobody's list.
+_INTERNAL_REF_BYTES = 24
 
 
 class Builder:
@@ -56,7 +64,12 @@ class Builder:
             settings.buildkit_url, settings.buildkit_tls, patience=settings.daemon_patience
         )
         self.freshness = Freshness()
-        self.admission = Admission(places=settings.max_builds, waiting=settings.max_waiting)
+        self.admission = Admission(
+            places=settings.max_builds,
+            waiting=settings.max_waiting,
+            detached=settings.max_detached,
+        )
+        self.background = Background()
         self.metrics = metrics.Metrics(
             places=settings.max_builds,
             waiting=lambda: self.admission.waiting,
@@ -74,16 +87,48 @@ class Builder:
             self.metrics.expect_key(name)
         return self.metrics.text()
 
-    def build(
-        self, bundle: Bundle, *, key: str, arrival: Arrival, caller_gone: Callable[[], bool]
-    ) -> Build:
-        """Line up for a build that the holder of *key* asked for; the caller closes it.
+    def build(self, order: Order) -> Build | FollowedBuild:
+        """Line up for a build, or follow the one that this order has already become, in any replica.
 
-        Raises Busy, NotReady, SecretsError.
+        The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable.
         """
         # A malformed file is better said before the build.
         secret_files.registry_auth(self.settings)
-        return Build(self, bundle, self._opened(bundle), key, arrival, caller_gone)
+        build_secrets = self._opened(order.bundle)
+        if not order.claimed:
+            return Build(self, order, build_secrets, None)
+        claim = self.client.claim(order.build_id, order.annotations)
+        if claim is None:
+            return self.follow(order.build_id)
+        try:
+            return Build(self, order, build_secrets, claim)
+        except BaseException:
+            claim.release()
+            raise
+
+    def follow(self, build_id: str, *, offset: int = 0) -> FollowedBuild:
+        """A build that any replica runs or ran, its log from line *offset* on.
+
+        Raises NotFound, DaemonUnavailable.
+        """
+        follow = self.client.follow(build_id)
+        if follow is None:
+            raise unknown(build_id)
+        return FollowedBuild(follow, offset=offset)
+
+    def record(self, build_id: str) -> BuildRecord:
+        """Raises NotFound, DaemonUnavailable."""
+        record = self.client.record(build_id)
+        if record is None:
+            raise unknown(build_id)
+        return record
+
+    def cancel(self, build_id: str) -> BuildRecord:
+        """Have a build ended, whichever replica runs it; how it stood. Raises NotFound, DaemonUnavailable."""
+        record = self.client.request_cancel(build_id)
+        if record is None:
+            raise unknown(build_id)
+        return record
 
     def _key_names(self) -> list[str]:
         if self.settings.disable_hmac:
@@ -102,45 +147,45 @@ class Builder:
 class Build:
     """Iterate `lines` to its end, then there is a `result`. `close` cancels what still runs."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made by Builder alone
-        self,
-        builder: Builder,
-        bundle: Bundle,
-        build_secrets: BuildSecrets,
-        key: str,
-        arrival: Arrival,
-        caller_gone: Callable[[], bool],
+    def __init__(
+        self, builder: Builder, order: Order, build_secrets: BuildSecrets, claim: Claim | None
     ) -> None:
-        self.id = secrets.token_hex(16)  # also the daemon's ref of the build
-        self.image = bundle.config.image.text
+        """Takes the *claim* over. Raises Busy."""
+        config = order.bundle.config
+        self.id = order.build_id
+        self.image = config.image.text
         self.result: BuildResult | None = None
-        self._key = key
-        self._arrival = arrival
+        self._ref = claim.ref if claim else Ref(self.id)
+        self._claim = claim
+        self._order = order
         self._builder = builder
-        self._bundle = bundle
         self._secrets = build_secrets
         self._redactor = Redactor(
-            (*build_secrets.values, *secret_detection.values(bundle.config.build_args))
+            (*build_secrets.values, *secret_detection.values(config.build_args))
         )
         self._registries = RegistryLookup(self._registry_auth)
         self._warnings = (
-            *bundle.config.warnings,
-            *secret_detection.warnings(bundle.config.build_args),
+            *config.warnings,
+            *secret_detection.warnings(config.build_args),
             *self._timeout_warnings(),
         )
-        self._caller_gone = caller_gone
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
-        self._place = builder.admission.request(Owner(key, bundle.config.image.name))
+        self._place = builder.admission.request(
+            Owner(order.key, config.image.name), detached=order.detached, patience=order.patience
+        )
         self._solve: Solve | None = None
+        self._journal: Journal | None = None
         self._closed = False
+        self._cancelled = threading.Event()
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
         builder.metrics.in_flight.inc()
+        builder.client.on_cancel(self._ref, self._cancelled.set)
 
     @property
     def image_ref(self) -> str:
         """The name that was asked for, without its tag, and the digest that was pushed."""
-        name = self.image.removesuffix(f":{self._bundle.config.image.tag}")
+        name = self.image.removesuffix(f":{self._order.bundle.config.image.tag}")
         return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
 
     @property
@@ -163,20 +208,13 @@ class Build:
         Raises BuilderError if the build does not succeed.
         """
         try:
-            yield [f"WARN: {warning.message}" for warning in self._warnings]
-            yield from self._lines_of_wait()
-            self._waited = self.duration
-            self._solve = self._start()
-            for lines in self._solve:
-                self._require_reason_to_go_on()
+            for lines in self._lines():
+                if self._journal and lines:
+                    self._journal.write(lines)
                 yield lines
+            assert self._solve  # noqa: S101 - it gave the lines
             self.result = self._solve.result()
             self._error = None
-        except DaemonUnavailable as exc:
-            self._error = exc
-            # A host that vanished without a word leaves a connection that looks alive.
-            self._builder.client.connect_anew()
-            raise
         except BuilderError as exc:
             self._error = self._registries.cause_of(exc)
             if self._error is exc:
@@ -187,6 +225,28 @@ class Build:
             raise
         finally:
             self.close()
+
+    def close(self) -> None:
+        """Leave nothing running and no place taken; safe to call at any time, and twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._builder.client.forget(self._ref)
+        self._declare()
+        if self._solve is not None:
+            self._solve.close()
+        self._place.leave()
+        self._leave_record()
+        self._account()
+
+    def _lines(self) -> Iterator[list[str]]:
+        yield [f"WARN: {warning.message}" for warning in self._warnings]
+        yield from self._lines_of_wait()
+        self._waited = self.duration
+        self._solve = self._start()
+        for lines in self._solve:
+            self._require_reason_to_go_on()
+            yield lines
 
     def _lines_of_wait(self) -> Iterator[list[str]]:
         said = 0
@@ -200,14 +260,30 @@ class Build:
             )
             said = position
 
-    def close(self) -> None:
-        """Leave nothing running and no place taken; safe to call at any time, and twice."""
+    def _declare(self) -> None:
+        """Say in all replicas' stead why we end what the daemon would say was left."""
+        error = self._error
+        if isinstance(error, DaemonUnavailable):
+            # A host that vanished without a word leaves a connection that looks alive.
+            self._builder.client.connect_anew()
+        ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
+        on_record = self._claim is not None or self._solve is not None
+        if error and ours and on_record and self._journal is None:
+            self._builder.client.declare(self._ref, self._order.annotations, error)
+
+    def _leave_record(self) -> None:
+        """End the journal, and the claim once there is nothing more to come."""
+        if self._journal is not None:
+            if self._error is None:
+                self._journal.succeed(self.result or BuildResult(), self.steps, self.warnings)
+            else:
+                self._journal.fail(self._error, self.steps, self.warnings)
+        if self._claim is None:
+            return
         if self._solve is not None:
-            self._solve.close()
-        self._place.leave()
-        if not self._closed:
-            self._closed = True
-            self._account()
+            self._solve.when_ended(self._claim.release)
+        else:
+            self._claim.release()
 
     def _account(self) -> None:
         report = self._report()
@@ -226,32 +302,39 @@ class Build:
         return BuildReport(
             build_id=self.id,
             image=self._redactor.text(self.image),
-            key=self._key,
+            key=self._order.key,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
             error=self._redactor.text(str(error)) if error else "",
             digest=result.digest,
             size=result.size,
             duration=self.duration,
-            arrival=self._arrival,
-            phases={**self._arrival.phases, WAIT: waited, **(solve.phases if solve else {})},
+            arrival=self._order.arrival,
+            phases={**self._order.arrival.phases, WAIT: waited, **(solve.phases if solve else {})},
             sent_bytes=solve.sent_bytes if solve else 0,
             steps=len(steps),
             cache_hits=sum(step.cached for step in steps),
         )
 
     def _start(self) -> Solve:
-        config = self._bundle.config
+        config, order = self._order.bundle.config, self._order
         secrets_ = stamped(self._secrets.mounted, self._secrets.stamp_key)
+        # What a step prints would stand in the daemon's records as it was printed.
+        internal = bool(secrets_.stamps)
+        if internal:
+            self._journal = self._builder.client.journal(
+                self._ref, order.annotations, claimed=self._claim is not None
+            )
         spec = SolveSpec(
-            ref=self.id,
+            ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
+            annotations=order.annotations,
+            claimed=self._claim is not None,
             frontend_attrs=config.frontend_attrs,
             names=() if config.skip_push else config.names,
             secret_stamps=secrets_.stamps,
-            # What a step prints stands in the daemon's records as it was printed.
-            internal=bool(secrets_.stamps),
+            internal=internal,
         )
-        context = self._bundle.context
+        context = self._order.bundle.context
         offered = with_ignore_file(context, config.dockerfile)
         if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
             key = once()
@@ -266,7 +349,7 @@ class Build:
         return self._secrets.registry_auth.over(secret_files.registry_auth(self._builder.settings))
 
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
-        asked, most = self._bundle.config.timeout, self._builder.settings.build_timeout
+        asked, most = self._order.bundle.config.timeout, self._builder.settings.build_timeout
         if asked and asked > most:
             yield BuildWarning(
                 message=f"The build asks for a timeout of {asked:g} s, and this builder allows "
@@ -276,10 +359,12 @@ class Build:
     def _require_reason_to_go_on(self) -> None:
         if self._builder.stopping.is_set():
             raise Interrupted("The builder is shutting down and could not finish. Try again.")
-        if self._caller_gone():
+        if self._cancelled.is_set():
+            raise BuildCancelled("The build was cancelled, as was asked for.")
+        if self._order.caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
         most = self._builder.settings.build_timeout
-        limit = min(self._bundle.config.timeout or most, most)
+        limit = min(self._order.bundle.config.timeout or most, most)
         if self.duration > limit:
             remedy = (
                 "have the operator raise build_timeout" if limit == most else "raise its timeout"

@@ -6,7 +6,9 @@ The only reader of `event`. What the hooks `start` and `stop` mean is the templa
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
 import os
 import sys
 import threading
@@ -16,13 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import answers, log_lines, metrics, responses, routes, secret_files, streams
+from . import (
+    answers,
+    callback,
+    go_duration,
+    log_lines,
+    metrics,
+    responses,
+    routes,
+    secret_files,
+    streams,
+)
 from .archive import Limits
 from .build import Builder
 from .build_report import UNPACK, VERIFY, Arrival
 from .bundle import unpack
+from .command import HEADER as REQUEST_HEADER
+from .command import Command
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
 from .errors import BodyTooLarge, BuilderError, RequestError
+from .order import Order, id_of_call, new_id
 from .quoting import quoted
 from .sealed_secrets import ALGORITHM, handed_out
 from .signature import HEADER, verify
@@ -30,6 +45,9 @@ from .signature import HEADER, verify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .answers import Ongoing
+    from .bundle import Bundle
+    from .callback import Target
     from .signature import Key
 
 _log = logging.getLogger("builder-fn")
@@ -49,6 +67,11 @@ def start() -> None:
 def stop() -> None:
     """The template's hook: running builds must answer now."""
     builder().stop()
+
+
+def idle() -> bool:
+    """The template's hook: whether no detached build runs, and no callback is to be delivered."""
+    return builder().background.idle
 
 
 def builder() -> Builder:
@@ -86,6 +109,11 @@ def _route(event: Any) -> Response:
         "healthz": _healthz,
         "ready": _ready,
         "metrics": _metrics,
+        "status": _status,
+        "logs": _logs,
+        "result": _result,
+        "cancel": _cancel,
+        "list": _list,
     }
     return operations[routes.operation(event.method, event.path, event.query)](event)
 
@@ -117,9 +145,7 @@ def _metrics(_event: Any) -> Response:
 def _build(event: Any) -> Response:
     running = builder()
     settings = running.settings
-    body = getattr(event, "buffer", None)
-    if body is None:
-        body = memoryview(event.body)
+    body = _body(event)
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings)
     failed_status = _failed_status(event, settings)
@@ -128,23 +154,127 @@ def _build(event: Any) -> Response:
     verified = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
     bundle = unpack(body, limits)
+    call_id = _call_id(event)
     arrival = Arrival(
-        call_id=_call_id(event),
+        call_id=call_id,
         body_bytes=len(body),
         phases={VERIFY: verified - begun, UNPACK: time.monotonic() - verified},
     )
+    to = _callback_target(bundle, settings)
+    detached = to is not None or bundle.config.detach or _is_set(event, "detach")
     build = running.build(
-        bundle,
-        key=key.name if key else metrics.UNSIGNED,
-        arrival=arrival,
-        caller_gone=getattr(event, "client_disconnected", _never),
+        Order(
+            # Redelivered by a queue it has the same id, and so becomes the same build.
+            build_id=id_of_call(call_id, _digest(event, body)) if call_id else new_id(),
+            bundle=bundle,
+            key=key.name if key else metrics.UNSIGNED,
+            arrival=arrival,
+            caller_gone=_never if detached else getattr(event, "client_disconnected", _never),
+            claimed=detached or bool(call_id),
+            detached=detached,
+            patience=_patience(event),
+        )
     )
+    if detached:
+        running.background.start(lambda: _finish(build, to, key), name=f"build {build.id}")
+        return answers.signed(answers.accepted(build), key)
     stream = streams.requested(event.headers.get("Accept", ""))
     queued = "X-Callback-Url" in event.headers
     if stream is None or queued:
         most = answers.MAX_CALLBACK_BYTES if queued else None
         return answers.signed(answers.whole(build, failed_status=failed_status, most=most), key)
     return answers.streamed(build, stream, heartbeat=settings.heartbeat)
+
+
+def _finish(build: Ongoing, to: Target | None, key: Key | None) -> None:
+    """A detached build to its end, and then its callback; the body of a thread."""
+    answer = answers.whole(build, failed_status=200, most=answers.MAX_CALLBACK_BYTES)
+    if to is None:
+        return
+    answer = answers.signed(answer, key)
+    answer.headers["X-Build-Delivery"] = new_id()
+    answer.headers.pop("Content-Length", None)
+    running = builder()
+    callback.deliver(
+        to,
+        answer.get_data(),
+        dict(answer.headers),
+        private=running.settings.callback_private,
+        wait=running.stopping.wait,
+    )
+
+
+def _status(event: Any) -> Response:
+    command, key = _command(event, "status")
+    return answers.signed(answers.state(builder().record(command.build_id)), key)
+
+
+def _result(event: Any) -> Response:
+    command, key = _command(event, "result")
+    build = builder().follow(command.build_id)
+    if not build.record.ended:
+        build.close()
+        return answers.signed(answers.state(build.record, status=202), key)
+    status = _failed_status(event, builder().settings)
+    return answers.signed(answers.whole(build, failed_status=status), key)
+
+
+def _logs(event: Any) -> Response:
+    command, key = _command(event, "logs")
+    running = builder()
+    build = running.follow(command.build_id, offset=command.offset)
+    stream = streams.requested(event.headers.get("Accept", ""))
+    if stream is not None:
+        return answers.streamed(build, stream, heartbeat=running.settings.heartbeat)
+    return answers.signed(answers.log_so_far(build), key)
+
+
+def _cancel(event: Any) -> Response:
+    command, key = _command(event, "cancel")
+    record = builder().cancel(command.build_id)
+    return answers.signed(answers.state(record, status=200 if record.ended else 202), key)
+
+
+def _list(event: Any) -> Response:
+    command, key = _command(event, "list")
+    return answers.signed(answers.states(builder().client.records(limit=command.limit)), key)
+
+
+def _command(event: Any, operation: str) -> tuple[Command, Key | None]:
+    """What is asked about builds, and who signed it: the body, or without one a header."""
+    settings = builder().settings
+    document = bytes(_body(event)) or event.headers.get(REQUEST_HEADER, "").encode()
+    key = _verified(event, document, settings)
+    now = time.time()
+    return Command.parse(document, operation, now=now, max_age=settings.command_max_age), key
+
+
+def _body(event: Any) -> memoryview:
+    body = getattr(event, "buffer", None)
+    return memoryview(event.body) if body is None else body
+
+
+def _digest(event: Any, body: memoryview) -> str:
+    """Tells one body from another: the signature, which has been verified, does so for nothing."""
+    signed = ",".join(event.headers.getlist(HEADER)).strip().lower()
+    return hashlib.sha256(body).hexdigest() if builder().settings.disable_hmac else signed
+
+
+def _callback_target(bundle: Bundle, settings: Settings) -> Target | None:
+    url = bundle.config.callback_url
+    return callback.target(url, settings) if url else None
+
+
+def _is_set(event: Any, name: str) -> bool:
+    return str(event.query.get(name, "")).lower() in ("1", "true", "yes")
+
+
+def _patience(event: Any) -> float:
+    """How long the caller waits, as far as it says: of-watchdog's own header (executor/http_runner.go)."""
+    try:
+        return go_duration.seconds(event.headers.get("X-Timeout", ""))
+    except ValueError:
+        return math.inf
 
 
 def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key | None:

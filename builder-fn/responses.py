@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from .config import MAX_STREAM_LINE_BYTES
+from .errors import BuildCancelled, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -74,6 +75,34 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     if failed_step:
         document["failedStep"] = _failed_step(failed_step)
     return document | _report(steps, warnings)
+
+
+def state(  # noqa: PLR0913 - keywords
+    *,
+    build_id: str,
+    image: str,
+    state: str,
+    created: float,
+    completed: float | None,
+    error: BuilderError | None,
+) -> dict[str, Any]:
+    """How a build stands, without its log. *state* tells more than the three words of `status`."""
+    status = {"queued": _IN_PROGRESS, "running": _IN_PROGRESS, "succeeded": _SUCCESS}.get(
+        state, _FAILED
+    )
+    document: dict[str, Any] = {"buildId": build_id, "status": status}
+    if isinstance(error, BuildCancelled):
+        document["state"] = "cancelled"
+    elif isinstance(error, Interrupted):
+        document["state"] = "interrupted"
+    else:
+        document["state"] = {"succeeded": "success"}.get(state, state)
+    document |= {"image": image, "created": round(created, 3)}
+    if completed is not None:
+        document["duration"] = round(completed - created, 3)
+    if error is not None:
+        document |= {"error": str(error), "reason": error.code}
+    return document
 
 
 def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUILD = "build"
+COMMANDS = ("status", "logs", "result", "cancel", "list")
 _READ = ("GET", "HEAD")
+# With a signed document, in the body or in a header.
+_ASK = ("POST", "GET")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ _ROUTES = (
     _Route("healthz", ("/healthz",)),
     _Route("ready", ("/ready",)),
     _Route("metrics", ("/metrics",)),
+    *(_Route(name, (f"/{name}",), _ASK) for name in COMMANDS),
 )
 _BY_PATH = {path: route for route in _ROUTES for path in route.paths}
 _BY_OPERATION = {route.operation: route for route in _ROUTES}

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "builder-fn"
 LAYERS = (
     ("handler",),
     ("answers",),
-    ("build", "detached", "streams"),
+    ("build", "streams"),
+    ("background", "followed", "order"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
     ("fair_line", "freshness", "ignore_file", "log_lines", "metrics"),

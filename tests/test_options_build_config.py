@@ -42,6 +42,8 @@ def test_reads_every_option() -> None:
         noCache=True,
         pull=True,
         timeout="10m",
+        detach=True,
+        callbackUrl="https://example.com/built",
     )
 
     assert found == BuildConfig(
@@ -56,6 +58,8 @@ def test_reads_every_option() -> None:
         no_cache=True,
         pull=True,
         timeout=600.0,
+        detach=True,
+        callback_url="https://example.com/built",
     )
     assert found.image.text == IMAGE
 
@@ -285,7 +289,7 @@ def test_a_key_that_is_nearly_known_draws_a_hint(written: str, meant: str) -> No
 
 
 def test_a_key_that_is_like_nothing_draws_none() -> None:
-    assert parse(frontend="x", callbackUrl="x", x=1).warnings == ()
+    assert parse(frontend="x", webhook="x", x=1).warnings == ()
 
 
 def test_keys_are_taken_in_any_case_as_by_go() -> None:
@@ -316,7 +320,7 @@ def test_the_request_has_the_last_word() -> None:
     assert (config.target, config.pull) == ("ship", False)
 
 
-@pytest.mark.parametrize("key", ["image", "skipPush"])
+@pytest.mark.parametrize("key", ["image", "skipPush", "detach", "callbackUrl"])
 def test_what_belongs_to_the_request_is_refused_in_a_file(key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key} cannot be set in builder-fn.json"):
         read({"image": IMAGE}, {key: None})

@@ -164,6 +164,10 @@ class Solve:
             self._gateway.cancel()
         self._liveness.close()
 
+    def when_ended(self, then: Callable[[], None]) -> None:
+        """*then* is called, from any thread, once the daemon has done with the build, its record too."""
+        self._solve.add_done_callback(lambda _solve: then())
+
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """The log lines that *response* adds."""
         self._updated = time.monotonic()

@@ -80,6 +80,10 @@ class BuildConfig:
         metadata=_option("pull", readers.boolean, lambda _: {"image-resolve-mode": "pull"}),
     )
     timeout: float | None = field(default=None, metadata=_option("timeout", readers.duration))
+    detach: bool = field(default=False, metadata=_option("detach", readers.boolean, in_files=False))
+    callback_url: str = field(
+        default="", metadata=_option("callbackUrl", readers.string, in_files=False)
+    )
     warnings: tuple[BuildWarning, ...] = ()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Runs builds that no request waits for. Threads of this replica, and whom to tell when one has ended."""
+"""Runs what no request waits for: detached builds, and callbacks. Threads of this replica."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Detached:
+class Background:
     """What goes on in the background; `idle` once nothing does."""
 
     def __init__(self) -> None:

@@ -4,39 +4,39 @@ import threading
 
 import pytest
 
-from function.detached import Detached
+from function.background import Background
 
 SECONDS = 10.0
 
 
 def test_is_idle_until_something_starts_and_after_it_has_ended() -> None:
-    detached = Detached()
+    background = Background()
     release, ended = threading.Event(), threading.Event()
 
     def work() -> None:
         release.wait(SECONDS)
         ended.set()
 
-    assert detached.idle
-    detached.start(work, name="build")
-    assert not detached.idle
+    assert background.idle
+    background.start(work, name="build")
+    assert not background.idle
     release.set()
     assert ended.wait(SECONDS)
     for thread in threading.enumerate():
         if thread.name == "build":
             thread.join(SECONDS)
-    assert detached.idle
+    assert background.idle
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_fails_has_ended_too() -> None:
-    detached = Detached()
+    background = Background()
 
     def work() -> None:
         raise RuntimeError
 
-    detached.start(work, name="fails")
+    background.start(work, name="fails")
     for thread in threading.enumerate():
         if thread.name == "fails":
             thread.join(SECONDS)
-    assert detached.idle
+    assert background.idle

@@ -1,0 +1,75 @@
+"""A build that another request waits for, or nobody, or that has ended: in this replica or another.
+
+I/O: what it iterates comes from the daemon, which has the record.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .buildkit import BuildRecord, Follow
+    from .outcome import BuildResult, BuildWarning, Step
+
+
+class FollowedBuild:
+    """Reads like a Build; `close` leaves the build to itself."""
+
+    def __init__(self, follow: Follow, *, offset: int = 0) -> None:
+        self._follow = follow
+        self._offset = offset
+        self.id = follow.record.ref.build_id
+        self.image = image_of(follow.record)
+        self.result: BuildResult | None = None
+
+    @property
+    def record(self) -> BuildRecord:
+        """As it was last seen."""
+        return self._follow.record
+
+    @property
+    def image_ref(self) -> str:
+        name = self.record.annotations.get("name", "")
+        return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
+
+    @property
+    def duration(self) -> float:
+        return max(0.0, (self.record.completed or time.time()) - self.record.created)
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        return self._follow.steps
+
+    @property
+    def warnings(self) -> Sequence[BuildWarning]:
+        return self._follow.warnings
+
+    def lines(self) -> Iterator[list[str]]:
+        skipped = 0
+        try:
+            for lines in self._follow:
+                shown = lines[max(0, self._offset - skipped) :]
+                skipped += len(lines)
+                yield shown
+            self.result = self._follow.result()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._follow.close()
+
+
+def image_of(record: BuildRecord) -> str:
+    return record.annotations.get("image", "")
+
+
+def unknown(build_id: str) -> NotFound:
+    return NotFound(
+        f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
+        "never been begun."
+    )

@@ -1,0 +1,54 @@
+"""Requests about builds, signed as their callers sign them."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from .caller import Answer, connect, post, signature
+from .waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def document(operation: str, build_id: str = "", **more: object) -> bytes:
+    said = {"op": operation, "time": time.time(), **more}
+    return json.dumps({**said, "buildId": build_id} if build_id else said).encode()
+
+
+def command(
+    url: str, operation: str, build_id: str = "", *, accept: str = "*/*", **more: object
+) -> Answer:
+    """The operation at its own path."""
+    body = document(operation, build_id, **more)
+    return post(url, body, {"Accept": accept}, path=f"/{operation}")
+
+
+def at_the_root(url: str, operation: str, build_id: str = "") -> Answer:
+    return post(url, document(operation, build_id), {}, path=f"/?op={operation}")
+
+
+def in_a_header(url: str, operation: str, build_id: str = "") -> Answer:
+    said = document(operation, build_id)
+    headers: Mapping[str, str] = {
+        "X-Build-Request": said.decode(),
+        "X-Build-Signature": signature(said),
+    }
+    with closing(connect(url)) as connection:
+        connection.request("GET", f"/{operation}", headers=dict(headers))
+        with connection.getresponse() as response:
+            return Answer(response.status, dict(response.getheaders()), response.read())
+
+
+def state(url: str, build_id: str) -> str:
+    found: str = command(url, "status", build_id).document.get("state", "unknown")
+    return found
+
+
+def wait_for_state(url: str, build_id: str, *wanted: str) -> dict[str, Any]:
+    """The status once it is one of those *wanted*."""
+    wait_until(lambda: state(url, build_id) in wanted)
+    return command(url, "status", build_id).document
