@@ -118,6 +118,7 @@ def test_a_handler_that_does_not_compile_is_not_deployed(scene: Scene, service: 
     answer = scene.call("caller", b"def handle(:\n", f"?name={service}")
 
     assert answer.status == 422
+    assert answer.headers["Content-Type"].startswith("application/json")
     assert "SyntaxError" in "\n".join(answer.document["failedStep"]["output"])
     assert scene.deployed(service) == []
 

@@ -24,5 +24,6 @@ def handle(event, context):
     }
     queued = gateway.call("/async-function/builder-fn", request, headers)
     if queued.status != 202:
-        return {"statusCode": queued.status, "body": queued.body}
+        kind = {"Content-Type": queued.headers.get_content_type()}
+        return {"statusCode": queued.status, "body": queued.body, "headers": kind}
     return {"statusCode": 202, "headers": {"X-Call-Id": queued.headers["X-Call-Id"]}}

@@ -22,7 +22,8 @@ def handle(event, context):
     signed = {"X-Build-Signature": signature(request)}
     built = gateway.call("/function/builder-fn", request, signed)
     if built.status != 200:
-        return {"statusCode": built.status, "body": built.body}
+        kind = {"Content-Type": built.headers.get_content_type()}
+        return {"statusCode": built.status, "body": built.body, "headers": kind}
 
     # By its digest: the tag may lead to another image by the time it is pulled.
     image = json.loads(built.body)["imageRef"]
