@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from .chronology import chronological
 from .progress import Progress
 from .pushes import Pushes
 from .steps import Steps
@@ -43,7 +44,8 @@ class DaemonLog:
     def update(self, response: pb.StatusResponse) -> list[str]:
         self._steps.update(response)
         self.pushes.update(response)
-        return self.progress.update(response)
+        pieces = chronological(response)
+        return [line for piece in pieces for line in self.progress.update(piece)]
 
     def finish(self) -> list[str]:
         return self.progress.finish()

@@ -6,7 +6,6 @@ is on record while it waits, and found abandoned when its replica dies, whatever
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,20 +14,19 @@ from ..errors import Busy, DaemonUnavailable
 from ..pb import control_pb2, gateway_pb2
 from .held_build import HeldBuild, keep_alive
 from .history import History
-from .records import State, build_attrs
+from .records import build_attrs
 from .refs import Part, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .control import Control
-    from .records import Attempt, BuildRecord
+    from .records import Attempt
 
-_MAX_TRIES = 20
-_MAX_PAUSE_SECONDS = 0.05
+# The daemon keeps a ref for so long after its build (moby/buildkit v0.32.2 solver/jobs.go, Discard).
+_REF_TAKEN_SECONDS = 10.0
+_PAUSE_SECONDS = 0.1
 _POLL_SECONDS = 0.005
-# How long a claim may be held and not be seen.
-_VISIBLE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +62,27 @@ class Claims:
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
         """None if the build waits, runs or has ended: it can be followed.
 
-        One that was abandoned may be claimed again. Raises DaemonUnavailable, Busy.
+        One that was abandoned may be claimed again at once. After a claim that was released with nothing to
+        tell, that takes up to 10 s. Raises DaemonUnavailable, Busy.
         """
         ref = Ref(build_id)
-        for _ in range(_MAX_TRIES):
+        deadline = time.monotonic() + _REF_TAKEN_SECONDS + self._patience
+        while time.monotonic() < deadline:
             claim = self._held(ref, annotations)
-            others = self._others(claim) if claim else self._holders(build_id)
-            answering = self._answering(others)
-            if claim and not answering and all(each.ref < ref for each in others):
+            others = self._others(claim) if claim else self._tried(build_id)
+            # All who claim a build at one time come to the same ref, of which one gets it.
+            following = others[0].ref.next() if others else Ref(build_id)
+            answered_for = self._is_answered_for(others)
+            if claim and following == ref and not answered_for:
                 return claim
             if claim:
                 claim.release()
-            # Of two who see each other's claims both step back, and not for the same time.
-            if answering and not (claim and answering.state is State.QUEUED):
+            if answered_for:
                 return None
-            time.sleep(random.uniform(0, _MAX_PAUSE_SECONDS))  # noqa: S311 - only to differ
-            ref = max([ref, *(each.ref for each in others)]).next()
-        raise Busy("Too many requests ask for this build at one time. Try again.")
+            if following == ref:
+                time.sleep(_PAUSE_SECONDS)
+            ref = following
+        raise Busy("The build was given up just now. Try again.")
 
     def _held(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
         attrs = build_attrs(annotations, claimed=True)
@@ -88,10 +90,7 @@ class Claims:
         return Claim(ref, held, self._control) if held.is_ours() else None
 
     def _others(self, claim: Claim) -> Sequence[Attempt]:
-        """What there is of the build beside *claim*.
-
-        Who sees himself in the history sees all who came before him, and those who come after see him.
-        """
+        """What there is to tell of the build beside *claim*, once that is on record, too."""
         deadline = time.monotonic() + self._patience
         while not self._history.is_active(claim.ref, Part.CLAIM):
             if time.monotonic() > deadline:
@@ -100,22 +99,17 @@ class Claims:
                     "buildkitd does not show what it accepted. Try again later."
                 )
             time.sleep(_POLL_SECONDS)
-        tried = self._history.attempts(claim.ref.build_id)
-        for each in tried:
-            if each.ref == claim.ref:
-                each.records.pop(Part.CLAIM)
-        return [each for each in tried if each.records]
+        return self._tried(claim.ref.build_id, but=claim.ref)
 
-    def _holders(self, build_id: str) -> Sequence[Attempt]:
-        """What there is of a build whose ref is taken: by somebody, or by a claim that has just ended."""
-        deadline = time.monotonic() + _VISIBLE_SECONDS
-        while True:
-            tried = self._history.attempts(build_id)
-            if self._answering(tried) or time.monotonic() > deadline:
-                return tried
-            time.sleep(_POLL_SECONDS)
+    def _tried(self, build_id: str, *, but: Ref | None = None) -> Sequence[Attempt]:
+        """The attempts that there is something to tell of, the last one first, without the claim of *but*."""
+        tried = self._history.attempts(build_id)
+        for attempt in tried:
+            if attempt.ref == but:
+                attempt.records.pop(Part.CLAIM, None)
+        return [attempt for attempt in tried if attempt.told()]
 
-    def _answering(self, tried: Sequence[Attempt]) -> BuildRecord | None:
-        """The attempt for which no other one may be made."""
+    def _is_answered_for(self, tried: Sequence[Attempt]) -> bool:
+        """Whether there is an attempt for which no other one may be made."""
         records = map(self._history.told, tried)
-        return next((record for record in records if record and not record.repeatable), None)
+        return any(record is not None and not record.repeatable for record in records)

@@ -11,7 +11,13 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import BuildCancelled, BuilderError, CallerGone, Interrupted, Unavailable
+from ..errors import (
+    BuildCancelled,
+    BuildFailed,
+    CallerGone,
+    Interrupted,
+    Unavailable,
+)
 from ..outcome import BuildResult
 from .endings import ERROR_DETAIL, error_from, result_from
 from .failure import build_failed
@@ -23,6 +29,7 @@ from .status_details import detail
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..errors import BuilderError
     from ..pb import control_pb2 as pb
 
 _ANNOTATION = "com.openfaas.builder."
@@ -172,7 +179,7 @@ class Attempt:
             return None
         if self.is_journal:
             document = detail(details, ERROR_DETAIL)
-            return error_from(document) if document else BuilderError(build.error.message)
+            return error_from(document) if document else BuildFailed(build.error.message)
         platforms = build.FrontendAttrs.get("platform", "")
         return build_failed(build.error.message, details, progress, platforms=platforms)
 

@@ -1,0 +1,551 @@
+"""Builds as any replica tells of them: two clients are two replicas, a killed process is one that died."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.buildkit import Client, Ref, SolveSpec, State, session_services
+from function.errors import (
+    BuildCancelled,
+    BuilderError,
+    BuildFailed,
+    BuildTimedOut,
+    Busy,
+    DaemonUnavailable,
+    Interrupted,
+)
+from function.freshness import once
+from function.outcome import BuildResult, BuildWarning, FailedStep, Step
+from function.registry_auth import ANONYMOUS
+from function.tree import Entry, Kind, Tree
+
+from .replica import ANNOTATIONS, PATIENCE, claimed, go, replica, said
+from .waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stack.buildkitd import Buildkitd
+    from stack.machine import Machine
+
+    from function.buildkit import BuildRecord, Claim, Follow, Solve
+
+# From a replica's death to the report of it: the promise is seconds, the rest is for a busy machine.
+SOON = 8.0
+WAIT = 30.0
+
+QUICK = "FROM scratch\nCOPY . /\n"
+# Its processes outlive the shell that started them, and so the daemon's attempt to end the step.
+UNKILLABLE = "FROM debian:trixie-slim\nRUN echo up; sleep 40.25; echo down # {}\n"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was told of one build, whoever told it."""
+
+    log: list[str]
+    steps: list[str]
+    warnings: tuple[BuildWarning, ...]
+    result: BuildResult | None
+    error: str
+    failed_step: FailedStep | None
+
+
+@pytest.fixture
+def one(shared_daemon: str) -> Client:
+    return Client(shared_daemon, None, patience=PATIENCE)
+
+
+@pytest.fixture
+def another(shared_daemon: str) -> Client:
+    return Client(shared_daemon, None, patience=PATIENCE)
+
+
+@pytest.fixture
+def build_id() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def claim(one: Client, build_id: str) -> Iterator[Claim]:
+    made = one.claim(build_id, ANNOTATIONS)
+    assert made
+    yield made
+    made.release()
+
+
+def solve(client: Client, claim: Claim, dockerfile: str, *names: str) -> Solve:
+    data = memoryview(dockerfile.encode())
+    tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
+    spec = SolveSpec(ref=str(claim.ref), annotations=ANNOTATIONS, claimed=True, names=names)
+    services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
+    return client.solve(spec, services, shared_key=once())
+
+
+def fresh(dockerfile: str) -> str:
+    """*dockerfile*, of which no step is in the cache yet."""
+    return dockerfile.format(uuid.uuid4().hex)
+
+
+def told(build: Solve | Follow) -> Told:
+    log: list[str] = []
+    result, error, failed_step = None, "", None
+    with closing(build):
+        for lines in build:
+            log += lines
+        try:
+            result = build.result()
+        except BuilderError as exc:
+            error, failed_step = str(exc), getattr(exc, "failed_step", None)
+    steps = [step.name for step in build.steps]
+    return Told(log, steps, build.warnings, result, error, failed_step)
+
+
+def same(one: Told, another: Told) -> bool:
+    """Whether they are of one build.
+
+    Who comes late is told at once what he missed: in another order, and of what happened to a thing
+    several times, the last. And nobody waits for what comes after the push.
+    """
+    essence = re.compile(r"#\d+ (\[|[\d.]+ |ERROR|WARN)")
+    logs = [
+        {re.sub(r"^#\d+ ", "", line) for line in each.log if essence.match(line)}
+        for each in (one, another)
+    ]
+    assert logs[0] == logs[1]
+    assert replace(one, log=[]) == replace(another, log=[])
+    return True
+
+
+def following(client: Client, build_id: str) -> Follow:
+    follow = client.follow(build_id)
+    assert follow
+    return follow
+
+
+def recorded(client: Client, build_id: str) -> BuildRecord:
+    record = client.record(build_id)
+    assert record
+    return record
+
+
+def error_of(client: Client, build_id: str) -> BuilderError | None:
+    return recorded(client, build_id).error
+
+
+def test_a_running_build_is_followed_from_its_beginning(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    dockerfile = fresh(
+        "FROM debian:trixie-slim\nRUN for i in 1 2 3; do echo $i; sleep 0.5; done # {}\n"
+    )
+    with ThreadPoolExecutor() as threads:
+        own = threads.submit(told, solve(one, claim, dockerfile))
+        wait_until(lambda: recorded(another, build_id).state is State.RUNNING)
+        followed = told(following(another, build_id))
+
+    assert same(followed, own.result())
+    output = [line.split()[-1] for line in followed.log if re.match(r"#5 [\d.]+ \d", line)]
+    assert output == ["1", "2", "3"]
+    assert followed.log[-1].startswith("#5 DONE")
+
+
+def test_a_build_that_has_ended_is_followed_all_the_same(
+    one: Client, another: Client, build_id: str, claim: Claim, mirror: str
+) -> None:
+    dockerfile = "FROM scratch as built\nCOPY . /\n"  # a lower-case "as" is warned of
+    own = told(solve(one, claim, dockerfile, f"{mirror}/history/{build_id}:1"))
+    followed = told(following(another, build_id))
+
+    assert own.result
+    assert own.result.digest
+    assert own.result.size
+    assert own.result.platforms
+    assert own.warnings
+    assert same(followed, own)
+    wait_until(lambda: recorded(another, build_id).ended)
+    assert recorded(another, build_id).result == own.result
+
+
+def test_a_failed_build_failed_the_same_way_for_all(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    own = told(solve(one, claim, fresh("FROM debian:trixie-slim\nRUN echo why; exit 3 # {}\n")))
+    followed = told(following(another, build_id))
+
+    assert same(followed, own)
+    assert followed.failed_step
+    assert (followed.failed_step.line, followed.failed_step.exit_code) == (2, 3)
+    assert followed.failed_step.output == ("why",)
+    record = recorded(another, build_id)
+    assert (record.state, record.repeatable) == (State.FAILED, False)
+    assert "exit code: 3" in str(record.error)
+    assert isinstance(record.error, BuildFailed)
+
+
+def test_a_record_says_what_its_owner_said_of_it(one: Client, another: Client) -> None:
+    build_id = uuid.uuid4().hex
+    said_of_it = {"image": "registry.test/ä:1", "call-id": "x" * 4000}
+    claim = one.claim(build_id, said_of_it)
+    assert claim
+
+    record = recorded(another, build_id)
+    claim.release()
+
+    assert record.annotations == said_of_it
+    assert record.ref == Ref(build_id)
+
+
+def test_a_build_is_on_record_while_it_waits_and_can_be_followed_from_there(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    assert recorded(another, build_id).state is State.QUEUED
+    with ThreadPoolExecutor() as threads:
+        follow = following(another, build_id)
+        followed = threads.submit(told, follow)
+        own = told(solve(one, claim, QUICK))
+
+        assert same(followed.result(WAIT), own)
+
+
+def test_a_build_that_never_began_leaves_nothing(
+    one: Client, another: Client, build_id: str
+) -> None:
+    claim = one.claim(build_id, ANNOTATIONS)
+    assert claim
+    follow = following(another, build_id)
+
+    claim.release()
+
+    wait_until(lambda: another.record(build_id) is None)
+    assert "given up" in told(follow).error
+
+
+def test_of_two_replicas_that_claim_a_build_one_has_it(shared_daemon: str) -> None:
+    for _ in range(5):
+        build_id = uuid.uuid4().hex
+        with replica(shared_daemon, build_id) as first, replica(shared_daemon, build_id) as second:
+            go(first)
+            go(second)
+            assert sorted([claimed(first), claimed(second)]) == [False, True]
+
+
+def test_of_many_threads_that_claim_a_build_one_has_it_although_its_ref_was_just_given_up(
+    shared_daemon: str,
+) -> None:
+    build_id = uuid.uuid4().hex
+    clients = [Client(shared_daemon, None, patience=PATIENCE) for _ in range(6)]
+    given_up = clients[0].claim(build_id, ANNOTATIONS)
+    assert given_up
+    given_up.release()
+    at_once = threading.Barrier(len(clients))
+
+    def claim(client: Client) -> Claim | None:
+        at_once.wait(WAIT)
+        return client.claim(build_id, ANNOTATIONS)
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        claims = [made for made in threads.map(claim, clients) if made]
+
+    assert len(claims) == 1
+    claims[0].release()
+
+
+def test_a_build_that_has_ended_cannot_be_claimed(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    assert another.claim(build_id, ANNOTATIONS) is None
+    told(solve(one, claim, QUICK))
+    assert another.claim(build_id, ANNOTATIONS) is None
+    claim.release()
+    wait_until(lambda: recorded(one, build_id).state is State.SUCCEEDED)
+    assert another.claim(build_id, ANNOTATIONS) is None
+
+
+def test_a_replica_that_dies_is_reported_within_seconds_whatever_its_step_does(
+    another: Client, shared_daemon: str, build_id: str
+) -> None:
+    with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
+        go(owner)
+        said(owner, " up\n")
+        follow = following(another, build_id)
+        owner.kill()
+        died = time.monotonic()
+        followed = told(follow)
+
+    assert time.monotonic() - died < SOON
+    assert any(line.endswith(" up") for line in followed.log)
+    assert "went away" in followed.error
+    assert isinstance(error_of(another, build_id), Interrupted)
+    [listed] = [each for each in another.records(limit=50) if each.ref.build_id == build_id]
+    assert isinstance(listed.error, Interrupted)
+
+
+def test_a_replica_that_dies_while_its_build_waits_is_reported_within_seconds(
+    another: Client, shared_daemon: str, build_id: str
+) -> None:
+    with replica(shared_daemon, build_id) as owner:
+        go(owner)
+        assert claimed(owner)
+        follow = following(another, build_id)
+        owner.kill()
+        died = time.monotonic()
+        followed = told(follow)
+
+    assert time.monotonic() - died < SOON
+    assert "went away" in followed.error
+    assert isinstance(error_of(another, build_id), Interrupted)
+
+
+def test_an_abandoned_build_runs_again_at_once_under_its_id(
+    another: Client, one: Client, shared_daemon: str, build_id: str
+) -> None:
+    with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
+        go(owner)
+        said(owner, " up\n")
+        owner.kill()
+    wait_until(lambda: recorded(another, build_id).repeatable)
+
+    claim = another.claim(build_id, ANNOTATIONS)
+    assert claim
+    own = told(solve(another, claim, QUICK))
+    claim.release()
+
+    assert claim.ref == Ref(build_id, 2)
+    assert same(told(following(one, build_id)), own)
+    assert own.result is not None
+    wait_until(lambda: recorded(one, build_id).state is State.SUCCEEDED)
+
+
+def test_a_build_is_cancelled_from_another_replica(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    asked = threading.Event()
+    one.on_cancel(claim.ref, asked.set)
+    build = solve(one, claim, 'FROM debian:trixie-slim\nRUN ["sleep", "41.25"]\n')
+    next(line for lines in build for line in lines if "sleep" in line)
+    follow = following(another, build_id)
+
+    before = another.request_cancel(build_id)
+    assert asked.wait(WAIT)
+    one.declare(claim.ref, ANNOTATIONS, BuildCancelled("The build was cancelled."))
+    build.close()
+    claim.release()
+
+    assert before
+    assert before.state is State.RUNNING
+    assert told(follow).error == "The build was cancelled."
+    assert recorded(another, build_id).cancelled
+    assert another.claim(build_id, ANNOTATIONS) is None
+
+
+def test_a_build_whose_owner_died_when_it_was_to_be_cancelled_is_cancelled(
+    another: Client, shared_daemon: str, build_id: str
+) -> None:
+    with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
+        go(owner)
+        said(owner, " up\n")
+        another.request_cancel(build_id)
+        owner.kill()
+
+    wait_until(lambda: recorded(another, build_id).ended)
+    assert recorded(another, build_id).cancelled
+
+
+def test_a_request_to_cancel_that_came_before_its_listener_is_heard(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    asked = threading.Event()
+    another.request_cancel(build_id)
+
+    one.on_cancel(claim.ref, asked.set)
+
+    assert asked.wait(WAIT)
+
+
+def test_what_has_ended_or_never_was_is_not_to_be_cancelled(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    told(solve(one, claim, QUICK))
+    wait_until(lambda: recorded(one, build_id).ended)
+
+    before = another.request_cancel(build_id)
+
+    assert before
+    assert before.ended
+    assert another.request_cancel(uuid.uuid4().hex) is None
+    assert not recorded(another, build_id).cancelled
+
+
+def test_only_builds_are_listed_each_once_and_the_newest_first(
+    one: Client, another: Client
+) -> None:
+    ids = [uuid.uuid4().hex for _ in range(3)]
+    for build_id in ids:
+        claim = one.claim(build_id, ANNOTATIONS)
+        assert claim
+        another.request_cancel(build_id)
+        told(solve(one, claim, QUICK))
+        one.declare(claim.ref, ANNOTATIONS, Interrupted("not needed"))
+    somebody_elses = uuid.uuid4().hex
+    data = memoryview(QUICK.encode())
+    tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
+    services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
+    told(one.solve(SolveSpec(ref=somebody_elses), services, shared_key=once()))
+
+    listed = [each.ref.build_id for each in another.records(limit=100)]
+
+    assert [each for each in listed if each in ids] == ids[::-1]
+    assert somebody_elses not in listed
+    assert another.record(somebody_elses) is None
+    newest = another.records(limit=1)
+    assert len([each for each in newest if each.ended]) <= 1
+
+
+def test_why_an_owner_ended_its_build_is_known_to_all(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    build = solve(one, claim, fresh(UNKILLABLE))
+    next(line for lines in build for line in lines if line.endswith(" up"))
+    follow = following(another, build_id)
+
+    one.declare(claim.ref, ANNOTATIONS, BuildTimedOut("It took too long."))
+    build.close()
+    claim.release()
+
+    assert told(follow).error == "It took too long."
+    assert isinstance(error_of(another, build_id), BuildTimedOut)
+
+
+@pytest.mark.parametrize("ends_well", [True, False], ids=["succeeds", "fails"])
+def test_a_journal_is_followed_as_a_build_is(
+    one: Client, another: Client, build_id: str, claim: Claim, *, ends_well: bool
+) -> None:
+    steps = (Step(name="[1/1] RUN ä", duration=1.5, cached=True),)
+    warnings = (BuildWarning(message="w", file="Dockerfile", line=1, detail=("d",)),)
+    result = BuildResult(digest="sha256:1", size=7, platforms=("linux/amd64",))
+    failure = FailedStep(name="RUN", exit_code=1, output=("o",), excerpt=("e",))
+    lines = [f"#1 0.{number} é" for number in range(20)]
+    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+    follow = following(another, build_id)
+    assert follow.record.state is State.RUNNING
+
+    with ThreadPoolExecutor() as threads:
+        followed = threads.submit(told, follow)
+        for line in lines:
+            journal.write([line])
+        if ends_well:
+            journal.succeed(result, steps, warnings)
+        else:
+            journal.fail(BuildFailed("It failed.", failure), steps, warnings)
+
+        assert followed.result(WAIT) == Told(
+            log=lines,
+            steps=["[1/1] RUN ä"],
+            warnings=warnings,
+            result=result if ends_well else None,
+            error="" if ends_well else "It failed.",
+            failed_step=None if ends_well else failure,
+        )
+    assert told(following(another, build_id)) == followed.result()
+    record = recorded(another, build_id)
+    assert record.result == (result if ends_well else None)
+    assert record.annotations == ANNOTATIONS
+
+
+def test_a_journal_is_nobodys_but_its_writers(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+
+    with pytest.raises(Busy):
+        another.journal(claim.ref, ANNOTATIONS, claimed=True)
+
+    journal.close()
+    wait_until(lambda: isinstance(error_of(another, build_id), Interrupted))
+
+
+def test_a_long_journal_can_be_followed_from_behind(
+    one: Client, another: Client, build_id: str, claim: Claim
+) -> None:
+    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+    for _ in range(30):
+        journal.write(["x" * 1000] * 1000)
+    journal.succeed(BuildResult(), (), ())
+
+    followed = told(following(another, build_id))
+
+    assert followed.result == BuildResult()
+    assert 1000 < len(followed.log) < 30_000
+    assert "holds no more of it" in followed.log[-1]
+
+
+def test_builds_are_remembered_by_a_daemon_that_comes_back(
+    machine: Machine, start_daemon: Callable[..., Buildkitd]
+) -> None:
+    root = machine.account.scratch(machine.paths, "history")
+    daemon = start_daemon(root=root)
+    port = int(daemon.address.rpartition(":")[2])
+    client = Client(daemon.address, None, patience=PATIENCE)
+    ended, lost = uuid.uuid4().hex, uuid.uuid4().hex
+    claim = client.claim(ended, ANNOTATIONS)
+    assert claim
+    told(solve(client, claim, QUICK))
+    wait_until(lambda: recorded(client, ended).ended)
+    claim = client.claim(lost, ANNOTATIONS)
+    assert claim
+    asked = threading.Event()
+    client.on_cancel(claim.ref, asked.set)
+    follow = following(client, lost)
+
+    daemon.kill()
+    with pytest.raises(DaemonUnavailable):
+        told(follow)
+    client.declare(claim.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."))
+    start_daemon(root=root, port=port)
+
+    wait_until(lambda: client.state().up)
+    assert recorded(client, ended).state is State.SUCCEEDED
+    wait_until(
+        lambda: isinstance(client.record(lost) and error_of(client, lost), DaemonUnavailable)
+    )
+    assert recorded(client, lost).repeatable
+    # What is cancelled is heard of as before.
+    claim = client.claim(lost, ANNOTATIONS)
+    assert claim
+    client.on_cancel(claim.ref, asked.set)
+    client.request_cancel(lost)
+    assert asked.wait(WAIT)
+
+
+def test_a_daemon_that_falls_silent_is_not_waited_for(
+    start_daemon: Callable[..., Buildkitd],
+) -> None:
+    daemon = start_daemon()
+    client = Client(daemon.address, None, patience=2.0)
+    build_id = uuid.uuid4().hex
+    claim = client.claim(build_id, ANNOTATIONS)
+    assert claim
+    journal = client.journal(claim.ref, ANNOTATIONS, claimed=True)
+    follow = following(client, build_id)
+    lines = iter(follow)
+    next(lines)
+
+    daemon.pause()
+    began = time.monotonic()
+    with pytest.raises(DaemonUnavailable):
+        list(lines)
+    daemon.resume()
+
+    assert time.monotonic() - began < SOON
+    follow.close()
+    journal.close()
