@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import hmac
 import http.server
 import io
 import json
@@ -15,21 +13,21 @@ import sys
 import tarfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import pytest
 from build_client.cli import main
 
 from function.sealed_secrets import SealingKey, open_envelope
 
+from .scripted_builder import SECRET, Builder, Handler, one, progress, scripted_builder, stream
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Reply = Callable[["Handler"], None]
+    from .scripted_builder import Reply
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build.py"
-SECRET = "a-payload-secret"
-NDJSON = "application/x-ndjson"
 
 LOG = ["#1 [1/2] FROM x", "#1 CACHED", "#2 [2/2] RUN y", "#2 0.1 hello", "#2 DONE 0.2s"]
 SUCCESS = {"status": "success", "image": "r/a:1", "log": [], "digest": "sha256:1", "duration": 0.5}
@@ -42,100 +40,10 @@ FAILED = {
 }
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    replies: ClassVar[list[Reply]]
-    bodies: ClassVar[list[bytes]]
-    paths: ClassVar[list[str]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        type(self).bodies.append(body)
-        type(self).paths.append(self.path)
-        expected = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-        if self.headers["X-Build-Signature"] != expected:
-            one(401, {"status": "failed", "error": "signature mismatch"})(self)
-            return
-        type(self).replies.pop(0)(self)
-
-    def do_GET(self) -> None:
-        type(self).paths.append(self.path)
-        type(self).replies.pop(0)(self)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base's name
-        pass
-
-
-def one(status: int, document: object, **headers: str) -> Reply:
-    """A single JSON document."""
-
-    def reply(handler: Handler) -> None:
-        body = json.dumps(document, indent=2).encode()
-        handler.send_response(status)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return reply
-
-
-def stream(*documents: object, cut: int = 1 << 20, ends: bool = True) -> Reply:
-    """Chunked ndjson, a chunk every *cut* bytes; without *ends* the connection just closes."""
-
-    def reply(handler: Handler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", NDJSON)
-        handler.send_header("Transfer-Encoding", "chunked")
-        handler.end_headers()
-        data = "".join(f"{json.dumps(document)}\n" for document in documents).encode()
-        for start in range(0, len(data), cut):
-            chunk = data[start : start + cut]
-            handler.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        if ends:
-            handler.wfile.write(b"0\r\n\r\n")
-        handler.close_connection = True
-
-    return reply
-
-
-def progress(*lines: str) -> dict[str, object]:
-    return {"status": "in_progress", "log": list(lines)}
-
-
-class Builder:
-    """A server in this process; *replies* are given one a request."""
-
-    def __init__(self, url: str, handler: type[Handler]) -> None:
-        self.url = url
-        self._handler = handler
-
-    def will(self, *replies: Reply) -> None:
-        self._handler.replies[:] = replies
-
-    @property
-    def bodies(self) -> list[bytes]:
-        return self._handler.bodies
-
-    @property
-    def paths(self) -> list[str]:
-        return self._handler.paths
-
-
 @pytest.fixture
 def builder() -> Iterator[Builder]:
-    handler = type("Handler", (Handler,), {"replies": [], "bodies": [], "paths": []})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield Builder(f"http://127.0.0.1:{server.server_port}", handler)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with scripted_builder() as serving:
+        yield serving
 
 
 @pytest.fixture

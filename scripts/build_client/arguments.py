@@ -58,7 +58,7 @@ class BuildOptions:
     delivery: Delivery
     queue_limit: int
     callback_url: str
-    wait: str
+    follow: bool
     tar: Path | None
     builder: Builder
     output: Output
@@ -167,8 +167,8 @@ def _build(argv: Sequence[str], environ: Mapping[str, str]) -> BuildOptions:
         parser.error("say what to seal for: --builder-public-key, --url or BUILDER_URL")
     if given.callback_url and not (given.queued or given.detach):
         parser.error("--callback-url needs --async or --detach")
-    if given.wait and not given.queued:
-        parser.error("--wait needs --async")
+    if given.follow and not (given.queued or given.detach):
+        parser.error("--follow needs --async or --detach; without them it is done anyway")
     return BuildOptions(
         image=given.image,
         handler=given.handler,
@@ -183,7 +183,7 @@ def _build(argv: Sequence[str], environ: Mapping[str, str]) -> BuildOptions:
         delivery=_delivery(given),
         queue_limit=given.queue_limit,
         callback_url=given.callback_url,
-        wait=given.wait,
+        follow=given.follow,
         tar=given.tar,
         builder=_builder(given, _build_url(given)),
         output=Output(plain=given.plain, json=given.json),
@@ -278,10 +278,9 @@ def _add_waiting(waiting: argparse._ArgumentGroup) -> None:
         help="with --async or --detach: where to post the result",
     )
     waiting.add_argument(
-        "--wait",
-        default="",
-        metavar="HOST:PORT",
-        help="with --async: take the callback there, and end as the build does",
+        "--follow",
+        action="store_true",
+        help="with --async or --detach: stay all the same; it would go on without",
     )
     waiting.add_argument(
         "--queue-limit",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from . import (
     faas_cli,
     gateway,
     payload,
-    receiver,
+    question,
     sealing,
     secret_file,
     summary,
@@ -27,9 +26,9 @@ from . import (
 from .arguments import Delivery
 from .endpoint import Endpoint
 from .errors import StreamBrokenError, UsageError
+from .following import follow
 from .progress import Steps
-from .refusal import Refusal
-from .text import printable, size
+from .text import size
 from .watching import conclude, watch
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def build(options: BuildOptions, environ: Mapping[str, str]) -> int:
             case Delivery.WATCHED:
                 result = watch(request, steps, view, answer.result)
             case Delivery.DETACHED:
-                result = _detach(options, request, view, environ)
+                result = _detach(options, request, steps, view, environ)
             case Delivery.QUEUED:
                 result = _queue(options, request, steps, view, environ)
         if result is None:
@@ -113,24 +112,25 @@ def _announcement(options: BuildOptions, source: context.Context, tar: bytes, bo
 
 
 def _detach(
-    options: BuildOptions, request: transport.Request, view: View, environ: Mapping[str, str]
+    options: BuildOptions,
+    request: transport.Request,
+    steps: Steps,
+    view: View,
+    environ: Mapping[str, str],
 ) -> answer.Result | None:
-    """None while the build goes on by itself, as it does unless the builder has had it before."""
+    """None if nobody waits here for the build."""
     request = replace(request, query="detach=1", live=False)
     document = watch(request, Steps(), view, lambda document: document)
-    if (result := answer.result(document)) is not None:
-        return result
     build_id = answer.build_id(document)
     if not build_id:
         raise StreamBrokenError(
             "The builder's answer names no build, so what became of it is unknown: build again."
         )
-    if options.output.json:
-        print(json.dumps(document, ensure_ascii=False))
-    else:
-        style = terminal.Style.of(sys.stdout, environ)
-        print("\n".join(summary.detached(build_id, style)))
-    return None
+    if not options.follow:
+        _tell(options, document, summary.detached(build_id, _style(environ)))
+        return None
+    view.say(f"The build goes on by itself: {build_id}")
+    return follow(options.builder, request.secret, build_id, steps=steps, view=view)
 
 
 def _queue(
@@ -140,27 +140,26 @@ def _queue(
     view: View,
     environ: Mapping[str, str],
 ) -> answer.Result | None:
-    """None if nobody waits here for the callback."""
-    if not options.wait:
-        call_id = transport.enqueue(request, callback_url=options.callback_url)
-        if options.output.json:
-            print(json.dumps({"callId": call_id, "callbackUrl": options.callback_url}))
-        else:
-            style = terminal.Style.of(sys.stdout, environ)
-            print("\n".join(summary.queued(call_id, options.callback_url, style)))
+    """None if nobody waits here for the build."""
+    to = options.callback_url
+    call_id = transport.enqueue(request, callback_url=to)
+    build_id = question.id_of_call(call_id, request.body, request.signature)
+    if not options.follow:
+        document = {"callId": call_id, "buildId": build_id}
+        _tell(options, document, summary.queued(call_id, build_id, to, _style(environ)))
         return None
-    with receiver.listening(options.wait, options.callback_url) as (url, next_callback):
-        call_id = transport.enqueue(request, callback_url=url)
-        view.say(f"Queued as call {printable(call_id)}; waiting for the callback to {url}")
-        document = next_callback().document(request.secret)
-    for line in answer.log_lines(document):
-        view.line(line, steps.feed(line, time.monotonic()))
-    view.close()
-    if refusal := Refusal.in_stream(document):
-        raise transport.refused(refusal, request)
-    if (result := answer.result(document)) is None:
-        raise StreamBrokenError("The callback says nothing of a build's end: build again.")
-    return result
+    view.say(f"Queued as call {call_id}; it will be build {build_id}")
+    view.busy("waiting for the queue")
+    builder = replace(options.builder, url=gateway.function_url(options.builder.url))
+    return follow(builder, request.secret, build_id, steps=steps, view=view, queued=True)
+
+
+def _tell(options: BuildOptions, document: Mapping[str, object], lines: list[str]) -> None:
+    print(json.dumps(document) if options.output.json else "\n".join(lines))
+
+
+def _style(environ: Mapping[str, str]) -> terminal.Style:
+    return terminal.Style.of(sys.stdout, environ)
 
 
 @contextmanager

@@ -4,6 +4,7 @@
     ├── UsageError          an argument or a file: the person at the keyboard must act
     ├── UnreachableError         no builder could be asked
     ├── RefusedError             a builder was asked and turned the request down before building
+    │   └── NotFoundError        since it knows of nothing of the kind
     ├── StreamBrokenError 1      the builder began, and its answer ended without a verdict
     └── UntrustedError 1         an answer came, and it is not the builder's
 
@@ -30,6 +31,10 @@ class UnreachableError(ClientError):
 
 
 class RefusedError(ClientError):
+    pass
+
+
+class NotFoundError(RefusedError):
     pass
 
 

@@ -58,9 +58,13 @@ class Step:
 
 
 class Steps:
-    """Every step of one build, in the order they began."""
+    """Every step of one build, in the order they began.
+
+    *lines* is how many lines of its log they were fed.
+    """
 
     def __init__(self) -> None:
+        self.lines = 0
         self._steps: dict[int, Step] = {}
 
     def __iter__(self) -> Iterator[Step]:
@@ -72,6 +76,7 @@ class Steps:
 
     def feed(self, line: str, now: float) -> Step | str | None:
         """The step this line ended, or the line itself if it belongs to none, or None."""
+        self.lines += 1
         numbered = _NUMBERED.match(line)
         if numbered is None:
             return line

@@ -51,20 +51,22 @@ def failure(result: Result, steps: Steps, *, dockerfile: str, style: Style) -> l
 
 def detached(build_id: str, style: Style) -> list[str]:
     mark = style.palette.green(style.marks[State.DONE])
-    build_id = printable(build_id)
-    return [
-        f" {mark} The build goes on by itself: {style.palette.bold(build_id)}",
-        f"   build.py logs {build_id} --follow",
-        f"   build.py result {build_id}",
-        f"   build.py cancel {build_id}",
-    ]
+    bold = style.palette.bold(printable(build_id))
+    return [f" {mark} The build goes on by itself: {bold}", *_ways_on(build_id)]
 
 
-def queued(call_id: str, callback_url: str, style: Style) -> list[str]:
+def queued(call_id: str, build_id: str, callback_url: str, style: Style) -> list[str]:
     mark = style.palette.green(style.marks[State.DONE])
-    to = f"go to {callback_url}" if callback_url else "be in build.py list alone"
-    call = f", as call {style.palette.bold(printable(call_id))}" if call_id else ""
-    return [f" {mark} Queued{call}", f"   The result will {to}."]
+    call_id = style.palette.bold(printable(call_id))
+    lines = [f" {mark} Queued as call {call_id}"]
+    if callback_url:
+        lines.append(f"   The result will be posted to {callback_url}")
+    return [*lines, "   Once the queue has delivered it:", *_ways_on(build_id)]
+
+
+def _ways_on(build_id: str) -> list[str]:
+    asked = (f"logs {build_id} --follow", f"result {build_id}", f"cancel {build_id}")
+    return [f"   build.py {printable(each)}" for each in asked]
 
 
 def statuses(builds: Sequence[BuildStatus], style: Style) -> list[str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from . import gateway
 from .documents import documents as read_documents
 from .endpoint import Endpoint, reason
-from .errors import RefusedError, UnreachableError
+from .errors import NotFoundError, RefusedError, UnreachableError
 from .refusal import Refusal, complaint
 from .signature import HEADER, sign
 
@@ -62,15 +62,19 @@ class Request:
         return Endpoint.parse(self.url, self.operation, self.query)
 
     @property
+    def signature(self) -> str | None:
+        return None if self.secret is None else sign(self.body, self.secret)
+
+    @property
     def headers(self) -> Mapping[str, str]:
         lines = _LINES_THROUGH_GATEWAY if gateway.is_behind(self.url) else _LINES
-        signed = {} if self.secret is None else {HEADER: sign(self.body, self.secret)}
+        signature = self.signature
         return {
             "Accept": lines if self.live else _JSON,
             "Content-Type": self.content_type,
             "Content-Length": str(len(self.body)),
             "User-Agent": _USER_AGENT,
-            **signed,
+            **({} if signature is None else {HEADER: signature}),
         }
 
 
@@ -88,7 +92,7 @@ def documents(
         if refusal is None:
             return
         if not refusal.passes or not tries_left:
-            raise refused(refusal, request)
+            raise _refused(refusal, request)
         tries_left -= 1
         seconds = _seconds(refusal.retry_after)
         on_wait(seconds, refusal.complaint)
@@ -109,7 +113,7 @@ def enqueue(request: Request, *, callback_url: str) -> str:
         if response.status == HTTPStatus.ACCEPTED:
             return response.getheader("X-Call-Id", "")
         refusal = _refusal(response)
-    raise refused(refusal, request)
+    raise _refused(refusal, request)
 
 
 def fetch(url: str, operation: str, *, idle: float) -> bytes:
@@ -131,8 +135,9 @@ def fetch(url: str, operation: str, *, idle: float) -> bytes:
     raise RefusedError(refusal.sentence(url=endpoint.url, count=0, retries=0, signed=True))
 
 
-def refused(refusal: Refusal, request: Request) -> RefusedError:
-    return RefusedError(
+def _refused(refusal: Refusal, request: Request) -> RefusedError:
+    kind = NotFoundError if refusal.status == HTTPStatus.NOT_FOUND else RefusedError
+    return kind(
         refusal.sentence(
             url=request.endpoint.url,
             count=len(request.body),

@@ -28,10 +28,13 @@ def watch(
     steps: Steps,
     view: View,
     read: Callable[[Mapping[str, object]], _T | None],
+    *,
+    skip: int = 0,
 ) -> _T:
     """What *read* makes of the first document that it makes something of.
 
-    Raises StreamBrokenError if there is none, and what `conversation.converse` raises.
+    The first *skip* lines of the log have been shown before. Raises StreamBrokenError if there is no
+    such document, and what `conversation.converse` raises.
     """
     total = len(request.body)
     try:
@@ -45,7 +48,9 @@ def watch(
                     view.say(f"The builder asks to try again in {seconds:.0f}s. {reason}".rstrip())
                     view.busy(f"trying again after {seconds:.0f}s")
                 case conversation.Answered(document):
-                    for line in answer.log_lines(document):
+                    lines = answer.log_lines(document)
+                    skip, lines = max(0, skip - len(lines)), lines[skip:]
+                    for line in lines:
                         view.line(line, steps.feed(line, time.monotonic()))
                     if (found := read(document)) is not None:
                         return found

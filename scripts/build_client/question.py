@@ -1,0 +1,47 @@
+"""Pure. What is asked about builds, as a request.
+
+It is a small JSON document, signed as a tar is; it says when, so that a signature is not good for ever
+(builder-fn/command.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final
+
+from .transport import Request
+
+if TYPE_CHECKING:
+    from .arguments import Builder
+
+_ID_DIGITS: Final = 32
+
+
+def request(
+    builder: Builder,
+    secret: bytes | None,
+    operation: str,
+    *,
+    now: float,
+    live: bool = False,
+    **said: object,
+) -> Request:
+    """*now* is in seconds since 1970; *said* has what else the document says, if it says anything."""
+    document = {"op": operation, "time": now} | {key: value for key, value in said.items() if value}
+    return Request(
+        url=builder.url,
+        body=json.dumps(document).encode(),
+        secret=secret,
+        idle=builder.idle,
+        retries=builder.retries,
+        operation=operation,
+        content_type="application/json",
+        live=live,
+    )
+
+
+def id_of_call(call_id: str, body: bytes, signature: str | None) -> str:
+    """The build that a queued call will be, however often it is delivered (builder-fn/order.py)."""
+    told_by = signature or hashlib.sha256(body).hexdigest()
+    return hashlib.sha256(f"{len(call_id)}:{call_id}{told_by}".encode()).hexdigest()[:_ID_DIGITS]
