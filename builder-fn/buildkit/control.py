@@ -54,11 +54,6 @@ class Control:
             request_serializer=pb.BuildHistoryRequest.SerializeToString,
             response_deserializer=pb.BuildHistoryEvent.FromString,
         )
-        self.update_build_history = channel.unary_unary(
-            _SERVICE + "UpdateBuildHistory",
-            request_serializer=pb.UpdateBuildHistoryRequest.SerializeToString,
-            response_deserializer=pb.UpdateBuildHistoryResponse.FromString,
-        )
         self.session = channel.stream_stream(
             _SERVICE + "Session",
             request_serializer=_bytes_message,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -43,6 +43,7 @@ class HeldBuild:
             FrontendInputs={self._token: b""},
         )
         self._solve = control.solve.future(request)
+        self._returning: grpc.Future[gateway_pb2.ReturnResponse] | None = None
 
     def is_ours(self) -> bool:
         """Whether we hold it; if not, somebody does or did so a moment ago. Raises DaemonUnavailable."""
@@ -62,7 +63,8 @@ class HeldBuild:
 
     def end(self, request: gateway_pb2.ReturnRequest) -> None:
         """Begin to end it in the way that *request* says; see `when_ended` and `wait`."""
-        keep_alive(self.bridge.return_(request, timeout=self._patience))
+        # grpcio cancels a call that nobody refers to.
+        self._returning = self.bridge.return_(request, timeout=self._patience)
 
     def drop(self) -> None:
         """Give it up; its record says that it was cancelled."""
@@ -96,8 +98,3 @@ class HeldBuild:
                 f"buildkitd has not answered for {self._patience:.0f} s. Try again later."
             ) from exc
         return False
-
-
-def keep_alive(call: grpc.Future[Any]) -> None:
-    """Let *call* run to its end although nobody waits for it; grpcio cancels what is collected."""
-    call.add_done_callback(lambda _call: None)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 # A failed build's hold the Dockerfile in base64, twice.
 _MAX_DETAILS_BYTES = 8 << 20
 
+# Its own and its claim; the others are exceptions.
+_RECORDS_OF_A_BUILD = 2
+
 _log = logging.getLogger(__name__)
 
 
@@ -48,13 +51,14 @@ class History:
         self._patience = patience
 
     def records(self, *, limit: int, active_only: bool = False) -> tuple[BuildRecord, ...]:
-        """Builds, the newest first: all that go on, and those told of by the newest *limit* records.
+        """At most *limit* builds, the newest first, and fewer if many of the newest records are others'.
 
         Results have no more than the digest, and errors no more than their sentence.
         """
-        found = attempts(self._listen(limit=limit, active_only=active_only))
+        most = limit * _RECORDS_OF_A_BUILD
+        found = attempts(self._listen(limit=most, active_only=active_only))
         records = [told for each in found.values() if (told := _last_told(each))]
-        return tuple(sorted(records, key=lambda record: record.created, reverse=True))
+        return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
 
     def record(self, build_id: str) -> BuildRecord | None:
         """The last attempt at a build, with all there is to know of it."""

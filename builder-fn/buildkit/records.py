@@ -148,11 +148,11 @@ class Attempt:
             return self._told(State.SUCCEEDED, self.build, result=result)
         if self.build is not None:
             return self._of_build(self.build, details, progress or Progress())
+        if verdict := self._verdict():
+            return self._told(State.FAILED, self.records[Part.VERDICT], error=verdict)
         claim = self.records.get(Part.CLAIM)
         if claim is not None and not _ended(claim):
             return self._told(State.QUEUED, claim)
-        if verdict := self._verdict():
-            return self._told(State.FAILED, self.records[Part.VERDICT], error=verdict)
         if claim is not None and claim.HasField("error"):
             return self._told(State.FAILED, claim, error=self._owner_gone())
         return None

@@ -287,22 +287,6 @@ class BuildResultInfo(_message.Message):
     Results: _containers.MessageMap[int, Descriptor]
     def __init__(self, Results: _Optional[_Mapping[int, Descriptor]] = ...) -> None: ...
 
-class UpdateBuildHistoryRequest(_message.Message):
-    __slots__ = ("Ref", "Pinned", "Delete", "Finalize")
-    REF_FIELD_NUMBER: _ClassVar[int]
-    PINNED_FIELD_NUMBER: _ClassVar[int]
-    DELETE_FIELD_NUMBER: _ClassVar[int]
-    FINALIZE_FIELD_NUMBER: _ClassVar[int]
-    Ref: str
-    Pinned: bool
-    Delete: bool
-    Finalize: bool
-    def __init__(self, Ref: _Optional[str] = ..., Pinned: _Optional[bool] = ..., Delete: _Optional[bool] = ..., Finalize: _Optional[bool] = ...) -> None: ...
-
-class UpdateBuildHistoryResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
-
 class DiskUsageRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
