@@ -33,6 +33,10 @@ class RegistrySettings:
     ca: Sequence[Path] = ()
 
 
+# The suite begins thousands of builds, and each question about one reads through all of them.
+_HISTORY = '[history]\n  maxAge = "30m"\n  maxEntries = 200\n'
+
+
 @dataclass(slots=True, kw_only=True)
 class Buildkitd:
     """A running daemon. As a context manager it stops at the end of the block.
@@ -89,7 +93,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
         host: replace(told, ca=[_copy(machine, ca, folder / "ca" / host) for ca in told.ca])
         for host, told in (registries or {}).items()
     }
-    config.write_text(configuration(mirror, mirrored, plain_http, known))
+    config.write_text(_HISTORY + configuration(mirror, mirrored, plain_http, known))
     address, ready = _address(runtime, unix=unix, port=port)
     command = [
         *("rootlesskit", "--net=host", "--copy-up=/etc"),

@@ -19,12 +19,15 @@ from .gate import Gate
 from .test_building import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from stack.buildkitd import Buildkitd
 
     from .conftest import StartFunction
 
 ENDED = ("success", "failed", "cancelled", "interrupted")
 UNKNOWN = "0" * 32
+NO_PUSH = {"skipPush": True}
 
 
 @pytest.fixture(scope="module")
@@ -235,9 +238,17 @@ def test_a_build_whose_replica_died_is_told_as_interrupted(
     assert (status["status"], status["reason"]) == ("failed", "interrupted")
 
 
-def test_a_hundred_builds_at_once_are_all_built(replicas: tuple[str, str]) -> None:
-    ids = [detached(replicas[number % 2], running("true")) for number in range(100)]
-
-    for build_id in ids:
-        assert wait_for_state(replicas[0], build_id, *ENDED)["state"] == "success"
+def test_a_hundred_builds_at_once_are_all_built(
+    start_function: StartFunction, start_daemon: Callable[..., Buildkitd]
+) -> None:
+    daemon = start_daemon().address
+    requests = [
+        Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "number": str(number)}, config=NO_PUSH)
+        for number in range(100)
+    ]
+    with start_function(daemon) as one, start_function(daemon) as other:
+        urls = one.url, other.url
+        ids = [detached(urls[at % 2], request) for at, request in enumerate(requests)]
+        ended = [wait_for_state(urls[1], build_id, *ENDED) for build_id in ids]
+    assert {status["state"] for status in ended} == {"success"}
     assert len(set(ids)) == 100
