@@ -108,7 +108,7 @@ class Builder:
 
 @contextmanager
 def scripted_builder() -> Iterator[Builder]:
-    kept = {"replies": [], "bodies": [], "paths": [], "headers_seen": []}
+    kept: dict[str, list[object]] = {"replies": [], "bodies": [], "paths": [], "headers_seen": []}
     handler = type("Handler", (Handler,), kept)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
