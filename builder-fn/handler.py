@@ -143,22 +143,32 @@ def _metrics(_event: Any) -> Response:
 
 
 def _build(event: Any) -> Response:
-    running = builder()
-    settings = running.settings
+    settings = builder().settings
     body = _body(event)
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings)
-    failed_status = _failed_status(event, settings)
     begun = time.monotonic()
     key = _verified(event, body, settings)
-    verified = time.monotonic()
+    phases = {VERIFY: time.monotonic() - begun}
+    try:
+        return _ordered(event, body, key, phases)
+    except BuilderError as exc:
+        return _refusal(event, exc, key)
+
+
+def _ordered(event: Any, body: memoryview, key: Key | None, phases: dict[str, float]) -> Response:
+    """The build that the holder of *key* asks for."""
+    running = builder()
+    settings = running.settings
+    failed_status = _failed_status(event, settings)
+    begun = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
     bundle = unpack(body, limits)
     call_id = _call_id(event)
     arrival = Arrival(
         call_id=call_id,
         body_bytes=len(body),
-        phases={VERIFY: verified - begun, UNPACK: time.monotonic() - verified},
+        phases={**phases, UNPACK: time.monotonic() - begun},
     )
     to = _callback_target(bundle, settings)
     detached = to is not None or bundle.config.detach or _is_set(event, "detach")
@@ -301,8 +311,11 @@ def _failed_status(event: Any, settings: Settings) -> int:
     return FAILED_STATUSES[chosen]
 
 
-def _refusal(event: Any, error: BuilderError) -> Response:
-    """The answer to a request that did not come to a build; to one for a stream, its one last chunk."""
+def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Response:
+    """The answer to a request that did not come to a build; to one for a stream, its one last chunk.
+
+    Signed, if the request was.
+    """
     fields = log_lines.refusal_fields(
         method=event.method,
         path=event.path,
@@ -321,7 +334,7 @@ def _refusal(event: Any, error: BuilderError) -> Response:
         time.sleep(answers.SETTLING_SECONDS)
         chunk = stream.end(responses.fitted(document, MAX_STREAM_LINE_BYTES))
         return Response([chunk], mimetype=stream.mimetype, headers=dict(stream.headers))
-    return answers.json_response(document, error.status, error)
+    return answers.signed(answers.json_response(document, error.status, error), key)
 
 
 def _body_too_large(settings: Settings) -> BodyTooLarge:

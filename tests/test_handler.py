@@ -298,3 +298,18 @@ def test_what_was_refused_is_counted(client: FlaskClient) -> None:
 
     counted = client.get("/metrics").get_data(as_text=True)
     assert 'builder_fn_requests_refused_total{reason="bad_signature"} 1.0' in counted
+
+
+def test_a_refusal_of_what_was_signed_is_signed(client: FlaskClient) -> None:
+    body = b"not a tar"
+
+    answer = client.post("/build", data=body, headers=signed(body))
+
+    said = signed(answer.get_data())["X-Build-Signature"]
+    assert answer.headers["X-Build-Result-Signature"] == said
+
+
+def test_a_refusal_of_what_nobody_signed_is_not_signed(client: FlaskClient) -> None:
+    answer = client.post("/build", data=b"x", headers=signed(b"another"))
+
+    assert "X-Build-Result-Signature" not in answer.headers

@@ -16,7 +16,8 @@ def handle(event, context):
 
     result = json.loads(event.body)
     if result["status"] != "success":
-        print(f"{result['image']} was not built: {result['error']}", flush=True)
+        # A request that could not be read names no image.
+        print(f"{result.get('image', 'An image')} was not built: {result['error']}", flush=True)
         return None
 
     name = result["image"].rpartition("/")[2].partition(":")[0]
