@@ -44,7 +44,7 @@ class Command:
         _require_recent(values.get("time"), now, max_age)
         chosen: dict[str, Any] = {"operation": operation}
         for key, (name, read) in _FIELDS.items():
-            if values.get(key) is not None:
+            if values.get(key) not in (None, ""):
                 chosen[name] = read(key, values[key])
         command = cls(**chosen)
         if operation != "list" and not command.build_id:
