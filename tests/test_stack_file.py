@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # of-watchdog 0.11.3, config/config.go.
-WATCHDOG = {"exec_timeout", "read_timeout", "write_timeout", "healthcheck_interval"}
+WATCHDOG = {
+    "exec_timeout",
+    "read_timeout",
+    "write_timeout",
+    "healthcheck_interval",
+    "prefix_logs",
+}
 TLS = {"buildkit_tls_ca", "buildkit_tls_cert", "buildkit_tls_key", "buildkit_server_name"}
 # Kubernetes' own, which only OpenFaaS Pro changes.
 POD_GRACE = 30.0
