@@ -130,7 +130,7 @@ def _detach(
         _tell(options, document, summary.detached(build_id, _style(environ)))
         return None
     view.say(f"The build goes on by itself: {build_id}")
-    return follow(options.builder, request.secret, build_id, steps=steps, view=view)
+    return follow(options.builder, request.secret, build_id, steps=steps, view=view, just_sent=True)
 
 
 def _queue(
@@ -151,7 +151,7 @@ def _queue(
     view.say(f"Queued as call {call_id}; it will be build {build_id}")
     view.busy("waiting for the queue")
     builder = replace(options.builder, url=gateway.function_url(options.builder.url))
-    return follow(builder, request.secret, build_id, steps=steps, view=view, queued=True)
+    return follow(builder, request.secret, build_id, steps=steps, view=view, just_sent=True)
 
 
 def _tell(options: BuildOptions, document: Mapping[str, object], lines: list[str]) -> None:

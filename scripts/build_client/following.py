@@ -26,14 +26,15 @@ def follow(  # noqa: PLR0913 - keywords
     steps: Steps,
     view: View,
     offset: int = 0,
-    queued: bool = False,
+    just_sent: bool = False,
 ) -> answer.Result:
     """Whatever *steps* have been fed is not shown again.
 
-    A *queued* build may begin any time within the builder's patience. Raises what `watch` raises.
+    One that was *just_sent* may begin any time within the builder's patience. Raises what `watch` raises.
     """
     tries_left = builder.retries
-    begins_until = time.monotonic() + (builder.idle if queued else 0.0)
+    reached = just_sent
+    begins_until = time.monotonic() + builder.idle
     while True:
         began, known = time.monotonic(), steps.lines
         request = question.request(
@@ -42,20 +43,25 @@ def follow(  # noqa: PLR0913 - keywords
         try:
             return watch(request, steps, view, answer.result, skip=known)
         except NotFoundError as exc:
-            if not queued:
+            if not just_sent:
                 raise
             if time.monotonic() > begins_until:
                 raise StreamBrokenError(
-                    f"The queue has not brought the request to the builder for {builder.idle:g} seconds,"
-                    " or it was refused there: ask later with"
-                    f" `build.py logs {build_id} --follow`, or allow more with --idle-timeout."
+                    f"The builder has not heard of the build for {builder.idle:g} seconds: it is still in"
+                    f" the queue, or was refused. Ask later with `build.py logs {build_id} --follow`, or"
+                    " allow more with --idle-timeout."
                 ) from exc
         except (StreamBrokenError, UnreachableError) as exc:
-            if steps.lines > known or time.monotonic() - began > _LASTED:
+            broken_off = isinstance(exc, StreamBrokenError)
+            reached = reached or broken_off
+            if not reached:
+                raise
+            if broken_off and (steps.lines > known or time.monotonic() - began > _LASTED):
                 tries_left = builder.retries
-            if not tries_left or (not steps.lines and isinstance(exc, UnreachableError)):
+            if not tries_left:
                 raise StreamBrokenError(
-                    f"{exc} The build goes on: `build.py status {build_id}` says how."
+                    "The build's log broke off and cannot be taken up again:"
+                    f" `build.py status {build_id}` says what has become of the build."
                 ) from exc
             tries_left -= 1
             view.say("The log broke off; the build goes on, and so does its log:")
