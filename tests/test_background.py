@@ -17,15 +17,15 @@ def test_is_idle_until_something_starts_and_after_it_has_ended() -> None:
         release.wait(SECONDS)
         ended.set()
 
-    assert background.idle
+    seen = [background.idle]
     background.start(work, name="build")
-    assert not background.idle
+    seen.append(background.idle)
     release.set()
     assert ended.wait(SECONDS)
     for thread in threading.enumerate():
         if thread.name == "build":
             thread.join(SECONDS)
-    assert background.idle
+    assert [*seen, background.idle] == [True, False, True]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
