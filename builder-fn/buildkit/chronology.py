@@ -7,7 +7,8 @@ one had been there.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from ..pb import control_pb2 as pb
 
@@ -16,27 +17,22 @@ if TYPE_CHECKING:
 
 
 def chronological(response: pb.StatusResponse) -> Iterator[pb.StatusResponse]:
-    """What vertexes begin and end with stands by itself; output and statuses in between, together."""
-    between = pb.StatusResponse()
-    for _, what in sorted(_dated(response), key=lambda dated: dated[0]):
-        if isinstance(what, pb.VertexLog):
-            between.logs.append(what)
-        elif isinstance(what, pb.VertexStatus):
-            between.statuses.append(what)
+    """Each of one kind; what has no time, the warnings, comes last."""
+    dated = sorted(_dated(response), key=lambda each: each[0])
+    for kind, run in groupby((what for _, what in dated), key=type):
+        if kind is pb.VertexLog:
+            yield pb.StatusResponse(logs=run)
+        elif kind is pb.VertexStatus:
+            yield pb.StatusResponse(statuses=run)
         else:
-            if between.ByteSize():
-                yield between
-                between = pb.StatusResponse()
-            yield pb.StatusResponse(vertexes=[what])
-    if between.ByteSize():
-        yield between
+            yield from (pb.StatusResponse(vertexes=[vertex]) for vertex in run)
     if response.warnings:
         yield pb.StatusResponse(warnings=response.warnings)
 
 
 def _dated(
     response: pb.StatusResponse,
-) -> Iterator[tuple[int, pb.Vertex | pb.VertexLog | pb.VertexStatus]]:
+) -> Iterator[tuple[int, Any]]:
     """In nanoseconds. A vertex that has ended has begun before; one without times comes first."""
     for vertex in response.vertexes:
         if vertex.HasField("started") and vertex.HasField("completed"):

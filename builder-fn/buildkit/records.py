@@ -226,7 +226,9 @@ def attempts(records: Iterable[pb.BuildHistoryRecord]) -> dict[str, list[Attempt
     for record in records:
         if name := parsed(record.Ref):
             part, ref = name
-            found.setdefault(ref, Attempt(ref)).records[part] = record
+            known = found.setdefault(ref, Attempt(ref)).records
+            if part not in known or _age(record) >= _age(known[part]):
+                known[part] = record
     by_build: dict[str, list[Attempt]] = {}
     for ref in sorted(found, key=lambda ref: ref.attempt, reverse=True):
         by_build.setdefault(ref.build_id, []).append(found[ref])
@@ -258,6 +260,11 @@ def _annotations(record: pb.BuildHistoryRecord) -> dict[str, str]:
         for name, value in record.FrontendAttrs.items()
         if name.startswith(_ANNOTATION) and not name.startswith(_OURS)
     }
+
+
+def _age(record: pb.BuildHistoryRecord) -> tuple[int, bool]:
+    """A ref may be used again; and a build may end while the history is read."""
+    return record.CreatedAt.ToNanoseconds(), _ended(record)
 
 
 def _ended(record: pb.BuildHistoryRecord) -> bool:

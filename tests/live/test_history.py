@@ -407,8 +407,7 @@ def test_only_builds_are_listed_each_once_and_the_newest_first(
     assert [each for each in listed if each in ids] == ids[::-1]
     assert somebody_elses not in listed
     assert another.record(somebody_elses) is None
-    newest = another.records(limit=1)
-    assert len([each for each in newest if each.ended]) <= 1
+    assert len(another.records(limit=2)) <= 2
 
 
 def test_why_an_owner_ended_its_build_is_known_to_all(
@@ -525,6 +524,7 @@ def test_builds_are_remembered_by_a_daemon_that_comes_back(
     client.on_cancel(claim.ref, asked.set)
     client.request_cancel(lost)
     assert asked.wait(WAIT)
+    claim.release()
 
 
 def test_a_daemon_that_falls_silent_is_not_waited_for(
@@ -549,3 +549,4 @@ def test_a_daemon_that_falls_silent_is_not_waited_for(
     assert time.monotonic() - began < SOON
     follow.close()
     journal.close()
+    claim.release()
