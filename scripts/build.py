@@ -2,6 +2,7 @@
 """Builds a function by builder-fn: shrink-wraps it, signs it, sends it, shows the build.
 
     scripts/build.py --image registry.example.com/hello:1 --handler ./hello --lang python3-http
+    scripts/build.py status|logs|result|cancel|list    about builds that nobody waits for
 
 Needs Python 3.11 and nothing else, but for PyNaCl where secrets are sealed. See build_client/ for how.
 """

@@ -306,6 +306,17 @@ def test_builds_are_listed_one_a_line(
     assert second.split()[-2:] == ["1m01s", "r/a:1"]
 
 
+def test_a_build_that_is_asked_to_end_may_go_on_for_a_moment(
+    builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(one(202, GOES_ON), one(200, {**GOES_ON, "state": "cancelled"}))
+
+    assert (ask("cancel", BUILD_ID), ask("cancel", BUILD_ID)) == (0, 0)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "The build has been asked to end."
+    assert second.split() == [BUILD_ID, "cancelled", "r/a:1"]
+
+
 def test_a_log_is_shown_without_what_would_drive_the_terminal(
     builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _VERDICTS = {"success": True, "failed": False}
+_GOING_ON = frozenset({"queued", "running", "in_progress"})
 _UNSUCCESSFUL = frozenset({"failed", "cancelled", "interrupted"})
 
 
@@ -46,6 +47,10 @@ class BuildStatus:
     created: float | None = None
     seconds: float | None = None
     error: str = ""
+
+    @property
+    def goes_on(self) -> bool:
+        return self.state in _GOING_ON
 
     @property
     def unsuccessful(self) -> bool:

@@ -43,9 +43,9 @@ class Context:
         return source.read_text(encoding="utf-8", errors="replace")
 
     def largest(self) -> str:
-        """The path of the largest file."""
+        """The path of the largest file; empty if there is none."""
         files = {path: file for path, file in self.sources.items() if file.is_file()}
-        return max(files, key=lambda path: files[path].stat().st_size)
+        return max(files, key=lambda path: files[path].stat().st_size, default="")
 
 
 def overlay(template: Path | None, handler: Path) -> Context:

@@ -36,6 +36,8 @@ def ask(asked: Question, environ: Mapping[str, str]) -> int:
             shown = [printable(line) for line in answer.log_lines(document)]
         case "list":
             shown = summary.statuses(answer.build_statuses(document), style)
+        case "cancel" if answer.build_status(document).goes_on:
+            shown = ["The build has been asked to end."]
         case _:
             shown = summary.statuses([answer.build_status(document)], style)
     if shown and not asked.output.json:
