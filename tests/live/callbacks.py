@@ -31,10 +31,10 @@ class Received:
 class Receiver:
     """Keeps every request for whoever asks with `next`, in the order in which they came.
 
-    With `held` it answers none before `release`.
+    With `held` it answers none before `release`. Port 0 is any.
     """
 
-    def __init__(self, *, held: bool = False) -> None:
+    def __init__(self, *, held: bool = False, port: int = 0) -> None:
         arrived: queue.Queue[Received] = queue.Queue()
         released = threading.Event()
         if not held:
@@ -51,7 +51,7 @@ class Receiver:
 
         self._arrived = arrived
         self._released = released
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_SECONDS,))
 
     @property
