@@ -263,13 +263,20 @@ class Build:
     def _declare(self) -> None:
         """Say in all replicas' stead why we end what the daemon would say was left."""
         error = self._error
-        if isinstance(error, DaemonUnavailable):
-            # A host that vanished without a word leaves a connection that looks alive.
-            self._builder.client.connect_anew()
         ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
         on_record = self._claim is not None or self._solve is not None
-        if error and ours and on_record and self._journal is None:
-            self._builder.client.declare(self._ref, self._order.annotations, error)
+        if not (error and ours and on_record and self._journal is None):
+            return
+        client, ref, annotations = self._builder.client, self._ref, self._order.annotations
+        if isinstance(error, DaemonUnavailable):
+            # A host that vanished without a word leaves a connection that looks alive. And the caller
+            # need not wait for whether it comes back.
+            client.connect_anew()
+            self._builder.background.start(
+                lambda: client.declare(ref, annotations, error), name=f"verdict {ref}"
+            )
+        else:
+            client.declare(ref, annotations, error)
 
     def _leave_record(self) -> None:
         """End the journal, and the claim once there is nothing more to come."""

@@ -64,8 +64,11 @@ class Client:
         self._patience = patience
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
+        # For what nobody waits for: while gRPC pauses after an attempt that failed, all calls on a
+        # connection fail, and a build that comes when the daemon is back should not.
+        self._second_channel: grpc.Channel | None = None
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.connect_anew)
-        self._cancellations = CancelListener(lambda: Control(self._connected()))
+        self._cancellations = CancelListener(lambda: Control(self._connected_apart()))
 
     def solve(
         self,
@@ -138,7 +141,12 @@ class Client:
 
     def declare(self, ref: Ref, annotations: Mapping[str, str], error: BuilderError) -> None:
         """Tell all who ask why a build was ended; to be done before it is."""
-        leave_verdict(self._history, ref, annotations, error)
+        leave_verdict(
+            lambda: History(Control(self._connected_apart()), patience=self._patience),
+            ref,
+            annotations,
+            error,
+        )
 
     def version(self) -> str:
         """The daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""
@@ -160,14 +168,15 @@ class Client:
     def reconnect(self) -> None:
         """Leave the connection behind, which may be dead without knowing it; builds on it end."""
         with self._lock:
-            channel, self._channel = self._channel, None
-        if channel is not None:
+            channels = self._channel, self._second_channel
+            self._channel = self._second_channel = None
+        for channel in filter(None, channels):
             channel.close()
 
     def connect_anew(self) -> None:
         """Give the next build a connection of its own; those that run keep the one they have."""
         with self._lock:
-            self._channel = None
+            self._channel = self._second_channel = None
 
     def _history(self) -> History:
         return History(Control(self._connected()), patience=self._patience)
@@ -177,6 +186,12 @@ class Client:
             if self._channel is None:
                 self._channel = self._open()
             return self._channel
+
+    def _connected_apart(self) -> grpc.Channel:
+        with self._lock:
+            if self._second_channel is None:
+                self._second_channel = self._open()
+            return self._second_channel
 
     def _open(self) -> grpc.Channel:
         if self._tls is None:

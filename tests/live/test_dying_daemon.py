@@ -139,12 +139,13 @@ def test_a_connection_that_fell_silent_is_not_used_again(
 ) -> None:
     with Relay(shared_daemon) as relay, start_function(relay.address) as function:
         assert_built(build(function.url, QUICK))
+        connections = relay.accepted
         relay.silence()
         with answers_soon():
             lost = build(function.url, QUICK)
         assert_built(build(function.url, QUICK))
     assert_lost(lost.document)
-    assert relay.accepted == 2
+    assert relay.accepted > connections
 
 
 def assert_built(answer: Answer) -> None:
