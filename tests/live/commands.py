@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .caller import Answer, connect, post, signature
+from .caller import NDJSON, Answer, connect, post, signature
 from .waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import http.client
+    from collections.abc import Iterator, Mapping
 
 
 def document(operation: str, build_id: str = "", **more: object) -> bytes:
@@ -25,6 +26,17 @@ def command(
     """The operation at its own path."""
     body = document(operation, build_id, **more)
     return post(url, body, {"Accept": accept}, path=f"/{operation}")
+
+
+@contextmanager
+def live_log(url: str, build_id: str) -> Iterator[http.client.HTTPResponse]:
+    """The log as it comes. Leaving the block early stops reading, and not the build."""
+    body = document("logs", build_id)
+    headers = {"X-Build-Signature": signature(body), "Accept": NDJSON}
+    with closing(connect(url)) as connection:
+        connection.request("POST", "/logs", body, headers)
+        with connection.getresponse() as response:
+            yield response
 
 
 def at_the_root(url: str, operation: str, build_id: str = "") -> Answer:

@@ -1,0 +1,113 @@
+"""Detached builds with sealed secrets: known to every replica, and what is secret to none."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.redaction.redactor import REDACTED
+
+from .caller import NDJSON, SECRET, build, read_until
+from .commands import command, live_log, wait_for_state
+from .gate import Gate
+from .sealing import KeyPair, SealedRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from stack.buildkitd import Buildkitd
+    from stack.machine import Machine
+
+    from .conftest import StartFunction
+
+SAY = 'RUN --mount=type=secret,id=token echo "said $(cat /run/secrets/token)"'
+
+
+@pytest.fixture
+def keys() -> KeyPair:
+    return KeyPair.generate()
+
+
+@pytest.fixture
+def replicas(
+    machine: Machine,
+    keys: KeyPair,
+    start_daemon: Callable[..., Buildkitd],
+    start_function: StartFunction,
+) -> Iterator[tuple[str, str]]:
+    folder = machine.account.scratch(machine.paths, "keys")
+    (folder / "payload-secret").write_bytes(SECRET)
+    (folder / "build-secrets-key").write_text(keys.private)
+    daemon, settings = start_daemon().address, {"secret_mount_path": str(folder)}
+    try:
+        with start_function(daemon, **settings) as one, start_function(daemon, **settings) as other:
+            yield one.url, other.url
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_another_replica_shows_the_redacted_log_and_the_result(
+    replicas: tuple[str, str], keys: KeyPair
+) -> None:
+    here, there = replicas
+    token = secrets.token_hex(16)
+    with Gate() as gate:
+        build_id = detached(here, sealed(keys, token, SAY, f"RUN {gate.command}"))
+        status = wait_for_state(there, build_id, "running")
+        gate.open()
+        live = command(there, "logs", build_id, accept=NDJSON)
+    wait_for_state(there, build_id, "success")
+    result, listed = command(there, "result", build_id), command(there, "list")
+
+    assert status["image"] == "unused:1"
+    assert live.document["status"] == result.document["status"] == "success"
+    for answer in (live, result):
+        assert any(f"said {REDACTED}" in entry for entry in answer.log)
+    assert [entry["buildId"] for entry in listed.document["builds"]] == [build_id]
+    told = live.body + result.body + listed.body + command(there, "logs", build_id).body
+    assert token.encode() not in told
+
+
+def test_another_replica_says_why_it_failed(replicas: tuple[str, str], keys: KeyPair) -> None:
+    here, there = replicas
+    token = secrets.token_hex(16)
+    build_id = detached(here, sealed(keys, token, f"{SAY}; exit 3"))
+    wait_for_state(there, build_id, "failed")
+    result = command(there, "result", build_id)
+
+    assert (result.status, result.document["reason"]) == (422, "build_failed")
+    assert result.document["failedStep"]["exitCode"] == 3
+    assert token.encode() not in result.body
+
+
+def test_another_replica_cancels_it(replicas: tuple[str, str], keys: KeyPair) -> None:
+    here, there = replicas
+    with Gate() as gate:
+        build_id = detached(here, sealed(keys, "a token of these", SAY, f"RUN {gate.command}"))
+        with live_log(there, build_id) as log:
+            read_until(log, "arrived")
+        assert command(there, "cancel", build_id).status in (200, 202)
+        gate.wait_until_left()
+        status = wait_for_state(there, build_id, "cancelled")
+
+    assert (status["status"], status["reason"]) == ("failed", "build_cancelled")
+
+
+def sealed(keys: KeyPair, token: str, *steps: str) -> SealedRequest:
+    lines = ("FROM debian:trixie-slim", f"ENV ONCE={os.urandom(8).hex()}", *steps)
+    return SealedRequest(
+        {"Dockerfile": "\n".join(lines) + "\n"},
+        config={"skipPush": True},
+        public=keys.public,
+        secrets={"token": token},
+    )
+
+
+def detached(url: str, request: SealedRequest) -> str:
+    answer = build(url, request, path="/build?detach=1")
+    assert answer.status == 202, answer.document
+    return str(answer.document["buildId"])
