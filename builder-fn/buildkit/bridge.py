@@ -18,11 +18,15 @@ _BUILD = "buildkit-controlapi-buildid"
 
 
 class Bridge:
-    """The methods that builds of our own use. *timeout* is in seconds."""
+    """The methods, bound to the build of one ref. *timeout* is in seconds."""
 
     def __init__(self, channel: grpc.Channel, ref: str) -> None:
         self._channel = channel
         self._metadata = ((_BUILD, ref),)
+
+    def solve(self, request: pb.SolveRequest) -> grpc.Future[pb.SolveResponse]:
+        """Takes as long as the build does."""
+        return self._call("Solve", request, pb.SolveResponse, None)
 
     def inputs(self, *, timeout: float) -> grpc.Future[pb.InputsResponse]:
         return self._call("Inputs", pb.InputsRequest(), pb.InputsResponse, timeout)
@@ -31,11 +35,13 @@ class Bridge:
         return self._call("Warn", request, pb.WarnResponse, timeout)
 
     def return_(
-        self, request: pb.ReturnRequest, *, timeout: float
+        self, request: pb.ReturnRequest, *, timeout: float | None = None
     ) -> grpc.Future[pb.ReturnResponse]:
         return self._call("Return", request, pb.ReturnResponse, timeout)
 
-    def _call(self, name: str, request: Any, response: Any, timeout: float) -> grpc.Future[Any]:
+    def _call(
+        self, name: str, request: Any, response: Any, timeout: float | None
+    ) -> grpc.Future[Any]:
         method = self._channel.unary_unary(
             _SERVICE + name,
             request_serializer=type(request).SerializeToString,

@@ -15,6 +15,7 @@ import grpc
 
 from ..pb import gateway_pb2 as pb
 from ..pb import rpc_status_pb2
+from .bridge import Bridge
 from .grpc_status import Code, details_of
 from .llb import MalformedDefinition, with_secret_ids
 from .solve_request import FRONTEND
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from .solve_request import SolveSpec
 
-_SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
-_BUILD = "buildkit-controlapi-buildid"  # client/buildid/metadata.go
-
 
 class Gateway:
     """Runs in a thread of its own from construction to the conversation's end, or until `cancel`."""
@@ -36,16 +34,7 @@ class Gateway:
         self, channel: grpc.Channel, spec: SolveSpec, *, failed: Callable[[], None]
     ) -> None:
         """*failed* is called if there will be no result, for which the Solve on *channel* would wait."""
-        self._solve = channel.unary_unary(
-            _SERVICE + "Solve",
-            request_serializer=pb.SolveRequest.SerializeToString,
-            response_deserializer=pb.SolveResponse.FromString,
-        )
-        self._return = channel.unary_unary(
-            _SERVICE + "Return",
-            request_serializer=pb.ReturnRequest.SerializeToString,
-            response_deserializer=pb.ReturnResponse.FromString,
-        )
+        self._bridge = Bridge(channel, spec.ref)
         self.error: Exception | None = None  # once it has failed
         self._spec = spec
         self._ids = {name: stamped_id(name, stamp) for name, stamp in spec.secret_stamps.items()}
@@ -64,7 +53,7 @@ class Gateway:
 
     def _converse(self) -> None:
         try:
-            self._call(self._return, self._outcome())
+            self._call(self._bridge.return_, self._outcome())
         except grpc.FutureCancelledError:
             pass
         except Exception as exc:  # noqa: BLE001 - whatever it is, the Solve must not wait for ever
@@ -94,14 +83,14 @@ class Gateway:
     def _solved(self, request: pb.SolveRequest) -> pb.Result:
         # As frontends have asked for results since BuildKit 0.8: refs with their definitions.
         request.allowResultReturn = request.allowResultArrayRef = True
-        response: pb.SolveResponse = self._call(self._solve, request)
+        response: pb.SolveResponse = self._call(self._bridge.solve, request)
         return response.result
 
-    def _call(self, method: grpc.UnaryUnaryMultiCallable[Any, Any], request: Any) -> Any:
+    def _call(self, method: Callable[[Any], grpc.Future[Any]], request: Any) -> Any:
         with self._lock:
             if self._cancelled:
                 raise grpc.FutureCancelledError
-            self._running = method.future(request, metadata=((_BUILD, self._spec.ref),))
+            self._running = method(request)
         return self._running.result()
 
 

@@ -13,6 +13,7 @@ from stack import buildkitd, function, registry
 from stack import machine as machines
 from stack import openfaas as openfaas_stack
 
+from .callbacks import Receiver
 from .caller import SECRET
 
 # The processes that tests start are none of gRPC's business; its handlers may abort them (grpcio 1.8x).
@@ -122,3 +123,16 @@ def start_openfaas(machine: Machine) -> Iterator[StartOpenFaaS]:
             return own
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def gateway(openfaas: openfaas_stack.OpenFaaS, builder: str) -> str:
+    """OpenFaaS' gateway, with the default builder as builder-fn."""
+    openfaas.register("builder-fn", [builder])
+    return openfaas.url
+
+
+@pytest.fixture
+def callbacks() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver

@@ -6,29 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .callbacks import Received, Receiver
 from .caller import NDJSON, Request, post, signature
 from .test_building import running
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from stack.openfaas import OpenFaaS
+    from .callbacks import Received, Receiver
 
 ASYNC = "/async-function/builder-fn"
 QUEUE_LIMIT_BYTES = 256_000
-
-
-@pytest.fixture(scope="module")
-def gateway(openfaas: OpenFaaS, builder: str) -> str:
-    openfaas.register("builder-fn", [builder])
-    return openfaas.url
-
-
-@pytest.fixture
-def callbacks() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
 
 
 def called_back(gateway: str, callbacks: Receiver, request: Request, **headers: str) -> Received:

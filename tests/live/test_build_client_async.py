@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 from build_client.cli import main
 
-from .callbacks import Receiver
 from .caller import SECRET, signature
 from .commands import wait_for_state
 from .gate import Gate
 from .test_building import running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from stack.openfaas import OpenFaaS
-
+    from .callbacks import Receiver
     from .conftest import StartOpenFaaS
 
     BuildPy = Callable[..., int]
@@ -32,18 +30,6 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "build.py"
 BROKEN_OFF = "The log broke off; the build goes on, and so does its log:"
 QUEUE_LIMIT_BYTES = 256_000
 BUILD_ID = re.compile(r"build\.py logs ([0-9a-f]{32}) --follow")
-
-
-@pytest.fixture(scope="module")
-def gateway(openfaas: OpenFaaS, builder: str) -> str:
-    openfaas.register("builder-fn", [builder])
-    return f"{openfaas.url}/function/builder-fn"
-
-
-@pytest.fixture
-def callbacks() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
 
 
 @pytest.fixture
@@ -57,7 +43,7 @@ def handler(tmp_path: Path) -> Path:
 def environ(tmp_path: Path, gateway: str) -> Mapping[str, str]:
     secret = tmp_path / "payload-secret"
     secret.write_bytes(SECRET)
-    return {"BUILDER_URL": gateway, "PAYLOAD_SECRET_FILE": str(secret)}
+    return {"BUILDER_URL": f"{gateway}/function/builder-fn", "PAYLOAD_SECRET_FILE": str(secret)}
 
 
 @pytest.fixture

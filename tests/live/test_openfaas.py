@@ -46,18 +46,6 @@ FAAS_CLI = shutil.which("faas-cli")
 FAAS_CLI_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def gateway(openfaas: OpenFaaS, builder: str) -> str:
-    openfaas.register("builder-fn", [builder])
-    return openfaas.url
-
-
-@pytest.fixture
-def callbacks() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
 @pytest.mark.parametrize("path", [FUNCTION, f"{FUNCTION}/", f"{FUNCTION}/build"])
 def test_a_build_is_answered_with_one_document(gateway: str, mirror: str, path: str) -> None:
     answer = build(gateway, scratch_image(f"{mirror}/live/openfaas:1"), path=path)
