@@ -35,7 +35,6 @@ def test_the_build_is_cancelled_and_every_replica_says_so(
         answer = build(own.url, request, path=FUNCTION)
         # The gateway's own: of the builder's answer there is none yet.
         assert (answer.status, answer.body) == (502, b"")
-        gate.wait_until_left()
         build_id = listed(other.url, request.image)["buildId"]
         wait_until(lambda: ending(other.url, build_id) == ("failed", "caller_gone"))
 
