@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .control import Control
     from .refs import Ref
 
-_STREAM_SECONDS = 60.0
+# A daemon that is to stop waits for the streams it has; so none is long, although each begins with a search.
+_STREAM_SECONDS = 5.0
 _MIN_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
 # Heard of before their owner asked; a claim can be seen before its holder has it.

@@ -17,6 +17,7 @@ from .commands import (
 )
 from .gate import Gate
 from .test_building import running
+from .waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +46,11 @@ def detached(url: str, request: Request, *, path: str = "/build?detach=1") -> st
     answer = build(url, request, path=path)
     assert answer.status == 202, answer.document
     return str(answer.document["buildId"])
+
+
+def has_arrived(url: str, build_id: str) -> bool:
+    """Whether its step waits at the gate."""
+    return any("arrived" in entry for entry in command(url, "logs", build_id).document["log"])
 
 
 def test_is_answered_at_once_with_an_id_and_where_to_ask(replicas: tuple[str, str]) -> None:
@@ -106,7 +112,7 @@ def test_a_log_may_be_read_from_an_offset(replicas: tuple[str, str]) -> None:
 def test_every_replica_can_cancel_it(replicas: tuple[str, str], asked: int) -> None:
     with Gate() as gate:
         build_id = detached(replicas[0], running(gate.command))
-        wait_for_state(replicas[0], build_id, "running")
+        wait_until(lambda: has_arrived(replicas[0], build_id))
         assert command(replicas[asked], "cancel", build_id).status in (200, 202)
         gate.wait_until_left()
         status = wait_for_state(replicas[1 - asked], build_id, "cancelled")
