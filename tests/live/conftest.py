@@ -125,9 +125,9 @@ def start_openfaas(machine: Machine) -> Iterator[StartOpenFaaS]:
         yield start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def gateway(openfaas: openfaas_stack.OpenFaaS, builder: str) -> str:
-    """OpenFaaS' gateway, with the default builder as builder-fn."""
+    """OpenFaaS' gateway, with the default builder as builder-fn, whoever was that for the last test."""
     openfaas.register("builder-fn", [builder])
     return openfaas.url
 
