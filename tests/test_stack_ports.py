@@ -2,7 +2,6 @@
 
 import os
 import socket
-from pathlib import Path
 
 import pytest
 from stack import ports
@@ -31,13 +30,3 @@ def test_answers_only_while_someone_listens() -> None:
         assert ports.answers(ports.LOOPBACK, port)
 
     assert not ports.answers(ports.LOOPBACK, port)
-
-
-def test_a_unix_socket_answers_only_when_it_is_there(tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
-    assert not ports.answers_unix(path)
-
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen()
-        assert ports.answers_unix(path)

@@ -6,7 +6,8 @@ namespace; builds share the host's network and process table, so that nothing ne
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import subprocess
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -32,6 +33,8 @@ class RegistrySettings:
     insecure: bool | None = None
     ca: Sequence[Path] = ()
 
+
+_ANSWER_SECONDS = 5.0
 
 # The suite begins thousands of builds, and each question about one reads through all of them.
 _HISTORY = '[history]\n  maxAge = "30m"\n  maxEntries = 200\n'
@@ -94,7 +97,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
         for host, told in (registries or {}).items()
     }
     config.write_text(_HISTORY + configuration(mirror, mirrored, plain_http, known))
-    address, ready = _address(runtime, unix=unix, port=port)
+    address = _address(runtime, unix=unix, port=port)
     command = [
         *("rootlesskit", "--net=host", "--copy-up=/etc"),
         *("--state-dir", runtime / "rootlesskit"),
@@ -117,7 +120,8 @@ def start(  # noqa: PLR0913 - keywords, each with a default
         log=folder / "buildkitd.log",
         belongings=() if root else (folder,),
     )
-    daemon.wait_until_ready(started, ready)
+    client = [machine.programs.buildctl, "--addr", address, *(_client_options(tls) if tls else ())]
+    daemon.wait_until_ready(started, lambda: _answers(client))
     return Buildkitd(address=address, daemon=started)
 
 
@@ -151,12 +155,25 @@ def _registry(host: str, settings: RegistrySettings) -> str:
     return f"[registry.{json.dumps(host)}]\n" + "".join(lines)
 
 
-def _address(runtime: Path, *, unix: bool, port: int | None) -> tuple[str, Callable[[], bool]]:
+def _address(runtime: Path, *, unix: bool, port: int | None) -> str:
     if unix:
-        socket = str(runtime / "buildkitd.sock")
-        return f"unix://{socket}", lambda: ports.answers_unix(socket)
-    number = port or ports.free()
-    return f"tcp://{ports.LOOPBACK}:{number}", lambda: ports.answers(ports.LOOPBACK, number)
+        return f"unix://{runtime}/buildkitd.sock"
+    return f"tcp://{ports.LOOPBACK}:{port or ports.free()}"
+
+
+def _answers(client: Sequence[str | Path]) -> bool:
+    # It listens for some seconds before it answers, if there is much in its cache.
+    try:
+        asked = subprocess.run(
+            [*client, "debug", "info"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return asked.returncode == 0
 
 
 def _tls_options(machine: Machine, folder: Path, tls: Certificates) -> list[str | Path]:
@@ -164,6 +181,14 @@ def _tls_options(machine: Machine, folder: Path, tls: Certificates) -> list[str 
         *("--tlscacert", _copy(machine, tls.authority.certificate, folder / "tls")),
         *("--tlscert", _copy(machine, tls.server.certificate, folder / "tls")),
         *("--tlskey", _copy(machine, tls.server.key, folder / "tls")),
+    ]
+
+
+def _client_options(tls: Certificates) -> list[str | Path]:
+    return [
+        *("--tlscacert", tls.authority.certificate),
+        *("--tlscert", tls.client.certificate),
+        *("--tlskey", tls.client.key),
     ]
 
 

@@ -53,11 +53,6 @@ def answers_http(host: str, port: int, path: str) -> bool:
     return True
 
 
-def answers_unix(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        return connection.connect_ex(path) == 0
-
-
 def _holder(port: int) -> str:
     inodes = _listening_inodes(port)
     for folder in Path("/proc").iterdir():
