@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -160,6 +162,33 @@ def test_what_ran_before_the_build_is_not_its_time() -> None:
     )
 
     assert (image.duration, shared.duration) == (0.0, 3.0)
+
+
+def test_what_others_had_begun_comes_after_the_beginning_whenever_it_is_heard_of() -> None:
+    own = vertex("own", "[internal] load build definition from Dockerfile", started=100)
+    earlier = vertex(A, "was begun by another", started=50)
+    later = vertex(B, "b", started=101)
+
+    for order in permutations((own, earlier, later)):
+        names = [step.name for step in steps(*order)]
+        assert names == [
+            "[internal] load build definition from Dockerfile",
+            "was begun by another",
+            "b",
+        ]
+
+
+def test_what_another_build_had_ended_by_then_came_from_the_cache() -> None:
+    own = vertex("own", "[internal] load build definition", started=100, completed=101)
+
+    [_, ended, failed, shared] = steps(
+        own,
+        vertex(A, "ran for an earlier build", started=50, completed=60),
+        vertex("failed", "failed for an earlier build", started=50, completed=60, error="why"),
+        vertex(B, "was begun by another", started=90, completed=103),
+    )
+
+    assert [step.cached for step in (ended, failed, shared)] == [True, False, False]
 
 
 def test_a_cached_step_says_so() -> None:

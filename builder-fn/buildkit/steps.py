@@ -2,7 +2,8 @@
 
 A vertex may run several times, each run told by its start: sources run once more for their cache key, an
 image's export for its push. Vertexes are the daemon's, not a build's: those that another build has begun or
-ended come with its times. What was before this build is no time of this build's.
+ended, and that the daemon is still about, come with its times. What was before this build is no time of this
+build's, and what had ended by then came to it as from the cache.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _OF_DOCKERFILE = re.compile(
     r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] (?P<base>FROM )?"
 )
+# What every build begins with, and no other's (frontend/dockerui/config.go, ReadEntrypoint).
+_BEGINNING = "[internal] load build definition "
 # What the same place calls a first stage without a name, unless there is no other.
 _ONLY_STAGE = "stage-0"
 
@@ -32,9 +35,14 @@ _NANOSECONDS = 1e9
 @dataclass(slots=True)
 class _Vertex:
     name: str
+    heard_of: int  # in ns, by the daemon's clock
     runs: dict[int, int] = field(default_factory=dict)  # start to end, in ns; 0 for no end yet
     cached: bool = False
     error: str = ""
+
+    @property
+    def started(self) -> int:
+        return min(self.runs, default=self.heard_of)
 
 
 class Steps:
@@ -42,8 +50,8 @@ class Steps:
 
     def __init__(self) -> None:
         self._vertexes: dict[str, _Vertex] = {}
-        # By the daemon's clock, in ns. The first to start is what loads the Dockerfile, for this build alone.
-        self._began = 0
+        self._first: _Vertex | None = None
+        # By the daemon's clock, in ns.
         self._now = 0  # the latest time that was mentioned
 
     def update(self, response: pb.StatusResponse) -> None:
@@ -56,9 +64,9 @@ class Steps:
             self._now = max(self._now, log.timestamp.ToNanoseconds())
 
     def started(self, silence: float = 0.0) -> tuple[Step, ...]:
-        """All that ever started, in that order; what still runs has run until now.
+        """All that ever started, in that order, what others had begun coming after this build's beginning.
 
-        *silence* is how many seconds ago the latest update came.
+        What still runs has run until now; *silence* is how many seconds ago the latest update came.
         """
         now = self._now + int(silence * _NANOSECONDS)
         return tuple(
@@ -67,22 +75,34 @@ class Steps:
                 stage=stage_of(vertex.name),
                 base_image=is_base_image(vertex.name),
                 duration=self._taken(vertex.runs, now) / _NANOSECONDS,
-                cached=vertex.cached,
+                cached=vertex.cached or self._was_there(vertex),
                 error=vertex.error,
             )
-            for vertex in list(self._vertexes.values())
+            for vertex in sorted(self._vertexes.values(), key=self._position)
         )
 
     def _update(self, message: pb.Vertex) -> None:
-        vertex = self._vertexes.setdefault(message.digest, _Vertex(name=plain(message.name)))
+        vertex = self._vertexes.setdefault(message.digest, _Vertex(plain(message.name), self._now))
         started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
         self._now = max(self._now, started, completed)
         if message.HasField("started"):
-            self._began = self._began or started
+            if self._first is None or vertex.name.startswith(_BEGINNING):
+                self._first = vertex
             vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
         vertex.cached |= message.cached
         if message.HasField("completed"):
             vertex.error = _cause(message.error)
+
+    @property
+    def _began(self) -> int:
+        return self._first.started if self._first else 0
+
+    def _position(self, vertex: _Vertex) -> tuple[int, bool]:
+        return max(vertex.started, self._began), vertex.started < self._began
+
+    def _was_there(self, vertex: _Vertex) -> bool:
+        ends = vertex.runs.values()
+        return bool(ends) and not vertex.error and all(0 < end <= self._began for end in ends)
 
     def _taken(self, runs: dict[int, int], now: int) -> int:
         return sum(
