@@ -329,13 +329,10 @@ class Build:
         # What a step prints would stand in the daemon's records as it was printed.
         internal = bool(secrets_.stamps)
         if internal:
-            self._journal = self._builder.client.journal(
-                self._ref, order.annotations, claimed=self._claim is not None
-            )
+            self._journal = self._builder.client.journal(self._ref, order.annotations)
         spec = SolveSpec(
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
             annotations=order.annotations,
-            claimed=self._claim is not None,
             frontend_attrs=config.frontend_attrs,
             names=() if config.skip_push else config.names,
             secret_stamps=secrets_.stamps,

@@ -44,11 +44,10 @@ def record(
     created: int = 100,
     ended: bool = False,
     error: tuple[int, str] | None = None,
-    claimed: bool = True,
 ) -> pb.BuildHistoryRecord:
     made = pb.BuildHistoryRecord(
         Ref=ref.of(part),
-        FrontendAttrs=build_attrs(ANNOTATIONS, claimed=claimed) if attrs is None else attrs,
+        FrontendAttrs=build_attrs(ANNOTATIONS) if attrs is None else attrs,
         CreatedAt=Timestamp(seconds=created),
         numTotalSteps=5,
     )
@@ -93,10 +92,9 @@ def test_a_build_that_is_claimed_and_not_begun_is_queued() -> None:
 
 def test_a_build_runs_until_the_daemon_says_otherwise() -> None:
     assert told(record(), HELD).state is State.RUNNING
-    assert told(record(claimed=False)).state is State.RUNNING
+    assert told(record()).state is State.RUNNING
     # Between the end of a push and the end of the record.
     assert told(record(), RELEASED).state is State.RUNNING
-    assert told(record()).state is State.RUNNING
 
 
 def test_a_build_that_succeeded_has_its_digest() -> None:
@@ -123,7 +121,7 @@ def test_a_build_that_failed_says_why() -> None:
         pytest.param([DIED], id="while the build waited"),
         pytest.param([record(), DIED], id="while a step runs that cannot be killed"),
         pytest.param([record(error=LEFT), DIED], id="while it ran"),
-        pytest.param([record(error=LEFT, claimed=False)], id="while it ran without a claim"),
+        pytest.param([record(error=LEFT)], id="while it ran without a claim"),
     ],
 )
 def test_a_build_whose_owner_went_away_was_interrupted_or_cancelled(
@@ -143,7 +141,7 @@ def test_a_build_whose_owner_went_away_was_interrupted_or_cancelled(
     [
         pytest.param([], id="the daemon forgot it"),
         pytest.param([HELD], id="it never began"),
-        pytest.param([record(), HELD], id="a step goes on"),
+        pytest.param([record(), RELEASED], id="a step goes on"),
         pytest.param([record(error=LEFT), RELEASED], id="it was left"),
         pytest.param([record(error=LEFT), RELEASED, CANCEL], id="it was to be cancelled"),
     ],
@@ -197,16 +195,14 @@ def test_of_one_name_the_record_counts_that_came_last() -> None:
 
 def test_a_journal_ends_as_its_writer_said() -> None:
     result = BuildResult(digest="sha256:1", size=5, platforms=("linux/amd64",))
-    good = record(attrs=journal_attrs(ANNOTATIONS, claimed=True), ended=True)
+    good = record(attrs=journal_attrs(ANNOTATIONS), ended=True)
     for name, value in journal_metadata(result_document(result)).items():
         good.ExporterResponse[name] = value.decode()
     assert told(good).result == result
     assert told(good).annotations == ANNOTATIONS
 
     failure = BuildFailed("It failed.", FailedStep(name="RUN", line=3))
-    bad = only(
-        record(attrs=journal_attrs(ANNOTATIONS, claimed=True), error=(UNKNOWN, "It failed."))
-    )
+    bad = only(record(attrs=journal_attrs(ANNOTATIONS), error=(UNKNOWN, "It failed.")))
     details = failed_with("It failed.", ERROR_DETAIL, error_document(failure).encode())
     for made, step in ((bad.told(details=details), failure.failed_step), (bad.told(), None)):
         assert made
@@ -236,16 +232,23 @@ def test_only_what_is_pushed_can_have_been_pushed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "settled"),
+    ("records", "held"),
     [
         ([record(), HELD], True),
-        ([record(claimed=False)], True),
         ([record()], False),
         ([HELD], False),
+        ([record(), RELEASED], False),
         ([record(ended=True), HELD], False),
     ],
 )
-def test_the_active_records_tell_of_a_build_that_runs_and_is_held(
-    records: list[pb.BuildHistoryRecord], *, settled: bool
+def test_a_build_that_runs_and_is_claimed_is_held(
+    records: list[pb.BuildHistoryRecord], *, held: bool
 ) -> None:
-    assert only(*records).is_settled is settled
+    assert only(*records).is_held is held
+
+
+def test_a_verdict_counts_from_when_nobody_holds_the_build() -> None:
+    left = verdict(BuildTimedOut("Too long."))
+
+    assert told(record(), HELD, left).state is State.RUNNING
+    assert told(record(), left).state is State.FAILED

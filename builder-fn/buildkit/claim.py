@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.005
 class Claim:
     """Held until `release`, or until this process or its connection to the daemon ends.
 
-    The build is to be solved under *ref*, as one that is claimed.
+    The build is to be solved under *ref*.
     """
 
     ref: Ref
@@ -78,7 +78,7 @@ class Claims:
         raise Busy("The build was given up just now. Try again.")
 
     def _held(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
-        attrs = build_attrs(annotations, claimed=True)
+        attrs = build_attrs(annotations)
         held = HeldBuild(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
         return Claim(ref, held) if held.is_ours() else None
 

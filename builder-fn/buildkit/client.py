@@ -94,13 +94,12 @@ class Client:
             build_id, annotations
         )
 
-    def journal(self, ref: Ref, annotations: Mapping[str, str], *, claimed: bool) -> Journal:
+    def journal(self, ref: Ref, annotations: Mapping[str, str]) -> Journal:
         """The public record of a build that is solved as an internal one, under another ref."""
         return Journal(
             Control(self._connected()),
             ref,
             annotations,
-            claimed=claimed,
             patience=self._patience,
         )
 

@@ -44,12 +44,11 @@ class Journal:
         ref: Ref,
         annotations: Mapping[str, str],
         *,
-        claimed: bool,
         patience: float,
     ) -> None:
         """Raises Busy if the ref is taken, DaemonUnavailable."""
         self._patience = patience
-        attrs = journal_attrs(annotations, claimed=claimed)
+        attrs = journal_attrs(annotations)
         self._held = HeldBuild(control, str(ref), attrs, patience=patience)
         if not self._held.is_ours():
             raise Busy("The build is going on already. Ask for it by its id.")

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _ANNOTATION = "com.openfaas.builder."
 # Ours beside the owner's.
-_CLAIMED = _ANNOTATION + "record.claimed"
 _ERROR = _ANNOTATION + "record.error"
 _JOURNAL = _ANNOTATION + "record.journal"
 _RESULT = _ANNOTATION + "record.result"
@@ -99,11 +98,18 @@ class Attempt:
         return self.build is not None and _JOURNAL in self.build.FrontendAttrs
 
     @property
-    def is_settled(self) -> bool:
-        """Whether nothing but the active records need be known to tell of it."""
-        if self.build is None or _ended(self.build):
-            return False
-        return Part.CLAIM in self.records or _CLAIMED not in self.build.FrontendAttrs
+    def is_held(self) -> bool:
+        """Whether it runs and its owner still answers for it; then no other record can tell more.
+
+        Not even a verdict, which is left before the build is: what was told as ended must not run again.
+        """
+        claim = self.records.get(Part.CLAIM)
+        return (
+            self.build is not None
+            and not _ended(self.build)
+            and claim is not None
+            and not _ended(claim)
+        )
 
     @property
     def was_left(self) -> bool:
@@ -169,6 +175,8 @@ class Attempt:
     def _error(
         self, build: pb.BuildHistoryRecord, details: bytes, progress: Progress
     ) -> BuilderError | None:
+        if self.is_held:
+            return None
         if verdict := self._verdict():
             return verdict
         claim = self.records.get(Part.CLAIM)
@@ -235,14 +243,13 @@ def attempts(records: Iterable[pb.BuildHistoryRecord]) -> dict[str, list[Attempt
     return by_build
 
 
-def build_attrs(annotations: Mapping[str, str], *, claimed: bool) -> dict[str, str]:
+def build_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
     """The frontend attributes of a build that says *annotations* of itself."""
-    own = {_ANNOTATION + name: value for name, value in annotations.items()}
-    return {**own, _CLAIMED: "1"} if claimed else own
+    return {_ANNOTATION + name: value for name, value in annotations.items()}
 
 
-def journal_attrs(annotations: Mapping[str, str], *, claimed: bool) -> dict[str, str]:
-    return {**build_attrs(annotations, claimed=claimed), _JOURNAL: "1"}
+def journal_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {**build_attrs(annotations), _JOURNAL: "1"}
 
 
 def journal_metadata(result_document: str) -> dict[str, bytes]:
@@ -251,7 +258,7 @@ def journal_metadata(result_document: str) -> dict[str, bytes]:
 
 
 def verdict_attrs(annotations: Mapping[str, str], error_document: str) -> dict[str, str]:
-    return {**build_attrs(annotations, claimed=False), _ERROR: error_document}
+    return {**build_attrs(annotations), _ERROR: error_document}
 
 
 def _annotations(record: pb.BuildHistoryRecord) -> dict[str, str]:

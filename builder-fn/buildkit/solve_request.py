@@ -28,7 +28,6 @@ class SolveSpec:
     secret_stamps: Mapping[str, str] = field(default_factory=dict)
     internal: bool = False  # no record of the build stays in the daemon's history
     annotations: Mapping[str, str] = field(default_factory=dict)  # what the record says of it
-    claimed: bool = False  # *ref* is a claim's
 
 
 FRONTEND = "dockerfile.v0"
@@ -40,7 +39,7 @@ def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
         push = "true" if spec.push else "false"
         attrs = {**spec.exporter_attrs, "name": ",".join(spec.names), "push": push}
         exporters = [pb.Exporter(Type="image", Attrs=attrs)]
-    annotations = build_attrs(spec.annotations, claimed=spec.claimed)
+    annotations = build_attrs(spec.annotations)
     return pb.SolveRequest(
         Ref=spec.ref,
         Session=session_id,

@@ -83,10 +83,10 @@ def claim(one: Client, build_id: str) -> Iterator[Claim]:
     made.release()
 
 
-def solve(client: Client, claim: Claim, dockerfile: str, *names: str) -> Solve:
+def solve(client: Client, ref: Ref, dockerfile: str, *names: str) -> Solve:
     data = memoryview(dockerfile.encode())
     tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
-    spec = SolveSpec(ref=str(claim.ref), annotations=ANNOTATIONS, claimed=True, names=names)
+    spec = SolveSpec(ref=str(ref), annotations=ANNOTATIONS, names=names)
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
     return client.solve(spec, services, shared_key=once())
 
@@ -94,6 +94,20 @@ def solve(client: Client, claim: Claim, dockerfile: str, *names: str) -> Solve:
 def fresh(dockerfile: str) -> str:
     """*dockerfile*, of which no step is in the cache yet."""
     return dockerfile.format(uuid.uuid4().hex)
+
+
+def states_until_long_ended(client: Client, build_id: str) -> list[State]:
+    """As they follow one another, until one has stood for as long as anything here may take."""
+    states = [recorded(client, build_id).state]
+    deadline = time.monotonic() + WAIT
+    ended = float("inf")
+    while time.monotonic() < min(deadline, ended + 0.5):
+        record = recorded(client, build_id)
+        if record.state is not states[-1]:
+            states.append(record.state)
+        if record.ended:
+            ended = min(ended, time.monotonic())
+    return states
 
 
 def told(build: Solve | Follow) -> Told:
@@ -149,7 +163,7 @@ def test_a_running_build_is_followed_from_its_beginning(
         "FROM debian:trixie-slim\nRUN for i in 1 2 3; do echo $i; sleep 0.5; done # {}\n"
     )
     with ThreadPoolExecutor() as threads:
-        own = threads.submit(told, solve(one, claim, dockerfile))
+        own = threads.submit(told, solve(one, claim.ref, dockerfile))
         wait_until(lambda: recorded(another, build_id).state is State.RUNNING)
         followed = told(following(another, build_id))
 
@@ -163,7 +177,7 @@ def test_a_build_that_has_ended_is_followed_all_the_same(
     one: Client, another: Client, build_id: str, claim: Claim, mirror: str
 ) -> None:
     dockerfile = "FROM scratch as built\nCOPY . /\n"  # a lower-case "as" is warned of
-    own = told(solve(one, claim, dockerfile, f"{mirror}/history/{build_id}:1"))
+    own = told(solve(one, claim.ref, dockerfile, f"{mirror}/history/{build_id}:1"))
     followed = told(following(another, build_id))
 
     assert own.result
@@ -179,7 +193,7 @@ def test_a_build_that_has_ended_is_followed_all_the_same(
 def test_a_failed_build_failed_the_same_way_for_all(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
-    own = told(solve(one, claim, fresh("FROM debian:trixie-slim\nRUN echo why; exit 3 # {}\n")))
+    own = told(solve(one, claim.ref, fresh("FROM debian:trixie-slim\nRUN echo why; exit 3 # {}\n")))
     followed = told(following(another, build_id))
 
     assert same(followed, own)
@@ -212,7 +226,7 @@ def test_a_build_is_on_record_while_it_waits_and_can_be_followed_from_there(
     with ThreadPoolExecutor() as threads:
         follow = following(another, build_id)
         followed = threads.submit(told, follow)
-        own = told(solve(one, claim, QUICK))
+        own = told(solve(one, claim.ref, QUICK))
 
         assert same(followed.result(WAIT), own)
 
@@ -264,7 +278,7 @@ def test_a_build_that_has_ended_cannot_be_claimed(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
     assert another.claim(build_id, ANNOTATIONS) is None
-    told(solve(one, claim, QUICK))
+    told(solve(one, claim.ref, QUICK))
     assert another.claim(build_id, ANNOTATIONS) is None
     claim.release()
     wait_until(lambda: recorded(one, build_id).state is State.SUCCEEDED)
@@ -317,7 +331,7 @@ def test_an_abandoned_build_runs_again_at_once_under_its_id(
 
     claim = another.claim(build_id, ANNOTATIONS)
     assert claim
-    own = told(solve(another, claim, QUICK))
+    own = told(solve(another, claim.ref, QUICK))
     claim.release()
 
     assert claim.ref == Ref(build_id, 2)
@@ -331,7 +345,7 @@ def test_a_build_is_cancelled_from_another_replica(
 ) -> None:
     asked = threading.Event()
     one.on_cancel(claim.ref, asked.set)
-    build = solve(one, claim, 'FROM debian:trixie-slim\nRUN ["sleep", "41.25"]\n')
+    build = solve(one, claim.ref, 'FROM debian:trixie-slim\nRUN ["sleep", "41.25"]\n')
     next(line for lines in build for line in lines if "sleep" in line)
     follow = following(another, build_id)
 
@@ -375,7 +389,7 @@ def test_a_request_to_cancel_that_came_before_its_listener_is_heard(
 def test_what_has_ended_or_never_was_is_not_to_be_cancelled(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
-    told(solve(one, claim, QUICK))
+    told(solve(one, claim.ref, QUICK))
     wait_until(lambda: recorded(one, build_id).ended)
 
     before = another.request_cancel(build_id)
@@ -394,7 +408,7 @@ def test_only_builds_are_listed_each_once_and_the_newest_first(
         claim = one.claim(build_id, ANNOTATIONS)
         assert claim
         another.request_cancel(build_id)
-        told(solve(one, claim, QUICK))
+        told(solve(one, claim.ref, QUICK))
         one.declare(claim.ref, ANNOTATIONS, Interrupted("not needed"))
     somebody_elses = uuid.uuid4().hex
     data = memoryview(QUICK.encode())
@@ -413,7 +427,7 @@ def test_only_builds_are_listed_each_once_and_the_newest_first(
 def test_why_an_owner_ended_its_build_is_known_to_all(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
-    build = solve(one, claim, fresh(UNKILLABLE))
+    build = solve(one, claim.ref, fresh(UNKILLABLE))
     next(line for lines in build for line in lines if line.endswith(" up"))
     follow = following(another, build_id)
 
@@ -425,6 +439,26 @@ def test_why_an_owner_ended_its_build_is_known_to_all(
     assert isinstance(error_of(another, build_id), BuildTimedOut)
 
 
+@pytest.mark.parametrize("is_claimed", [True, False], ids=["claimed", "without a claim"])
+def test_a_build_that_was_told_as_ended_is_never_told_as_running(
+    one: Client, another: Client, *, is_claimed: bool
+) -> None:
+    for build_id in (uuid.uuid4().hex for _ in range(5)):
+        claim = one.claim(build_id, ANNOTATIONS) if is_claimed else None
+        build = solve(one, Ref(build_id), fresh(UNKILLABLE))
+        next(line for lines in build for line in lines if line.endswith(" up"))
+        with ThreadPoolExecutor(1) as thread:
+            watch = thread.submit(states_until_long_ended, another, build_id)
+            one.declare(Ref(build_id), ANNOTATIONS, BuildTimedOut("It took too long."))
+            build.close()
+            if claim:
+                claim.release()
+            states = watch.result()
+
+        assert states == [*dict.fromkeys(states)]
+        assert states[-1] is State.FAILED
+
+
 @pytest.mark.parametrize("ends_well", [True, False], ids=["succeeds", "fails"])
 def test_a_journal_is_followed_as_a_build_is(
     one: Client, another: Client, build_id: str, claim: Claim, *, ends_well: bool
@@ -434,7 +468,7 @@ def test_a_journal_is_followed_as_a_build_is(
     result = BuildResult(digest="sha256:1", size=7, platforms=("linux/amd64",))
     failure = FailedStep(name="RUN", exit_code=1, output=("o",), excerpt=("e",))
     lines = [f"#1 0.{number} é" for number in range(20)]
-    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+    journal = one.journal(claim.ref, ANNOTATIONS)
     follow = following(another, build_id)
     assert follow.record.state is State.RUNNING
 
@@ -464,10 +498,10 @@ def test_a_journal_is_followed_as_a_build_is(
 def test_a_journal_is_nobodys_but_its_writers(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
-    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+    journal = one.journal(claim.ref, ANNOTATIONS)
 
     with pytest.raises(Busy):
-        another.journal(claim.ref, ANNOTATIONS, claimed=True)
+        another.journal(claim.ref, ANNOTATIONS)
 
     journal.close()
     wait_until(lambda: isinstance(error_of(another, build_id), Interrupted))
@@ -476,7 +510,7 @@ def test_a_journal_is_nobodys_but_its_writers(
 def test_a_long_journal_can_be_followed_from_behind(
     one: Client, another: Client, build_id: str, claim: Claim
 ) -> None:
-    journal = one.journal(claim.ref, ANNOTATIONS, claimed=True)
+    journal = one.journal(claim.ref, ANNOTATIONS)
     for _ in range(30):
         journal.write(["x" * 1000] * 1000)
     journal.succeed(BuildResult(), (), ())
@@ -498,7 +532,7 @@ def test_builds_are_remembered_by_a_daemon_that_comes_back(
     ended, lost = uuid.uuid4().hex, uuid.uuid4().hex
     claim = client.claim(ended, ANNOTATIONS)
     assert claim
-    told(solve(client, claim, QUICK))
+    told(solve(client, claim.ref, QUICK))
     wait_until(lambda: recorded(client, ended).ended)
     claim = client.claim(lost, ANNOTATIONS)
     assert claim
@@ -535,7 +569,7 @@ def test_a_daemon_that_falls_silent_is_not_waited_for(
     build_id = uuid.uuid4().hex
     claim = client.claim(build_id, ANNOTATIONS)
     assert claim
-    journal = client.journal(claim.ref, ANNOTATIONS, claimed=True)
+    journal = client.journal(claim.ref, ANNOTATIONS)
     follow = following(client, build_id)
     lines = iter(follow)
     next(lines)
