@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .buildkit import BuildRecord
-    from .outcome import BuildResult, BuildWarning, Step
+    from .followed import Ongoing
     from .signature import Key
     from .streams import Stream
 
@@ -35,28 +35,6 @@ SETTLING_SECONDS = 0.02
 # A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
 # handler/nats_queue.go).
 MAX_CALLBACK_BYTES = 200_000
-
-
-class Ongoing(Protocol):
-    """A build, to whoever reads of it. Iterate `lines` to its end, then there is a `result`."""
-
-    id: str
-    image: str
-    result: BuildResult | None
-
-    @property
-    def image_ref(self) -> str: ...
-    @property
-    def duration(self) -> float: ...
-    @property
-    def steps(self) -> Sequence[Step]: ...
-    @property
-    def warnings(self) -> Sequence[BuildWarning]: ...
-
-    def lines(self) -> Iterator[list[str]]:
-        """The log as it comes, and an empty list now and then. Raises BuilderError for a failure."""
-
-    def close(self) -> None: ...
 
 
 def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Response:

@@ -37,11 +37,12 @@ from .redaction import Redactor
 from .registry_lookup import RegistryLookup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .buildkit import BuildRecord, Claim, Journal, Solve
     from .bundle import Bundle
     from .config import Settings
+    from .followed import Ongoing
     from .order import Order
     from .outcome import Step
     from .registry_auth import RegistryAuth
@@ -99,7 +100,7 @@ class Builder:
             return Build(self, order, build_secrets, None)
         claim = self.client.claim(order.build_id, order.annotations)
         if claim is None:
-            return self.follow(order.build_id)
+            return self._following(order.build_id, again=lambda: self.build(order))
         try:
             return Build(self, order, build_secrets, claim)
         except BaseException:
@@ -111,10 +112,7 @@ class Builder:
 
         Raises NotFound, DaemonUnavailable.
         """
-        follow = self.client.follow(build_id)
-        if follow is None:
-            raise unknown(build_id)
-        return FollowedBuild(follow, offset=offset)
+        return self._following(build_id, offset=offset)
 
     def record(self, build_id: str) -> BuildRecord:
         """Raises NotFound, DaemonUnavailable."""
@@ -129,6 +127,14 @@ class Builder:
         if record is None:
             raise unknown(build_id)
         return record
+
+    def _following(
+        self, build_id: str, *, offset: int = 0, again: Callable[[], Ongoing] | None = None
+    ) -> FollowedBuild:
+        follow = self.client.follow(build_id)
+        if follow is None:
+            raise unknown(build_id)
+        return FollowedBuild(follow, offset=offset, again=again)
 
     def _key_names(self) -> list[str]:
         if self.settings.disable_hmac:

@@ -6,23 +6,54 @@ I/O: what it iterates comes from the daemon, which has the record.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from .errors import NotFound
+from .errors import BuilderError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .buildkit import BuildRecord, Follow
     from .outcome import BuildResult, BuildWarning, Step
 
 
+class Ongoing(Protocol):
+    """A build, to whoever reads of it. Iterate `lines` to its end, then there is a `result`."""
+
+    id: str
+    image: str
+    result: BuildResult | None
+
+    @property
+    def image_ref(self) -> str: ...
+    @property
+    def duration(self) -> float: ...
+    @property
+    def steps(self) -> Sequence[Step]: ...
+    @property
+    def warnings(self) -> Sequence[BuildWarning]: ...
+
+    def lines(self) -> Iterator[list[str]]:
+        """The log as it comes, and an empty list now and then. Raises BuilderError for a failure."""
+
+    def close(self) -> None: ...
+
+
 class FollowedBuild:
     """Reads like a Build; `close` leaves the build to itself."""
 
-    def __init__(self, follow: Follow, *, offset: int = 0) -> None:
+    def __init__(
+        self,
+        follow: Follow,
+        *,
+        offset: int = 0,
+        again: Callable[[], Ongoing] | None = None,
+    ) -> None:
+        """*again* orders the build anew if whoever runs it goes away, for a caller who has stayed."""
         self._follow = follow
         self._offset = offset
+        self._again = again
+        self._successor: Ongoing | None = None
         self.id = follow.record.ref.build_id
         self.image = image_of(follow.record)
         self.result: BuildResult | None = None
@@ -39,15 +70,17 @@ class FollowedBuild:
 
     @property
     def duration(self) -> float:
+        if self._successor:
+            return self._successor.duration
         return max(0.0, (self.record.completed or time.time()) - self.record.created)
 
     @property
     def steps(self) -> Sequence[Step]:
-        return self._follow.steps
+        return (self._successor or self._follow).steps
 
     @property
     def warnings(self) -> Sequence[BuildWarning]:
-        return self._follow.warnings
+        return (self._successor or self._follow).warnings
 
     def lines(self) -> Iterator[list[str]]:
         skipped = 0
@@ -57,11 +90,19 @@ class FollowedBuild:
                 skipped += len(lines)
                 yield shown
             self.result = self._follow.result()
+        except BuilderError:
+            if self._again is None or not self.record.repeatable:
+                raise
+            self._successor = self._again()
+            yield from self._successor.lines()
+            self.result = self._successor.result
         finally:
             self.close()
 
     def close(self) -> None:
         self._follow.close()
+        if self._successor:
+            self._successor.close()
 
 
 def image_of(record: BuildRecord) -> str:

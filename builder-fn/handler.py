@@ -45,9 +45,9 @@ from .signature import HEADER, verify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .answers import Ongoing
     from .bundle import Bundle
     from .callback import Target
+    from .followed import Ongoing
     from .signature import Key
 
 _log = logging.getLogger("builder-fn")

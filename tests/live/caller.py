@@ -76,10 +76,10 @@ def connect(url: str) -> http.client.HTTPConnection:
 
 @contextmanager
 def stream(
-    url: str, request: Request, *, accept: str = NDJSON, path: str = "/build"
+    url: str, request: Request, *, accept: str = NDJSON, path: str = "/build", **more: str
 ) -> Iterator[http.client.HTTPResponse]:
-    """An answer that is still coming. Leaving the block early hangs up."""
-    headers = {"Accept": accept}
+    """An answer that is still coming. Leaving the block early hangs up. *more* is headers, "_" for "-"."""
+    headers = {"Accept": accept, **{name.replace("_", "-"): value for name, value in more.items()}}
     with (
         closing(connect(url)) as connection,
         _send(connection, request.tar(), headers, path) as response,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .callbacks import Receiver
-from .caller import Answer, Request, post
+from .caller import Answer, Request, documents, post, read_until, stream
 from .commands import command
 from .gate import Gate
 from .scraping import total
@@ -108,6 +108,23 @@ def test_a_call_that_comes_to_two_replicas_at_once_is_one_build(scene: Scene) ->
     assert one.document["digest"] == other.document["digest"]
     assert scene.pushed() == [one.document["digest"]]
     assert scene.built() == 1
+
+
+def test_who_was_attached_to_a_build_that_is_given_up_has_it_built_anew(scene: Scene) -> None:
+    call_id = str(uuid.uuid4())
+    one, other = scene.replicas
+    with Gate() as gate:
+        request = scene.pushing(gate)
+        with stream(one, request, X_Call_Id=call_id) as first:
+            read_until(first, "arrived")
+            with stream(other, request, X_Call_Id=call_id) as attached:
+                read_until(attached, "arrived")
+                first.close()
+                gate.wait_until_left()
+                gate.open()
+                *_, final = documents(attached)
+    assert (final["status"], final.get("error")) == ("success", None)
+    assert scene.pushed() == [final["digest"]]
 
 
 def test_a_call_that_comes_again_after_its_build_gets_the_same_result(scene: Scene) -> None:
