@@ -42,10 +42,12 @@ class DaemonLog:
         self._steps = Steps()
 
     def update(self, response: pb.StatusResponse) -> list[str]:
-        self._steps.update(response)
         self.pushes.update(response)
-        pieces = chronological(response)
-        return [line for piece in pieces for line in self.progress.update(piece)]
+        lines: list[str] = []
+        for piece in chronological(response):
+            self._steps.update(piece)
+            lines += self.progress.update(piece)
+        return lines
 
     def finish(self) -> list[str]:
         return self.progress.finish()

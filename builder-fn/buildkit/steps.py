@@ -35,14 +35,9 @@ _NANOSECONDS = 1e9
 @dataclass(slots=True)
 class _Vertex:
     name: str
-    heard_of: int  # in ns, by the daemon's clock
     runs: dict[int, int] = field(default_factory=dict)  # start to end, in ns; 0 for no end yet
     cached: bool = False
     error: str = ""
-
-    @property
-    def started(self) -> int:
-        return min(self.runs, default=self.heard_of)
 
 
 class Steps:
@@ -64,9 +59,9 @@ class Steps:
             self._now = max(self._now, log.timestamp.ToNanoseconds())
 
     def started(self, silence: float = 0.0) -> tuple[Step, ...]:
-        """All that ever started, in that order, what others had begun coming after this build's beginning.
+        """All that ever started, in the order of the log; what still runs has run until now.
 
-        What still runs has run until now; *silence* is how many seconds ago the latest update came.
+        *silence* is how many seconds ago the latest update came.
         """
         now = self._now + int(silence * _NANOSECONDS)
         return tuple(
@@ -78,11 +73,11 @@ class Steps:
                 cached=vertex.cached or self._was_there(vertex),
                 error=vertex.error,
             )
-            for vertex in sorted(self._vertexes.values(), key=self._position)
+            for vertex in list(self._vertexes.values())
         )
 
     def _update(self, message: pb.Vertex) -> None:
-        vertex = self._vertexes.setdefault(message.digest, _Vertex(plain(message.name), self._now))
+        vertex = self._vertexes.setdefault(message.digest, _Vertex(plain(message.name)))
         started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
         self._now = max(self._now, started, completed)
         if message.HasField("started"):
@@ -95,10 +90,7 @@ class Steps:
 
     @property
     def _began(self) -> int:
-        return self._first.started if self._first else 0
-
-    def _position(self, vertex: _Vertex) -> tuple[int, bool]:
-        return max(vertex.started, self._began), vertex.started < self._began
+        return min(self._first.runs) if self._first else 0
 
     def _was_there(self, vertex: _Vertex) -> bool:
         ends = vertex.runs.values()
