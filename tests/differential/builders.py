@@ -12,6 +12,7 @@ import json
 import secrets
 import subprocess
 import tarfile
+import time
 from typing import TYPE_CHECKING
 
 from function.archive import Limits
@@ -30,6 +31,8 @@ CONFIG = {"image": "differential:1"}
 _ATTRS = {"no-cache": "", "build-arg:SOURCE_DATE_EPOCH": "1700000000"}
 
 FAILED = "failed"
+
+_FORGET_SECONDS = 30.0
 
 
 def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> str:
@@ -59,10 +62,7 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
 def buildctls(address: str, folder: Path, scratch: Path) -> str:
     """The digest of the image, or FAILED."""
     metadata = scratch / "metadata.json"
-    # Else the daemon would take an earlier context's file for this one's where size and time are the
-    # same, and an earlier folder's time: buildctl does not prevent that.
-    forget = ["buildctl", f"--addr={address}", "prune", "--all", "--filter=type==source.local"]
-    subprocess.run(forget, capture_output=True, check=True, timeout=60)
+    forget_contexts(address)
     attrs = [f"--opt={name}={value}" for name, value in _ATTRS.items()]
     command = [
         "buildctl", f"--addr={address}", "build", "--frontend=dockerfile.v0",
@@ -74,6 +74,25 @@ def buildctls(address: str, folder: Path, scratch: Path) -> str:
     if finished.returncode != 0:
         return FAILED
     return str(json.loads(metadata.read_text())["containerimage.digest"])
+
+
+def forget_contexts(address: str) -> None:
+    """Have the daemon keep nothing of what was sent to it.
+
+    Else it would take an earlier context's file for this one's where size and time are the same, and an
+    earlier folder's time: buildctl does not prevent that.
+    """
+    contexts = ["buildctl", f"--addr={address}", "--timeout=60"]
+    which = "--filter=type==source.local"
+    deadline = time.monotonic() + _FORGET_SECONDS
+    # What the last build used is its own for a moment after its end, and is then passed over.
+    while time.monotonic() < deadline:
+        subprocess.run([*contexts, "prune", "--all", which], capture_output=True, check=True)
+        left = [*contexts, "du", "--format={{json .}}", which]
+        if not json.loads(subprocess.run(left, capture_output=True, check=True).stdout):
+            return
+        time.sleep(0.05)
+    raise TimeoutError("The daemon does not let go of what was sent to it.")
 
 
 def tar_of(folder: Path) -> bytes:
