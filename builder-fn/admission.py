@@ -51,8 +51,8 @@ class Admission:
         self._changed = threading.Condition()
 
     def request(self, owner: Owner, *, detached: bool = False, patience: float = math.inf) -> Place:
-        """A place, or one in the line. Raises Busy if the line is full, or if the wait would by all that is
-        known be longer than *patience*, which is in seconds.
+        """A place, or one in the line. Raises Busy if the line is full, or if the wait from the position in
+        it would by all that is known be longer than *patience*, which is in seconds.
         """
         with self._changed:
             place = Place(self, owner, detached=detached)
@@ -60,20 +60,12 @@ class Admission:
                 self._places -= 1
                 place.taken_at = self._clock()
                 return place
-            wait = self._expected_wait(len(self._line) + 1)
-            if self._room[detached] == 0:
-                raise Busy(
-                    "All build places are taken and the line is full. Try again later.", wait
-                )
-            if wait is not None and wait > patience:
-                raise Busy(
-                    f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
-                    "at most. Try again later, or wait longer.",
-                    wait,
-                )
-            self._room[detached] -= 1
-            self._line.append((owner.key, owner.image), place)
-            self._order_anew()
+            # Only there is it known who comes before: in a fair line that is not all who wait.
+            self._join(place)
+            refusal = self._refusal(place, patience)
+            if refusal is not None:
+                self._leave_line(place)
+                raise refusal
             return place
 
     @property
@@ -99,9 +91,7 @@ class Admission:
                 return
             place.left = True
             if place.taken_at is None:
-                self._line.remove((place.owner.key, place.owner.image), place)
-                self._room[place.detached] += 1
-                self._order_anew()
+                self._leave_line(place)
                 return
             self._learn(self._clock() - place.taken_at)
             if not self._line:
@@ -112,6 +102,29 @@ class Admission:
             self._room[following.detached] += 1
             self._order_anew()
             self._changed.notify_all()
+
+    def _join(self, place: Place) -> None:
+        self._room[place.detached] -= 1
+        self._line.append((place.owner.key, place.owner.image), place)
+        self._order_anew()
+
+    def _leave_line(self, place: Place) -> None:
+        self._room[place.detached] += 1
+        self._line.remove((place.owner.key, place.owner.image), place)
+        self._order_anew()
+
+    def _refusal(self, place: Place, patience: float) -> Busy | None:
+        """Why *place*, which is in the line, cannot stay there."""
+        wait = self._expected_wait(self._positions[place])
+        if self._room[place.detached] < 0:
+            return Busy("All build places are taken and the line is full. Try again later.", wait)
+        if wait is not None and wait > patience:
+            return Busy(
+                f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
+                "at most. Try again later, or wait longer.",
+                wait,
+            )
+        return None
 
     def _order_anew(self) -> None:
         self._positions = {place: at for at, place in enumerate(self._line.in_order(), 1)}

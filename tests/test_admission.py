@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
@@ -157,6 +158,74 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
     assert not admission.request(OWNER, patience=61).taken
     with pytest.raises(Busy, match="expected in 120 s, and the caller waits 100 s"):
         admission.request(OWNER, patience=100)
+
+
+def admission_of_builds_that_take(seconds: float, *, places: int, waiting: int) -> Admission:
+    """With all places taken."""
+    clock = Clock()
+    admission = Admission(places=places, waiting=waiting, clock=clock)
+    place = admission.request(OWNER)
+    clock.now = seconds
+    place.leave()
+    for _ in range(places):
+        admission.request(OWNER)
+    return admission
+
+
+def test_who_is_soon_in_turn_is_not_turned_away_for_the_length_of_the_line() -> None:
+    admission = admission_of_builds_that_take(60, places=1, waiting=9)
+    for _ in range(8):
+        admission.request(Owner("a", "image"))
+
+    with pytest.raises(Busy, match="expected in 120 s, and the caller waits 100 s") as raised:
+        admission.request(Owner("b", "image"), patience=100)
+
+    assert raised.value.retry_after == 120
+    assert admission.request(Owner("b", "image"), patience=200).position == 2
+
+
+def test_a_full_line_tells_the_wait_of_who_would_be_soon_in_turn() -> None:
+    admission = admission_of_builds_that_take(60, places=1, waiting=5)
+    for _ in range(5):
+        admission.request(Owner("a", "image"))
+
+    with pytest.raises(Busy, match="line is full") as raised:
+        admission.request(Owner("b", "image"))
+
+    assert raised.value.retry_after == 120
+
+
+OWNERS = st.builds(Owner, st.sampled_from("abc"), st.sampled_from("xy"))
+
+
+@given(st.integers(1, 3), st.lists(OWNERS, max_size=8), OWNERS, st.floats(1, 600, allow_nan=False))
+def test_only_who_would_wait_too_long_is_turned_away_and_moves_nobody(
+    places: int, owners: list[Owner], late: Owner, patience: float
+) -> None:
+    admission = admission_of_builds_that_take(60, places=places, waiting=9)
+    waiting = [admission.request(owner) for owner in owners]
+    before = [place.position for place in waiting]
+    probe = admission.request(late)
+    position = probe.position
+    probe.leave()
+    wait = 60 * position / places
+
+    if wait <= patience:
+        assert admission.request(late, patience=patience).position == position
+    else:
+        with pytest.raises(Busy, match=f"expected in {wait:.0f} s"):
+            admission.request(late, patience=patience)
+        assert [place.position for place in waiting] == before
+        assert admission.waiting == len(waiting)
+
+
+def test_who_was_turned_away_takes_no_room_in_the_line() -> None:
+    admission = admission_of_builds_that_take(60, places=1, waiting=1)
+    for _ in range(3):
+        with pytest.raises(Busy, match="expected in 60 s"):
+            admission.request(OWNER, patience=1)
+
+    assert admission.request(OWNER).position == 1
 
 
 def test_before_any_build_has_ended_nobody_is_turned_away_for_the_wait() -> None:
