@@ -59,7 +59,7 @@ FIRES = [
     pytest.param(
         "BuilderFnFailsByItself",
         25,
-        {SUCCEEDED: "0x30", WITHOUT_DAEMON: "0x30", NOT_READY: "0+1x30"},
+        {NOT_READY: "0+1x30"},
         id="everything is refused for want of a secret",
     ),
     pytest.param(
@@ -107,6 +107,12 @@ STAYS_QUIET = [
         25,
         {SUCCEEDED: "0x30", WITHOUT_DAEMON: "0x30", MISSIGNED: "0x30"},
         id="nothing is asked for",
+    ),
+    pytest.param(
+        "BuilderFnFailsByItself",
+        25,
+        {NOT_READY: "0x30", MISSIGNED: "0x30"},
+        id="nothing is asked for and there is no secret",
     ),
     pytest.param(
         "BuilderFnNoBuildSucceeds", 60, {FAILED: "0+1x60", SUCCEEDED: "0x50 1x10"}, id="one did"

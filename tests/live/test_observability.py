@@ -25,7 +25,7 @@ from .test_building import running, scratch_image
 from .waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from stack.buildkitd import Buildkitd
     from stack.function import Function
@@ -117,11 +117,8 @@ def test_only_the_builders_own_pods_are_scraped(observed: Observed) -> None:
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_every_panel_has_something_to_show(observed: Observed, panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
-        expression = target["expr"]
-        for name, value in VARIABLES.items():
-            expression = expression.replace(name, value)
 
-        def shown(expression: str = expression) -> bool:
+        def shown(expression: str = asked(target)) -> bool:
             found = observed.prometheus.query(expression)
             return any(math.isfinite(float(sample["value"][1])) for sample in found)
 
@@ -141,6 +138,31 @@ def test_a_builder_that_works_raises_no_alarm_whatever_its_users_do(observed: Ob
     wait_until(lambda: len(judged()) == len(RULES))
 
     assert {(rule["health"], rule["state"]) for rule in judged()} == {("ok", "inactive")}
+
+
+def test_a_builder_without_a_secret_is_its_own_fault_though_it_counts_no_builds(
+    machine: Machine, start_function: StartFunction, shared_daemon: str
+) -> None:
+    def state() -> str:
+        told = {rule["name"]: rule["state"] for rule in watching.rules()}
+        return str(told["BuilderFnFailsByItself"])
+
+    with (
+        start_function(shared_daemon, secret_mount_path="/nonexistent") as function,
+        prometheus.start(
+            machine, configuration=configuration(function.url), rules=[ALERTS]
+        ) as watching,
+    ):
+        wait_until(lambda: bool(watching.query("builder_fn_requests_refused_total == 0")))
+        assert state() == "inactive"
+
+        assert build(function.url, running("true")).document["reason"] == "not_ready"
+
+        wait_until(lambda: state() == "pending")
+        [panel] = [panel for panel in PANELS if panel["title"] == "Own failures"]
+        [sample] = watching.query(asked(panel["targets"][0]))
+        assert float(sample["value"][1]) > 0
+        assert watching.query("builder_fn_builds_total") == []
 
 
 def test_the_metrics_add_up_to_the_builds(observed: Observed, mirror: str) -> None:
@@ -292,6 +314,14 @@ def in_flight(number: int, url: str, *secret: bytes) -> Iterator[None]:
             for _ in range(number):
                 gate.open()
         assert [answer.result().document["status"] for answer in answers] == ["success"] * number
+
+
+def asked(target: Mapping[str, str]) -> str:
+    """The expression that Grafana sends."""
+    expression = target["expr"]
+    for name, value in VARIABLES.items():
+        expression = expression.replace(name, value)
+    return expression
 
 
 def log_lines(function: Function) -> Iterator[dict[str, Any]]:
