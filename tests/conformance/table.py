@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
 
 BEGIN = "<!-- conformance: written by ./scripts/test tests/conformance --write-table -->"
 END = "<!-- /conformance -->"
@@ -78,13 +77,16 @@ class Table:
     def record(self, trial: Trial, *, passed: bool) -> None:
         self._passed[trial] = passed
 
-    @property
-    def not_run(self) -> AbstractSet[str]:
-        """The clients of which something was not run."""
-        return {trial.row.client for trial, passed in self._passed.items() if passed is None}
+    def proven(self) -> str:
+        """The table to write. Raises ValueError that names the calls of which something was not run."""
+        not_run = (trial.row for trial, passed in self._passed.items() if passed is None)
+        calls = "".join(f"\n  {row.client}: {row.call}" for row in dict.fromkeys(not_run))
+        if calls:
+            raise ValueError(f"the table is not written, since these calls were not run:{calls}")
+        return self.markdown()
 
     def markdown(self) -> str:
-        """What was not run stands as it was declared."""
+        """What was not run stands as it was declared: to compare the README with, not to write there."""
         lines = [_line("client", "call", "address", *Case), "|---" * (3 + len(Case)) + "|"]
         for row in dict.fromkeys(trial.row for trial in self._passed):
             cells = [self._cell(row, case) for case in Case]
