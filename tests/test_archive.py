@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -395,6 +396,19 @@ def test_rejects_a_path_longer_than_4095_bytes() -> None:
         entries(gnu_long(b"L", b"context/" + b"a/" * 2044), file("x"))
 
 
+def test_a_path_may_have_256_parts_and_its_spelling_does_not_count() -> None:
+    name = "context/" + ".//" * 400 + "/".join("a" * 255)
+
+    assert len(entries(gnu_long(b"L", name.encode()), file("x"))) == 255
+
+
+def test_rejects_a_path_of_more_than_256_parts() -> None:
+    name = "context/" + "/".join("a" * 256)
+
+    with pytest.raises(ArchiveError, match="a path of 257 parts; 256 are the most"):
+        entries(gnu_long(b"L", name.encode()), file("x"))
+
+
 def test_rejects_a_time_that_the_protocol_has_no_room_for() -> None:
     with pytest.raises(ArchiveError, match='"context/x" has a time of change out of all range'):
         entries(file("context/x", mtime=b"\x80" + b"\x7f" * 11))
@@ -424,6 +438,45 @@ def test_counts_implied_parents_towards_the_limit() -> None:
 
     with pytest.raises(BodyTooLarge, match="more than 20 entries"):
         entries(deep, entries=20)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(
+            [pax({"linkpath": "a" * 4000}, kind=b"g"), *[symlink("context/x", "y")] * 7],
+            id="a target for all that follow",
+        ),
+        pytest.param(
+            [pax({"path": "context/" + "a" * 15 + "/b" * 250}), file("x")], id="implied parents"
+        ),
+        pytest.param(
+            [
+                pax({"path": "context/" + "/".join(["a" * 250] * 10 + ["\N{PACKAGE}"] * 5)}),
+                file("x"),
+            ],
+            id="wide characters",
+        ),
+    ],
+)
+def test_limits_the_memory_that_names_take(members: list[Header]) -> None:
+    assert entries(*members, entries=1000)
+    with pytest.raises(BodyTooLarge, match=r"symlink targets .* more than 25600 bytes"):
+        entries(*members, entries=100)
+
+
+@pytest.mark.parametrize("part", ["a", "a" * 15, "\N{PACKAGE}" * 3])
+def test_a_small_archive_never_makes_a_large_tree(part: str) -> None:
+    deep = [pax({"path": f"context/{at}" + f"/{part}" * 240}) for at in range(80)]
+    body = request(*(header for path in deep for header in (path, file("x"))))
+
+    tracemalloc.start()
+    with suppress(BodyTooLarge):
+        read(body, entries=20_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 25 << 20  # 5 MB of names, once more to sort by, and 20,000 entries
 
 
 def test_a_flood_of_entries_is_refused_without_reading_on() -> None:

@@ -17,20 +17,25 @@ _IMPLIED_MODE = 0o755
 DOCKERFILE = "Dockerfile"
 
 
-def assemble(entries: dict[str, Entry], most: int) -> Tree:
+def assemble(entries: dict[str, Entry], most: int, most_name_bytes: int) -> Tree:
     """The tree of *entries*, by path, to which it adds the parents that no member states.
 
     Raises ArchiveError for an entry below one that is no directory, and BodyTooLarge for more than
-    *most* entries.
+    *most* entries, or names of more than *most_name_bytes*.
     """
+    names = sum(map(name_bytes, entries.values()))
     for path in list(entries):
         parent = path.rpartition("/")[0]
         while parent:
             above = entries.get(parent)
             if above is None:
-                entries[parent] = Entry(parent, Kind.DIRECTORY, _IMPLIED_MODE, mtime=0)
+                added = Entry(parent, Kind.DIRECTORY, _IMPLIED_MODE, mtime=0)
+                entries[parent] = added
+                names += name_bytes(added)
                 if len(entries) > most:
                     raise too_many(most)
+                if names > most_name_bytes:
+                    raise names_too_long(most_name_bytes)
             elif above.kind is Kind.DIRECTORY:
                 break  # its own parents are seen to in its turn
             else:
@@ -44,6 +49,18 @@ def assemble(entries: dict[str, Entry], most: int) -> Tree:
 
 def too_many(most: int) -> BodyTooLarge:
     return BodyTooLarge(f"The archive has more than {most} entries, the most this builder takes.")
+
+
+def name_bytes(entry: Entry) -> int:
+    """What the path and the target of *entry* take in memory, at most."""
+    return _text_bytes(entry.path) + _text_bytes(entry.linkname)
+
+
+def names_too_long(most: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The paths and symlink targets below context/ take more than {most} bytes of memory, "
+        "the most this builder takes."
+    )
 
 
 def rooted_at(context: Tree, names: Sequence[str]) -> Tree:
@@ -75,6 +92,11 @@ def require_dockerfile(context: Tree, path: str) -> None:
         if found and found.kind is not Kind.DIRECTORY:
             return
     raise ArchiveError(f"There is no {quoted(path)[1:-1]} in context/ of the archive.")
+
+
+def _text_bytes(text: str) -> int:
+    """Python gives all characters of a text what its widest one needs."""
+    return len(text) if text.isascii() else 4 * len(text)
 
 
 def _lone_directories(context: Tree) -> Iterator[str]:

@@ -14,7 +14,7 @@ from ..errors import ArchiveError, BodyTooLarge
 from ..quoting import quoted
 from ..tree import Entry, Kind, Tree
 from . import members as tar
-from .context import assemble, too_many
+from .context import assemble, name_bytes, names_too_long, too_many
 from .names import to_path, to_target
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ CONTEXT = "context"
 _DOCUMENTS = frozenset({CONFIG, SEALED_SECRETS})
 
 _PERMISSIONS = 0o7777
+_NAME_BYTES = 256  # of an entry's path and symlink target, on average: twice what pnpm's have
 _TIMES = range(-(1 << 63), 1 << 63)  # nanoseconds that fsutil's Stat has room for
 
 _UNFIT = {
@@ -44,6 +45,13 @@ class Limits:
     context_bytes: int = 1 << 30  # of all files together, and of the tar that a body unpacks to
     # The config and the sealed secrets, each: both are parsed whole, into something larger.
     document_bytes: int = 1 << 20
+
+    @property
+    def name_bytes(self) -> int:
+        """Of all paths and symlink targets. One header can state 4 KiB for every member after it, and a
+        path as long can imply hundreds of others: a few compressed bytes could fill the memory.
+        """
+        return self.entries * _NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class _Index:
         self._limits = limits
         self._members = 0
         self._context_bytes = 0
+        self._name_bytes = 0
         self._inodes = 0
         self._has_context = False
         self._documents: dict[str, memoryview] = {}
@@ -86,12 +95,18 @@ class _Index:
         top, _, inner = path.partition("/")
         if top == CONTEXT:
             if inner:
-                self._entries[inner] = self._entry(inner, member)
+                self._keep(self._entry(inner, member))
             elif member.type != tar.DIRECTORY:
                 raise ArchiveError("context must be a directory in the archive.")
             self._has_context = True
         elif path in _DOCUMENTS:
             self._keep_document(path, member)
+
+    def _keep(self, entry: Entry) -> None:
+        self._name_bytes += name_bytes(entry)
+        if self._name_bytes > self._limits.name_bytes:
+            raise names_too_long(self._limits.name_bytes)
+        self._entries[entry.path] = entry
 
     def _keep_document(self, name: str, member: Member) -> None:
         if member.type != tar.FILE:
@@ -153,7 +168,7 @@ class _Index:
         return Archive(
             config=self._documents[CONFIG],
             sealed_secrets=self._documents.get(SEALED_SECRETS),
-            context=assemble(self._entries, self._limits.entries),
+            context=assemble(self._entries, self._limits.entries, self._limits.name_bytes),
         )
 
     def _forget_lone_inodes(self) -> None:

@@ -7,6 +7,8 @@ from ..quoting import quoted
 
 _MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 _MAX_PART_BYTES = 255  # NAME_MAX
+# Far more than real paths have. Each is a directory, which a name of 4 KiB could imply 2,000 of.
+_MAX_PARTS = 256
 _MEANINGLESS = ("", "/", ".")  # as a name's first character: it may be "./x", "../x" or ".x"
 
 
@@ -14,7 +16,7 @@ def to_path(name: bytes) -> str:
     """*name* relative to the archive's root, "/"-separated; empty for the root itself.
 
     A leading "/" and the parts "." and "" mean nothing, as for tar. Raises ArchiveError for a name
-    that no Linux path can be, or that has a part "..".
+    that no Linux path can be, for one too deep, and for one that has a part "..".
     """
     text = _to_text(name, "name")
     if text.startswith("context\\"):  # go-sdk on Windows joins by the local separator
@@ -23,7 +25,7 @@ def to_path(name: bytes) -> str:
         _require_short(name, text)
     if "//" not in text and "/." not in text and text[:1] not in _MEANINGLESS:
         return text.removesuffix("/")  # nearly all names, in half the time
-    parts = [part for part in text.split("/") if part and part != "."]
+    parts = _parts(text)
     if ".." in parts:
         raise ArchiveError(f'{quoted(name)} has ".." in its name; store it under a plain path.')
     return "/".join(parts)
@@ -42,8 +44,17 @@ def to_target(name: bytes, target: bytes) -> str:
 def _require_short(name: bytes, text: str) -> None:
     if len(name) > _MAX_PATH_BYTES:
         raise ArchiveError(f"{quoted(name)} is a path longer than {_MAX_PATH_BYTES} bytes.")
-    if any(len(part.encode()) > _MAX_PART_BYTES for part in text.split("/")):
+    parts = _parts(text)
+    if any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
         raise ArchiveError(f"{quoted(name)} has a part longer than {_MAX_PART_BYTES} bytes.")
+    if len(parts) > _MAX_PARTS:
+        raise ArchiveError(
+            f"{quoted(name)} is a path of {len(parts)} parts; {_MAX_PARTS} are the most."
+        )
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.split("/") if part and part != "."]
 
 
 def _to_text(stored: bytes, what: str) -> str:
