@@ -175,6 +175,15 @@ LENGTH_OF_BODY = """
         return f"{event.method} {len(event.buffer)}"
 """
 
+# More than any buffers between server and client hold.
+LARGE_ANSWER = """
+    import sys
+
+    def handle(event, context):
+        print("running", file=sys.stderr, flush=True)
+        return "x" * (12 << 20) + "the end"
+"""
+
 
 def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -363,6 +372,51 @@ def test_a_stream_is_closed_when_its_client_hung_up(serve: Serve) -> None:
         connection.recv(1)
 
     served.wait_for("closed")
+
+
+def test_a_stream_that_nobody_reads_is_closed(serve: Serve) -> None:
+    served = serve(
+        """
+        import sys
+
+        def handle(event, context):
+            try:
+                while True:
+                    yield "x" * 65536
+            finally:
+                print("gone:", event.client_disconnected(), file=sys.stderr, flush=True)
+        """,
+        send_timeout="1s",
+    )
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        served.wait_for("gone: True")
+
+
+def test_an_answer_that_nobody_reads_does_not_keep_the_process(serve: Serve) -> None:
+    served = serve(LARGE_ANSWER, send_timeout="1s", shutdown_grace="1h")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("running")
+        served.process.terminate()
+
+        assert served.process.wait() == 0
+
+
+def test_a_client_that_reads_slowly_is_not_given_up(serve: Serve) -> None:
+    served = serve(LARGE_ANSWER, send_timeout="1s")
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        received = 0
+        # In all this time the socket is not reported as writable once.
+        for _ in range(15):
+            received += len(connection.recv(65536))
+            threading.Event().wait(0.2)
+        answer = read_all(connection)
+
+    assert received + len(answer) > 12 * MIB
+    assert answer.endswith(b"the end")
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 4096, 32768])

@@ -29,6 +29,7 @@ def test_reads_every_setting() -> None:
             "outbuf_overflow": "4000",
             "connection_limit": "50",
             "channel_timeout": "2m",
+            "send_timeout": "30s",
             "shutdown_grace": "1m30s",
             "shutdown_delay": "500ms",
         }
@@ -45,6 +46,7 @@ def test_reads_every_setting() -> None:
         outbuf_overflow=4000,
         connection_limit=50,
         channel_timeout=120,
+        send_timeout=30,
         shutdown_grace=90,
         shutdown_delay=0.5,
     )

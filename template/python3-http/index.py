@@ -14,9 +14,10 @@ and more:
     buffer            a read-only memoryview of `body`; its slices copy nothing
     client_disconnected()
         whether the client has hung up. Cheap, and may be asked from any thread, also after handle()
-        has returned a generator. Limits: a client that vanished without closing is not noticed; one
-        that only closed its sending side counts as gone; behind of-watchdog it is the watchdog that
-        hangs up, when it sees its own client go.
+        has returned a generator. A client that has read nothing for `send_timeout`, though something
+        waits for it, counts as gone, too. Limits: one that vanished without closing is not noticed
+        sooner; one that only closed its sending side counts as gone; behind of-watchdog it is the
+        watchdog that hangs up, when it sees its own client go.
 
 `context.hostname` names the replica. A handler returns one of
 

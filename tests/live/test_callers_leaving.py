@@ -1,7 +1,8 @@
-"""A caller who hangs up: nobody reads the answer, so nothing is left running for it."""
+"""A caller who hangs up, or stops reading: nobody has the answer, so nothing is left running for it."""
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 NAP = f"{os.getpid()}.5"  # tells our step from everything else that sleeps on this machine
 SLEEPING = Request(
     {"Dockerfile": f'FROM debian:trixie-slim\nRUN ["sleep", "{NAP}"]\n'},
+    config={"skipPush": True},
+)
+# More than the buffers on the way to who does not read it.
+LOUD = Request(
+    {
+        "Dockerfile": "FROM debian:trixie-slim\n"
+        f"RUN yes $(seq 200) | head -c 32M && exec sleep {NAP}\n"
+    },
     config={"skipPush": True},
 )
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
@@ -52,6 +61,19 @@ def test_hanging_up_unread_cancels_the_build(function: Function, accept: str) ->
     assert build(function.url, QUICK).status == 200
 
 
+def test_reading_no_further_cancels_the_build(
+    shared_daemon: str, start_function: StartFunction
+) -> None:
+    settings = {"max_builds": "1", "max_waiting": "1", "send_timeout": "1s"}
+    with start_function(shared_daemon, **settings) as function:
+        with stream(function.url, LOUD) as response:
+            read_until(response, "RUN yes")
+            wait_until(sleeps)
+            wait_until(lambda: not sleeps())
+            assert build(function.url, QUICK).status == 200
+        assert outcomes(function) == ["caller_gone", "success"]
+
+
 def test_hanging_up_in_the_line_gives_its_place_to_the_next(function: Function) -> None:
     with stream(function.url, SLEEPING) as running:
         read_until(running, 'RUN ["sleep"')
@@ -65,6 +87,13 @@ def test_hanging_up_in_the_line_gives_its_place_to_the_next(function: Function) 
 def takes_one_more(function: Function) -> bool:
     with stream(function.url, QUICK) as response:
         return b"in_progress" in response.readline()
+
+
+def outcomes(function: Function) -> list[str]:
+    """How each build ended, as the operator's log has it."""
+    lines = function.daemon.log.read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{")]
+    return [entry["outcome"] for entry in entries if entry["message"] == "build ended"]
 
 
 def sleeps() -> bool:

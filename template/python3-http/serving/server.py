@@ -1,4 +1,6 @@
-"""waitress on one listening socket, and what it lacks: a body limit whose answer arrives, draining.
+"""waitress on one listening socket, and what it lacks.
+
+That is: a body limit whose answer arrives, an end to waiting for clients that do not read, draining.
 
 waitress 3.0.2 names its parts in class attributes (`parser_class`, `task_class`, `channel_class`):
 each part here changes one behaviour and leaves the rest to waitress.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,9 @@ BODY_LIMIT_PASSED = "serving.body_limit_passed"
 _MAX_DISCARDED_BYTES = 1 << 30
 
 _RETRY_AFTER_SECONDS = 5
+
+# How often channels are looked at. waitress looks every 30 s, for its `channel_timeout` alone.
+_MAINTENANCE_SECONDS = 1
 
 
 class _Discarded:
@@ -97,8 +103,41 @@ class _Task(WSGITask):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
+    """Gives up on a client that does not read.
+
+    waitress 3.0.2 waits for it without end, in two places. A thread that writes waits in
+    `outbuf_lock.wait()` until no more than `outbuf_high_watermark` is left unsent, and handle_close()
+    alone wakes it otherwise. And `channel_timeout`, which spares running requests anyway, only sets
+    `will_close`, for handle_write() to act upon, which is not called while the socket takes nothing.
+    """
+
     parser_class = _Parser
     task_class = _Task
+
+    # When the client last took something, or when something began to wait for it.
+    _unread_since: float | None = None
+
+    def _flush_some(self, do_close: bool = True) -> bool:
+        # Tried after every write, and whenever the socket takes something: nothing else sends.
+        sent: bool = super()._flush_some(do_close=do_close)
+        if not self.total_outbufs_len:
+            self._unread_since = None
+        elif sent or self._unread_since is None:
+            self._unread_since = time.monotonic()
+        return sent
+
+    def close_if_unread(self, seconds: float) -> None:
+        """Only for the thread that serves. A thread that writes meets ClientDisconnected."""
+        with self.outbuf_lock:
+            if self._unread_for(seconds):
+                # Linux reports a socket as writable when a third of its buffer is free. A slow
+                # reader has made less room than that, which shows when something is sent.
+                self._flush_exception(self._flush_some_if_lockable)
+            if self._unread_for(seconds):
+                self.handle_close()
+
+    def _unread_for(self, seconds: float) -> bool:
+        return self._unread_since is not None and time.monotonic() - self._unread_since >= seconds
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
@@ -111,6 +150,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:
         self.draining = False
         self.max_body_bytes = settings.max_body_bytes
+        self._send_timeout = max(_MAINTENANCE_SECONDS, settings.send_timeout)
         self._application = application
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(settings.threads)
@@ -135,6 +175,11 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             channel.requests or channel.request is not None or channel.total_outbufs_len
             for channel in list(self.active_channels.values())
         )
+
+    def maintenance(self, now: float) -> None:
+        super().maintenance(now)
+        for channel in list(self.active_channels.values()):
+            channel.close_if_unread(self._send_timeout)
 
     def _admit(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self.draining:
@@ -167,6 +212,7 @@ def _adjustments(settings: ServerSettings) -> dict[str, Any]:
         "outbuf_overflow": settings.outbuf_overflow,
         "connection_limit": settings.connection_limit,
         "channel_timeout": max(1, round(settings.channel_timeout)),
+        "cleanup_interval": _MAINTENANCE_SECONDS,
         # select() cannot watch as many connections as the limit allows.
         "asyncore_use_poll": True,
         # Reading on while a request runs is how waitress notices that its client has gone.

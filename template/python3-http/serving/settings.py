@@ -30,7 +30,7 @@ class ServerSettings:
     port: int = 5000  # as the public template; 0 takes any free one
     # waitress' own 4 let a few long requests starve the probes. A waiting thread costs about 50
     # KiB.
-    threads: int = 32
+    threads: int = 48
     # For 200 MiB: 8 KiB (waitress' own) takes 1.1 s, 128 KiB 0.2 s. More gains nothing with a
     # Content-Length, and a chunked body, which is what of-watchdog sends, gets slower: 1 MiB takes
     # 1.4 s instead of 0.3 s.
@@ -47,6 +47,10 @@ class ServerSettings:
     connection_limit: int = 1000
     # A connection on which nothing arrives and nothing runs is closed after this.
     channel_timeout: float = 120.0
+    # A client that takes nothing of what waits for it for this long has gone: its connection is
+    # closed. Longer than a proxy's hiccups; a handler that has more to write is held up as long. At
+    # least 1s.
+    send_timeout: float = 60.0
     # Kubernetes kills 30 s after SIGTERM: 25 s to finish, 3 s for last answers, and a little to
     # spare.
     shutdown_grace: float = 25.0
@@ -68,6 +72,7 @@ class ServerSettings:
             "outbuf_overflow": _positive,
             "connection_limit": _positive,
             "channel_timeout": _duration,
+            "send_timeout": _duration,
             "shutdown_grace": _duration,
             "shutdown_delay": _duration,
         }
