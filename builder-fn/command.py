@@ -21,6 +21,7 @@ HEADER = "X-Build-Request"
 
 _BUILD_ID = re.compile(r"[0-9a-f]{32}")
 _MOST_LISTED = 1000
+_FOREVER = 1e15  # seconds; JSON has numbers of any length, and 1e999 is infinite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
 
 
 def _require_recent(time: Any, now: float, max_age: float) -> None:
-    if isinstance(time, bool) or not isinstance(time, int | float):
+    if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < _FOREVER:
         raise CommandError(
             '"time" in the request must be the time it was signed at, in seconds since 1970.'
         )

@@ -16,11 +16,13 @@ _HUB_FORMERLY = "index.docker.io"
 _HUB_OFFICIAL = "library/"
 _LOCALHOST = "localhost"
 
+_MAX_HOST = 255  # of DNS (RFC 1035, section 2.3.4)
 _MAX_PATH = 255  # reference.go, RepositoryNameTotalLengthMax
 _MAX_TAG = 128
+_MAX_PORT = 65535
 _PART = re.compile("[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
+_DOMAIN = re.compile(rf"({_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::([0-9]{{1,5}}))?")
 TAG = re.compile(rf"[a-zA-Z0-9_][a-zA-Z0-9_.-]{{0,{_MAX_TAG - 1}}}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
@@ -120,10 +122,16 @@ def _require_repository(text: str, domain: str, path: str, start: int) -> None:
         raise ConfigError(
             f"The image name {quoted(text)} has upper-case letters; use {quoted(corrected)}."
         )
-    if not _DOMAIN.fullmatch(domain):
+    match = _DOMAIN.fullmatch(domain)
+    if not match or int(match[2] or 0) > _MAX_PORT:
         raise ConfigError(
             f"The image name {quoted(text)} begins with {quoted(domain)}, which is no host name "
             "with an optional port."
+        )
+    if len(match[1]) > _MAX_HOST:
+        raise ConfigError(
+            f"The host in the image name {quoted(text)} has {len(match[1])} characters; "
+            f"{_MAX_HOST} are the most."
         )
     for part in path.split("/"):
         if not _PART.fullmatch(part):

@@ -57,6 +57,8 @@ def test_clocks_may_differ_a_little(offset: float) -> None:
         {"time": None},
         {"time": "now"},
         {"time": True},
+        {"time": 10**400},
+        {"time": -(10**400)},
         {"buildId": "x"},
         {"buildId": 7},
         {"buildId": BUILD_ID.upper()},
@@ -70,6 +72,12 @@ def test_clocks_may_differ_a_little(offset: float) -> None:
 def test_names_what_cannot_be_meant(changes: dict[str, object]) -> None:
     document = json.dumps({**STATUS, **changes}).encode()
     with pytest.raises(CommandError, match=next(iter(changes))):
+        Command.parse(document, "status", now=NOW, max_age=300)
+
+
+def test_a_time_is_finite() -> None:
+    document = b'{"op": "status", "time": 1e999}'
+    with pytest.raises(CommandError, match='"time"'):
         Command.parse(document, "status", now=NOW, max_age=300)
 
 

@@ -256,15 +256,23 @@ def test_rejects_a_dockerfile_outside_the_context(path: str) -> None:
         parse(dockerfile=path)
 
 
-@pytest.mark.parametrize(("written", "seconds"), [("90s", 90.0), ("1m30s", 90.0), (90, 90.0)])
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("90s", 90.0), ("1m30s", 90.0), (90, 90.0), (90.0, 90.0), (1.5, 1.5), (1e300, 1e300)],
+)
 def test_a_timeout_is_gos_or_plain_seconds(written: object, seconds: float) -> None:
     assert parse(timeout=written).timeout == seconds
 
 
-@pytest.mark.parametrize("written", ["", "soon", "0s", -1, 0, 1e400, "1e3"])
+@pytest.mark.parametrize("written", ["", "soon", "0s", -1, 0, -1.5, 1e400, 10**400, "1e3"])
 def test_rejects_what_is_no_time(written: object) -> None:
     with pytest.raises(ConfigError, match=r"timeout in|is no JSON number"):
         parse(timeout=written)
+
+
+def test_a_time_is_finite() -> None:
+    with pytest.raises(ConfigError, match=r'timeout in .* a number of seconds above 0, not "inf"'):
+        BuildConfig.parse(Document("config", b'{"image": "x", "timeout": 1e999}'))
 
 
 def test_a_label_has_a_name() -> None:

@@ -29,6 +29,7 @@ SHA256 = "sha256:" + "0123456789abcdef" * 4
         ("xn--n3h.com/a__b.c-d---e/0", "xn--n3h.com", "a__b.c-d---e/0", "", ""),
         (f"r.io/fn@{SHA256}", "r.io", "fn", "", SHA256),
         (f"r.io/fn:1@{SHA256}", "r.io", "fn", "1", SHA256),
+        ("a." * 126 + "com:65535/a", "a." * 126 + "com:65535", "a", "", ""),
         ("r.io/" + "a" * 255 + ":" + "t" * 128, "r.io", "a" * 255, "t" * 128, ""),
     ],
 )
@@ -77,6 +78,13 @@ def test_str_is_the_canonical_form(text: str, canonical: str) -> None:
         pytest.param("r.io/a___b", 'has the part "a___b"', id="three underscores"),
         pytest.param("-r.io/a", 'begins with "-r.io"', id="a domain that begins with a dash"),
         pytest.param("r.io:port/a", 'begins with "r.io:port"', id="a port that is no number"),
+        pytest.param("r.io:65536/a", 'begins with "r.io:65536"', id="a port too high"),
+        pytest.param("r.io:" + "1" * 5000 + "/a", "begins with", id="a port far too high"),
+        pytest.param(
+            "a." * 127 + "io/a", "host in .* has 256 characters; 255", id="a host too long"
+        ),
+        pytest.param("a." * 35_000 + "io/a", "255 are the most", id="a host far too long"),
+        pytest.param("[" + "1:" * 200 + "]:1/a", "has 402 characters", id="an address too long"),
         pytest.param("a_b.io/a", 'begins with "a_b.io"', id="an underscore in a domain"),
         pytest.param("r.io/a:", "tag of the image name", id="an empty tag"),
         pytest.param("r.io/a:-1", "tag of the image name", id="a tag that begins with a dash"),

@@ -7,6 +7,7 @@ flags that their user left out.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -115,10 +116,11 @@ def duration(key: Key, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         _refuse(key, value, 'a duration such as "10m" or a number of seconds')
     try:
-        return go_duration.seconds(str(value).strip())
+        return go_duration.seconds(value.strip()) if isinstance(value, str) else _positive(value)
     except ValueError as exc:
         raise ConfigError(
-            f'{key} must be a duration such as "10m" or "90s", not {quoted(str(value))}.'
+            f'{key} must be a duration such as "10m" or "90s", or a number of seconds above 0, '
+            f"not {quoted(str(value))}."
         ) from exc
 
 
@@ -133,6 +135,13 @@ def string(key: Key, value: object) -> str:
     if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
         raise ConfigError(f"{key} has a NUL or half a surrogate pair in it.")
     return value
+
+
+def _positive(number: float) -> float:
+    """Raises ValueError; JSON has numbers of any length, and 1e999 is infinite."""
+    if not 0 < number <= sys.float_info.max:
+        raise ValueError(number)
+    return float(number)
 
 
 def _without_digest(reference: Reference) -> Reference:
