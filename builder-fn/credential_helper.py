@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from .errors import NotReady
-from .registry_auth import ANONYMOUS, Credentials
+from .registry_auth import ANONYMOUS, Credentials, is_sendable
 
 _PREFIX = "docker-credential-"
 _NONE_FOUND = b"credentials not found in native keychain"
@@ -116,4 +116,6 @@ def _credentials(status: int, output: bytes) -> Credentials:
         raise _HelperError("printed no credentials") from exc
     if not (isinstance(username, str) and isinstance(secret, str)):
         raise _HelperError("printed no credentials")
+    if not (is_sendable(username) and is_sendable(secret)):
+        raise _HelperError("printed credentials with half a surrogate pair in them")
     return Credentials(username="" if username == _TOKEN else username, secret=secret)

@@ -29,6 +29,9 @@ _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docke
 # What a program's name is made from: it must never lead out of the folders that hold programs.
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 
+# JSON can escape one half of a surrogate pair, of which no encoding makes bytes.
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -41,6 +44,11 @@ class Credentials:
 
 
 ANONYMOUS = Credentials()
+
+
+def is_sendable(text: str) -> bool:
+    """Whether the daemon can be told *text*: messages carry UTF-8."""
+    return not _HALF_PAIR.search(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +202,6 @@ def _text(key: str, entry: dict[str, Any], name: str) -> str:
     value = entry.get(name) or ""
     if not isinstance(value, str):
         raise _MalformedError(f'"{name}" for {_shown(key)} must be a string.')
+    if not is_sendable(value):
+        raise _MalformedError(f'"{name}" for {_shown(key)} has half a surrogate pair in it.')
     return value

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from function.buildkit.auth import credentials
@@ -9,10 +11,19 @@ from function.pb import auth_pb2 as pb
 from function.registry_auth import ANONYMOUS, Credentials
 from function.wire import MESSAGE_PREFIX
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from function.buildkit.tunnel import Call
+
 
 def ask(known: dict[str, Credentials], host: str) -> pb.CredentialsResponse:
     call = credentials(lambda name: known.get(name, ANONYMOUS))({})
     call.receive(pb.CredentialsRequest(Host=host).SerializeToString())
+    return response(call)
+
+
+def response(call: Call) -> pb.CredentialsResponse:
     framed = b"".join(call.send(1000))
     return pb.CredentialsResponse.FromString(framed[MESSAGE_PREFIX.size :])
 
@@ -43,6 +54,39 @@ def test_credentials_that_cannot_be_read_fail_the_call_and_say_why() -> None:
         credentials(lookup)({}).receive(b"")
 
     assert raised.value.code is Code.UNAVAILABLE
+
+
+def test_what_has_to_be_asked_for_is_asked_for_beside_the_call() -> None:
+    asked: list[str] = []
+
+    def lookup(host: str) -> Callable[[], Credentials]:
+        def ask() -> Credentials:
+            asked.append(host)
+            return Credentials("user", "pass")
+
+        return ask
+
+    call = credentials(lookup)({})
+    found = call.receive(pb.CredentialsRequest(Host="a").SerializeToString())
+    assert found
+    assert (asked, call.done, call.send(1000)) == ([], False, [])
+
+    found.deliver(found.ask())
+
+    assert asked == ["a"]
+    assert response(call) == pb.CredentialsResponse(Username="user", Secret="pass")
+
+
+def test_what_cannot_be_asked_for_fails_the_call_and_says_why() -> None:
+    def ask() -> Credentials:
+        raise NotReady("The credential helper failed.")
+
+    found = credentials(lambda _host: ask)({}).receive(b"")
+    assert found
+    outcome = found.ask()
+
+    assert isinstance(outcome, RpcError)
+    assert (outcome.code, outcome.message) == (Code.UNAVAILABLE, "The credential helper failed.")
 
 
 def test_a_malformed_request_fails_the_call() -> None:

@@ -23,12 +23,17 @@ from function.wire import MESSAGE_PREFIX, framed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from function.buildkit.tunnel import Buffer, Call, Headers
+    from function.buildkit.tunnel import Buffer, Call, Headers, Lookup
 
 ECHO = "/test.Test/Echo"
+LATER = "/test.Test/Later"
+REFUSE_LATER = "/test.Test/RefuseLater"
+BREAK = "/test.Test/Break"
+BREAK_LATER = "/test.Test/BreakLater"
 STREAM = "/test.Test/Stream"
 REFUSE = "/test.Test/Refuse"
 NOT_STARTED = "/test.Test/NotStarted"
+BROKEN_START = "/test.Test/BrokenStart"
 
 
 class Shouting:
@@ -36,16 +41,20 @@ class Shouting:
 
     def __init__(self) -> None:
         self._ready: list[bytes] = []
+        self._breaks = False
         self.done = False
 
     def receive(self, message: bytes) -> None:
         if message == b"fail":
             raise RpcError(Code.NOT_FOUND, "nothing there")
+        self._breaks = message == b"break"
         self.done = message == b"end"
         self._ready.append(framed(message.upper()))
 
     def send(self, limit: int) -> Sequence[Buffer]:
         sent: list[Buffer] = []
+        if self._breaks:
+            broken(b"")
         while self._ready and limit > 0:
             limit -= len(self._ready[0])
             sent.append(self._ready.pop(0))
@@ -56,15 +65,28 @@ def refuse(_message: bytes) -> bytes:
     raise RpcError(Code.UNKNOWN, 'päth "a/b": 100 %\n')
 
 
+def broken(_message: bytes) -> bytes:
+    raise LookupError("hunter2")
+
+
+def broken_start(_headers: Headers) -> Call:
+    raise LookupError("hunter2")
+
+
 def not_started(_headers: Headers) -> Call:
     raise RpcError(Code.UNKNOWN, "no such pattern")
 
 
 SERVICES: Mapping[str, Callable[[Headers], Call]] = {
     ECHO: lambda _headers: UnaryCall(lambda message: message),
+    LATER: lambda _headers: UnaryCall(lambda message: lambda: message),
+    REFUSE_LATER: lambda _headers: UnaryCall(lambda message: lambda: refuse(message)),
+    BREAK: lambda _headers: UnaryCall(broken),
+    BREAK_LATER: lambda _headers: UnaryCall(lambda message: lambda: broken(message)),
     STREAM: lambda _headers: Shouting(),
     REFUSE: lambda _headers: UnaryCall(refuse),
     NOT_STARTED: not_started,
+    BROKEN_START: broken_start,
     health.CHECK: health.check,
 }
 
@@ -101,6 +123,7 @@ class Daemon:
         self.tunnel = Tunnel(SERVICES)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.answers: dict[int, Answer] = {}
+        self.lookups: list[Lookup] = []
         self._acknowledge = acknowledge
         self.h2.initiate_connection()
         self.h2.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
@@ -141,11 +164,17 @@ class Daemon:
             self.h2.end_stream(number)
         self.exchange()
 
+    def look_up(self) -> None:
+        for lookup in self.lookups:
+            lookup.deliver(lookup.ask())
+        self.lookups.clear()
+        self.exchange()
+
     def exchange(self, limit: int = 1 << 20) -> None:
         """Carry bytes to and fro until neither side has more."""
         while True:
             if sent := self.h2.data_to_send():
-                self.tunnel.receive(sent)
+                self.lookups += self.tunnel.receive(sent)
             received = self.tunnel.send(limit)
             if not sent and not received:
                 return
@@ -235,8 +264,63 @@ def test_an_error_comes_after_the_messages_sent_before_it() -> None:
     assert answer.status == (Code.NOT_FOUND, "nothing there")
 
 
-def test_a_second_request_message_of_a_unary_call_is_an_error() -> None:
-    assert Daemon().request(ECHO, b"one", b"two").status[0] == Code.INTERNAL
+@pytest.mark.parametrize("path", [ECHO, LATER])
+def test_a_second_request_message_of_a_unary_call_is_an_error(path: str) -> None:
+    assert Daemon().request(path, b"one", b"two").status[0] == Code.INTERNAL
+
+
+def test_what_is_looked_up_is_answered_when_it_is_known_and_holds_up_nothing() -> None:
+    daemon = Daemon()
+    first, second = daemon.request(LATER, b"one"), daemon.request(LATER, b"two")
+
+    assert daemon.request(ECHO, b"at once").messages == [b"at once"]
+    assert (first.data, second.data) == (b"", b"")
+
+    daemon.look_up()
+
+    assert (first.messages, second.messages) == ([b"one"], [b"two"])
+    assert first.status == second.status == (Code.OK, "")
+
+
+def test_what_cannot_be_looked_up_is_the_calls_status() -> None:
+    daemon = Daemon()
+    answer = daemon.request(REFUSE_LATER, b"x")
+
+    daemon.look_up()
+
+    assert answer.status == (Code.UNKNOWN, 'päth "a/b": 100 %\n')
+
+
+def test_a_call_that_was_given_up_while_it_was_looked_up_is_forgotten() -> None:
+    daemon = Daemon()
+    answer = daemon.request(LATER, b"x", end=False)
+    daemon.h2.reset_stream(1)
+    daemon.exchange()
+
+    daemon.look_up()
+
+    assert (answer.data, answer.trailers) == (b"", {})
+    assert daemon.request(ECHO, b"next").messages == [b"next"]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [(BREAK, b"x"), (BREAK_LATER, b"x"), (STREAM, b"break"), (BROKEN_START, b"x")],
+)
+def test_a_fault_of_a_services_ends_its_call_alone_and_is_logged_once_without_its_words(
+    path: str, message: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = Daemon()
+
+    answer = daemon.request(path, message)
+    daemon.look_up()
+
+    assert answer.status == (Code.INTERNAL, "the builder met an error of its own")
+    assert answer.ended
+    (record,) = caplog.records
+    assert "LookupError at " in record.getMessage()
+    assert "hunter2" not in caplog.text
+    assert daemon.request(ECHO, b"next").messages == [b"next"]
 
 
 def test_messages_are_found_wherever_they_are_split() -> None:

@@ -91,6 +91,16 @@ def test_a_helper_need_not_read_its_input(install: Install) -> None:
             "printed no credentials",
             id="a secret that is no text",
         ),
+        pytest.param(
+            r"""echo '{"Username":"u","Secret":"hunter2\\ud800"}'""",
+            "printed credentials with half a surrogate pair in them",
+            id="half a surrogate pair in the secret",
+        ),
+        pytest.param(
+            r"""printf '{"Username":"hunter2\355\240\200","Secret":"s"}'""",
+            "printed credentials with half a surrogate pair in them",
+            id="half a surrogate pair in the username, not escaped",
+        ),
         pytest.param("yes hunter2", "printed more than credentials have", id="an endless output"),
     ],
 )

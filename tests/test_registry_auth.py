@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -275,6 +276,35 @@ def test_says_what_is_wrong_with_the_file_but_not_what_is_in_it(
     assert sentence in str(raised.value)
     assert "hunter2" not in str(raised.value)
     assert "aHVudGVyMg" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["username", "password", "auth", "identitytoken"])
+@pytest.mark.parametrize("half", [r"\ud800", r"\udfff", r"\udc00\ud800"])
+def test_half_a_surrogate_pair_is_refused_wherever_it_stands(name: str, half: str) -> None:
+    entry = {"username": "u", "password": "p"} | {name: "hunter2HALF"}
+    text = json.dumps({"auths": {"ghcr.io": entry}}).replace("HALF", half)
+
+    with pytest.raises(SecretsError) as raised:
+        RegistryAuth.from_caller(text)
+    sentence = f'"{name}" for "ghcr.io" has half a surrogate pair in it.'
+    assert str(raised.value).endswith(f"cannot be used: {sentence}")
+    with pytest.raises(NotReady, match=re.escape(sentence)):
+        RegistryAuth.from_json(text)
+
+
+def test_half_a_surrogate_pair_that_was_not_even_escaped_is_refused() -> None:
+    text = json.dumps({"auths": {"a": {"username": "\ud800", "password": "p"}}}, ensure_ascii=False)
+
+    with pytest.raises(SecretsError, match="half a surrogate pair"):
+        RegistryAuth.from_caller(text.encode(errors="surrogatepass"))
+
+
+def test_a_whole_surrogate_pair_is_one_character() -> None:
+    known = RegistryAuth.from_json(
+        r'{"auths": {"a": {"username": "u", "password": "\ud83d\ude00"}}}'
+    )
+
+    assert known.credentials("a").secret == "\N{GRINNING FACE}"
 
 
 def test_shows_no_secret_when_printed() -> None:

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 def session_services(
     locals_: Mapping[str, Tree],
-    credentials: Callable[[str], Credentials],
+    credentials: Callable[[str], Credentials | Callable[[], Credentials]],
     build_secrets: Mapping[str, bytes] | None = None,
 ) -> Mapping[str, Callable[[Headers], Call]]:
     """The session's methods by full name.
 
     *locals_* are the trees to be fetched by the daemon's names for them, "context" and "dockerfile";
-    *credentials* is asked with a registry's host. *build_secrets* are values by id, as steps name them.
+    *credentials* is asked with a registry's host, and may return what asks somebody else.
+    *build_secrets* are values by id, as steps name them.
     """
     services = {
         filesync.DIFF_COPY: filesync.diff_copy(locals_),

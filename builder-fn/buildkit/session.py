@@ -2,6 +2,7 @@
 
 The daemon calls back over this stream; what it may call is what the caller passes in, and no more. Bytes
 for the daemon are made only when gRPC asks for the next message, so that a large context is never queued.
+What takes its time to be looked up, does so beside all this.
 """
 
 from __future__ import annotations
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from .control import Control
-    from .tunnel import Call, Headers
+    from .tunnel import Call, Headers, Lookup
 
 # One message on the outer stream: large enough to be cheap, small enough to share the channel.
 _BATCH_BYTES = 512 << 10
+
+# A Dockerfile names as many registries as it likes, and each lookup may be the run of a program.
+_MOST_LOOKUPS = 4
 
 _log = logging.getLogger(__name__)
 
 
 class Session:
     """Open from construction until `close` or `cancel`; two threads serve it meanwhile.
+
+    A lookup has a thread of its own; none begins once the session is to end.
 
     *heard* is called with every message of the daemon's, from a thread of the session.
     """
@@ -43,8 +49,12 @@ class Session:
     ) -> None:
         self.id = str(uuid.uuid4())
         self._tunnel = Tunnel(services)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # the tunnel's, held for as long as it makes a batch
+        # That there may be something to send. It takes no lock for longer than an instant: gRPC calls
+        # `close` from the one thread that serves all calls on the channel, those of other builds too.
+        self._changed = threading.Event()
         self._closing = False
+        self._looking_up = threading.BoundedSemaphore(_MOST_LOOKUPS)
         self._heard = heard
         # Names: moby/buildkit v0.32.2 session/session.go, headerSessionID and its neighbours.
         metadata = (
@@ -58,9 +68,8 @@ class Session:
 
     def close(self) -> None:
         """Half-close once all that is due has been sent; the daemon then ends the stream."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._closing = True
+        self._changed.set()
 
     def cancel(self) -> None:
         """End the stream now."""
@@ -69,20 +78,28 @@ class Session:
 
     def _outgoing(self) -> Iterator[bytes]:
         while True:
-            with self._changed:
-                while not (data := self._tunnel.send(_BATCH_BYTES)):
-                    if self._closing:
-                        return
-                    self._changed.wait()
-            yield data
+            self._changed.clear()
+            closing = self._closing  # Before the look into the tunnel, so that all due is sent.
+            with self._lock:
+                data = self._tunnel.send(_BATCH_BYTES)
+            if data:
+                yield data
+            elif closing:
+                return
+            else:
+                self._changed.wait()
 
     def _read(self) -> None:
         try:
             for data in self._call:
                 self._heard()
-                with self._changed:
-                    self._tunnel.receive(data)
-                    self._changed.notify_all()
+                with self._lock:
+                    lookups = self._tunnel.receive(data)
+                self._changed.set()
+                for lookup in lookups:
+                    threading.Thread(
+                        target=self._look_up, args=(lookup,), name="lookup", daemon=True
+                    ).start()
         except TunnelBroken as exc:
             _log.error("the session's tunnel broke: %s", exc)
             self._call.cancel()
@@ -90,3 +107,12 @@ class Session:
             pass  # Solve fails with it, and says why.
         finally:
             self.close()
+
+    def _look_up(self, lookup: Lookup) -> None:
+        with self._looking_up:
+            if self._closing:
+                return
+            outcome = lookup.ask()
+        with self._lock:
+            lookup.deliver(outcome)
+        self._changed.set()

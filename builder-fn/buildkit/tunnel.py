@@ -1,4 +1,4 @@
-"""Pure (sans-IO). A gRPC server on one HTTP/2 connection: bytes in, bytes out.
+"""Pure (sans-IO) but for its log. A gRPC server on one HTTP/2 connection: bytes in, bytes out.
 
 Inside a Control.Session stream the daemon is the HTTP/2 client and we are the server (moby/buildkit
 v0.32.2 session/grpchijack). h2 keeps the protocol's state; this module adds gRPC's framing and calls the
@@ -7,8 +7,11 @@ services it was handed. It leaves to `session` where bytes come from and where t
 
 from __future__ import annotations
 
+import logging
+import traceback
 import urllib.parse
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
 
 import h2.config
@@ -32,12 +35,17 @@ if TYPE_CHECKING:
 # What the daemon may have in flight towards us: its requests are small, but come by the thousand.
 _RECEIVE_WINDOW_BYTES = 4 << 20
 
+_log = logging.getLogger(__name__)
+
 
 class Call(Protocol):
-    """One gRPC call in progress. Its methods may raise RpcError to end the call with that status."""
+    """One gRPC call in progress. Its methods may raise RpcError to end the call with that status.
 
-    def receive(self, message: bytes) -> None:
-        """Take one request message."""
+    Whatever else they raise ends it as INTERNAL.
+    """
+
+    def receive(self, message: bytes) -> Lookup | None:
+        """Take one request message; what has to be looked up before it is answered, if anything."""
 
     def send(self, limit: int) -> Sequence[Buffer]:
         """About *limit* bytes of framed response messages; nothing if there are none for now."""
@@ -47,23 +55,58 @@ class Call(Protocol):
         """Whether the response is complete once `send` has nothing more."""
 
 
-class UnaryCall:
-    """A call of one request and one response, answered by a plain function."""
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a call's answer waits for: `ask`, in any thread, then `deliver` what that returned.
 
-    def __init__(self, answer: Callable[[bytes], bytes]) -> None:
+    To ask may take seconds; to deliver is for one thread at a time, as the tunnel's own methods are.
+    """
+
+    answer: Callable[[], bytes]
+    deliver: Callable[[bytes | RpcError], None]
+
+    def ask(self) -> bytes | RpcError:
+        try:
+            return self.answer()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the daemon must not wait for ever
+            return _status(exc)
+
+
+class UnaryCall:
+    """A call of one request and one response, answered by a plain function.
+
+    Where that cannot answer at once, it returns what can.
+    """
+
+    def __init__(self, answer: Callable[[bytes], bytes | Callable[[], bytes]]) -> None:
         self._answer = answer
+        self._asked = False
         self._response: list[Buffer] = []
+        self._failed: RpcError | None = None
         self.done = False
 
-    def receive(self, message: bytes) -> None:
-        if self.done:
+    def receive(self, message: bytes) -> Lookup | None:
+        if self._asked:
             raise RpcError(Code.INTERNAL, "a unary call carries one request")
-        self._response = [framed(self._answer(message))]
-        self.done = True
+        self._asked = True
+        answer = self._answer(message)
+        if callable(answer):
+            return Lookup(answer, self._deliver)
+        self._deliver(answer)
+        return None
 
     def send(self, limit: int) -> Sequence[Buffer]:  # noqa: ARG002 - one small message whatever the limit
+        if self._failed:
+            raise self._failed
         response, self._response = self._response, []
         return response
+
+    def _deliver(self, outcome: bytes | RpcError) -> None:
+        if isinstance(outcome, RpcError):
+            self._failed = outcome
+        else:
+            self._response = [framed(outcome)]
+        self.done = True
 
 
 @dataclass(slots=True)
@@ -105,6 +148,7 @@ class Tunnel:
         self._services = services
         self._joiner = DataFrameJoiner()
         self._streams: dict[int, _Stream] = {}
+        self._lookups: list[Lookup] = []
         self._h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 client_side=False,
@@ -120,14 +164,19 @@ class Tunnel:
         )
         self._h2.increment_flow_control_window(_RECEIVE_WINDOW_BYTES - 65535)
 
-    def receive(self, data: bytes | memoryview) -> None:
-        """Take bytes from the daemon. What they ask for is answered by the next `send`."""
+    def receive(self, data: bytes | memoryview) -> Sequence[Lookup]:
+        """Take bytes from the daemon. What they ask for is answered by the next `send`.
+
+        What has to be looked up for it is returned, and answered by the next `send` after that.
+        """
         try:
             events = self._h2.receive_data(self._joiner.feed(data))
             for event in events:
                 self._handle(event)
         except h2.exceptions.ProtocolError as exc:
             raise TunnelBroken(str(exc)) from exc
+        lookups, self._lookups = self._lookups, []
+        return lookups
 
     def send(self, limit: int) -> bytes:
         """About *limit* bytes for the daemon; empty if there is nothing to send for now."""
@@ -156,8 +205,9 @@ class Tunnel:
         head = [(":status", "200"), ("content-type", "application/grpc")]
         try:
             self._streams[event.stream_id] = _Stream(self._start(headers))
-        except RpcError as exc:
-            head += _trailers(exc.code, exc.message)
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            status = _status(exc)
+            head += _trailers(status.code, status.message)
             self._h2.send_headers(event.stream_id, head, end_stream=True)
         else:
             self._h2.send_headers(event.stream_id, head)
@@ -176,9 +226,10 @@ class Tunnel:
             return
         try:
             for message in stream.messages(event.data):
-                stream.call.receive(message)
-        except RpcError as exc:
-            stream.failed = exc
+                if lookup := stream.call.receive(message):
+                    self._lookups.append(lookup)
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            stream.failed = _status(exc)
 
     def _serve(self, number: int, stream: _Stream, budget: int) -> int:
         """Send what *stream* has and flow control admits, at most about *budget*; how much that was."""
@@ -203,8 +254,8 @@ class Tunnel:
             return False
         try:
             chunks = stream.call.send(limit)
-        except RpcError as exc:
-            stream.failed = exc
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            stream.failed = _status(exc)
             return False
         stream.unsent = memoryview(b"".join(chunks))
         return bool(stream.unsent)
@@ -214,6 +265,17 @@ class Tunnel:
         failed = stream.failed
         trailers = _trailers(failed.code, failed.message) if failed else _trailers(Code.OK, "")
         self._h2.send_headers(number, trailers, end_stream=True)
+
+
+def _status(error: Exception) -> RpcError:
+    """What a call ends with whose service raised *error*."""
+    if isinstance(error, RpcError):
+        return error
+    # Not its message, which may quote a secret.
+    frames = traceback.extract_tb(error.__traceback__)
+    places = ", ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)
+    _log.error("a service of the session failed: %s at %s", type(error).__name__, places)
+    return RpcError(Code.INTERNAL, "the builder met an error of its own")
 
 
 def _trailers(code: Code, message: str) -> list[tuple[str, str]]:
