@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import logging
-import random
 import socket
 import ssl
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,18 +22,21 @@ from .errors import ConfigError
 from .quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
 
     from .config import Settings
 
-_PORTS = {"http": 80, "https": 443}
-_PATIENCE_SECONDS = 10.0  # on each step of an attempt
-_FIRST_DELAY_SECONDS = 1.0
-_LONGEST_DELAY_SECONDS = 300.0
-_MOST_ATTEMPTS = 11  # with these delays, about a quarter of an hour
-_LATER = frozenset({408, 425, 429})  # the other end may take it later; so also any 5xx
+ATTEMPT_SECONDS = 10.0
 
-_log = logging.getLogger("builder-fn")
+_PORTS = {"http": 80, "https": 443}
+
+# Hosts have their addresses here (IANA, IPv6 Global Unicast Address Assignments). Most of what is local, or
+# has an IPv4 address in it, has another; to Python 3.11 much of that is global.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+# What is left: Teredo among other protocols' own (RFC 2928), and 6to4 (RFC 3056).
+_TUNNELS = ipaddress.IPv6Network("2001::/23"), ipaddress.IPv6Network("2002::/16")
+# A network without IPv4 reaches all of it so (RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,10 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.authority}{self.path}"
+
 
 def target(url: str, settings: Settings) -> Target:
     """Raises ConfigError for an address that this builder does not call."""
@@ -58,9 +66,10 @@ def target(url: str, settings: Settings) -> Target:
     try:
         parts = urlsplit(url)
         port = parts.port
+        host = (parts.hostname or "").rstrip(".")
+        host.encode("idna")  # as the resolver will
     except ValueError as exc:
         raise malformed from exc
-    host = (parts.hostname or "").rstrip(".")
     if parts.scheme not in _PORTS or not host or parts.username is not None:
         raise malformed
     if not url.isascii() or not url.isprintable() or " " in url:
@@ -74,47 +83,28 @@ def target(url: str, settings: Settings) -> Target:
     return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
 
 
-def deliver(
+def attempt(
     to: Target,
     body: bytes,
     headers: Mapping[str, str],
     *,
     private: bool,
-    wait: Callable[[float], bool],
-) -> bool:
-    """Whether the other end has taken *body*. Tries for about a quarter of an hour.
+    seconds: float = ATTEMPT_SECONDS,
+) -> int | str:
+    """The status that was answered within *seconds*, or why there was none.
 
-    *private* allows addresses that are not everybody's. *wait* waits for so many seconds, and says whether
-    to give up.
+    *private* allows addresses that are not everybody's. Looking the name up takes as long as the resolver
+    allows itself, which is no business of the other end's.
     """
-    delay = _FIRST_DELAY_SECONDS
-    for attempt in range(1, _MOST_ATTEMPTS + 1):
-        outcome = _attempt(to, body, headers, private=private)
-        if isinstance(outcome, int) and 200 <= outcome < 300:
-            return True
-        final = isinstance(outcome, int) and outcome < 500 and outcome not in _LATER
-        if final or attempt == _MOST_ATTEMPTS:
-            break
-        # Not all of a burst of builds again at the same moment.
-        if wait(delay * random.uniform(0.8, 1.2)):  # noqa: S311 - nothing secret
-            break
-        delay = min(delay * 2, _LONGEST_DELAY_SECONDS)
-    _log.warning("callback to %s given up after %d attempts: %s", to.authority, attempt, outcome)
-    return False
-
-
-def _attempt(to: Target, body: bytes, headers: Mapping[str, str], *, private: bool) -> int | str:
-    """The status that was answered, or why there was none."""
-    connection: http.client.HTTPConnection | None = None
     try:
-        connection = _connected(to, _address(to, private=private))
-        connection.request("POST", to.path, body, {"Host": to.authority, **headers})
-        return connection.getresponse().status
+        address = _address(to, private=private)
+        deadline = time.monotonic() + seconds
+        plain = socket.create_connection(address, timeout=seconds)
+        sock = _secured(to, plain) if to.scheme == "https" else plain
+        with sock, _severed_at(deadline, sock):
+            return _answered(to, sock, body, headers)
     except (OSError, http.client.HTTPException) as exc:
         return f"{type(exc).__name__}: {exc}"
-    finally:
-        if connection is not None:
-            connection.close()
 
 
 def _address(to: Target, *, private: bool) -> tuple[str, int]:
@@ -127,24 +117,58 @@ def _address(to: Target, *, private: bool) -> tuple[str, int]:
 
 
 def _is_public(address: str) -> bool:
+    """Whether *address* is everybody's, and so is the IPv4 address that a router would make of it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_global and not (mapped or ip).is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None and ip not in _NAT64:
+            return ip.is_global and ip in _UNICAST and not any(ip in each for each in _TUNNELS)
+        ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.is_global and not ip.is_multicast
 
 
-def _connected(to: Target, address: tuple[str, int]) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(to.host, to.port, timeout=_PATIENCE_SECONDS)
-    plain = socket.create_connection(address, timeout=_PATIENCE_SECONDS)
-    connection.sock = plain
-    if to.scheme == "https":
-        try:
-            connection.sock = ssl.create_default_context().wrap_socket(
-                plain, server_hostname=to.host
-            )
-        except OSError:
-            plain.close()
-            raise
-    return connection
+def _secured(to: Target, plain: socket.socket) -> ssl.SSLSocket:
+    """Takes *plain* over. Nothing has been said yet."""
+    try:
+        return ssl.create_default_context().wrap_socket(
+            plain, server_hostname=to.host, do_handshake_on_connect=False
+        )
+    except BaseException:
+        plain.close()
+        raise
+
+
+@contextmanager
+def _severed_at(deadline: float, sock: socket.socket) -> Iterator[None]:
+    """Raises TimeoutError if the block ends after the *deadline*; then *sock* is cut off.
+
+    A socket's own timeout begins anew with each byte.
+    """
+
+    def sever() -> None:
+        with suppress(OSError):  # it has ended already
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # an SSLSocket's own is for its reader
+
+    timer = threading.Timer(deadline - time.monotonic(), sever)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if time.monotonic() >= deadline:
+            raise TimeoutError("there was no answer in time")
+
+
+def _answered(to: Target, sock: socket.socket, body: bytes, headers: Mapping[str, str]) -> int:
+    if isinstance(sock, ssl.SSLSocket):
+        sock.do_handshake()
+    connection = http.client.HTTPConnection(to.host, to.port)
+    connection.sock = sock
+    try:
+        connection.request("POST", to.path, body, {"Host": to.authority, **headers})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _covers(allowed: str, host: str) -> bool:

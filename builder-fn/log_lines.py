@@ -80,6 +80,11 @@ def refusal_fields(
     return {name: _clipped(text) for name, text in texts.items() if text}
 
 
+def callback_fields(*, to: str, attempts: int, outcome: str, error: str) -> Mapping[str, Any]:
+    """What is logged of a callback that did not arrive, beside whose it is."""
+    return {"to": _clipped(to), "attempts": attempts, "outcome": outcome, "error": _clipped(error)}
+
+
 def level(*, own_fault: bool) -> int:
     """What a user did wrong is no error of the builder's, and wakes nobody."""
     return logging.ERROR if own_fault else logging.INFO

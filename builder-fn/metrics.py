@@ -38,6 +38,9 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 UNSIGNED = "none"  # the key's name where hmac is disabled
 
+# What may become of a callback. The last: for want of room, or of time at a shutdown.
+DELIVERED, REFUSED, GIVEN_UP, DROPPED = "delivered", "refused", "given_up", "dropped"
+
 # Seconds. What the builder does itself takes milliseconds, a build up to half an hour.
 _BUILD_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _PHASE_BUCKETS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -121,6 +124,12 @@ class Metrics:
             ["cache"],
             registry=registry,
         )
+        self._callbacks = Counter(
+            "builder_fn_callbacks",
+            "Callbacks that the builder itself has done with, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
         Gauge("builder_fn_info", "This builder.", ["version"], registry=registry).labels(
             VERSION
         ).set(1)
@@ -135,6 +144,8 @@ class Metrics:
             self._duration.labels(status=status)
         for cache in (_HIT, _MISS):
             self._steps.labels(cache=cache)
+        for outcome in (DELIVERED, REFUSED, GIVEN_UP, DROPPED):
+            self._callbacks.labels(outcome=outcome)
 
     def expect_key(self, key: str) -> None:
         """Builds will come that are signed with *key*: show their counts before the first one."""
@@ -155,6 +166,9 @@ class Metrics:
 
     def refused(self, reason: str) -> None:
         self._refused.labels(reason=reason).inc()
+
+    def callback_ended(self, outcome: str) -> None:
+        self._callbacks.labels(outcome=outcome).inc()
 
     def text(self) -> bytes:
         """All of it, within a second or so: that is how long the daemon may take."""
