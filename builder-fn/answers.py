@@ -15,6 +15,7 @@ from . import log_lines, responses
 from .config import MAX_STREAM_LINE_BYTES
 from .errors import BuilderError, BuildFailed, MethodNotAllowed
 from .followed import image_of
+from .log_tail import LogTail
 from .signature import RESULT_HEADER, sign
 
 if TYPE_CHECKING:
@@ -35,15 +36,17 @@ SETTLING_SECONDS = 0.02
 # A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
 # handler/nats_queue.go).
 MAX_CALLBACK_BYTES = 200_000
+# A document is made in memory, several times over; who wants more of a log reads a stream.
+MAX_LOG_CHARACTERS = 16 << 20
 
 
 def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Response:
     """The whole build, then one document, of *most* bytes if that is given."""
-    log: list[str] = []
+    log = LogTail(MAX_LOG_CHARACTERS)
     error: BuilderError | None = None
     try:
         for lines in build.lines():
-            log += lines
+            log.add(lines)
         document, status = _succeeded(build, log), 200
     except BuilderError as exc:
         error = exc
@@ -69,6 +72,7 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
     last_sent = time.monotonic()
     earliest = last_sent + SETTLING_SECONDS
     chunk = stream.begin(build.id)
+    log = LogTail(0)  # nothing more: it has been sent
     try:
         for lines in build.lines():
             chunk += stream.progress(lines, build.id)
@@ -78,31 +82,34 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
             if chunk and now > earliest:
                 yield chunk
                 chunk, last_sent = b"", now
-        final = _succeeded(build, [])
+        final = _succeeded(build, log)
     except BuilderError as exc:
-        final = _failed(build, exc, [])
+        final = _failed(build, exc, log)
     except Exception:
         _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
-        final = _failed(build, unexpected(), [])
+        final = _failed(build, unexpected(), log)
     time.sleep(max(0.0, earliest - time.monotonic()))
     yield chunk + stream.end(responses.fitted(final, MAX_STREAM_LINE_BYTES))
 
 
-def accepted(build: Ongoing) -> Response:
-    """A build that goes on by itself. 202 is what go-sdk reads, too."""
+def accepted(build: Ongoing, *, url: str) -> Response:
+    """A build that goes on by itself, to be asked about at *url*. 202 is what go-sdk reads, too."""
     document = responses.in_progress([], build_id=build.id)
-    return json_response(document | {"image": build.image, "url": "/status"}, 202)
+    return json_response(document | {"image": build.image, "url": url}, 202)
 
 
 def log_so_far(build: Ongoing) -> Response:
     """What the log has by now, and how the build ended if it has."""
-    log: list[str] = []
+    log = LogTail(MAX_LOG_CHARACTERS)
     try:
         for lines in build.lines():
             if not lines and build.result is None:
                 build.close()
-                return json_response(responses.in_progress(log, build_id=build.id), 200)
-            log += lines
+                document = responses.in_progress(
+                    log.lines, build_id=build.id, log_omitted=log.omitted
+                )
+                return json_response(document, 200)
+            log.add(lines)
         document = _succeeded(build, log)
     except BuilderError as exc:
         document = _failed(build, exc, log)
@@ -128,7 +135,7 @@ def _state(record: BuildRecord) -> dict[str, Any]:
     )
 
 
-def _succeeded(build: Ongoing, log: list[str]) -> dict[str, Any]:
+def _succeeded(build: Ongoing, log: LogTail) -> dict[str, Any]:
     assert build.result is not None  # noqa: S101 - `lines` ended without raising
     return responses.succeeded(
         build_id=build.id,
@@ -136,19 +143,21 @@ def _succeeded(build: Ongoing, log: list[str]) -> dict[str, Any]:
         image_ref=build.image_ref,
         duration=build.duration,
         result=build.result,
-        log=log,
+        log=log.lines,
+        log_omitted=log.omitted,
         steps=build.steps,
         warnings=build.warnings,
     )
 
 
-def _failed(build: Ongoing, error: BuilderError, log: list[str]) -> dict[str, Any]:
+def _failed(build: Ongoing, error: BuilderError, log: LogTail) -> dict[str, Any]:
     return responses.failed(
         error,
         build_id=build.id,
         image=build.image,
         duration=build.duration,
-        log=log,
+        log=log.lines,
+        log_omitted=log.omitted,
         failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
         steps=build.steps,
         warnings=build.warnings,

@@ -40,12 +40,14 @@ def succeeded(  # noqa: PLR0913 - keywords
     duration: float,
     result: BuildResult,
     log: Sequence[str],
+    log_omitted: int = 0,
     image_ref: str = "",
     steps: Sequence[Step] = (),
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
-    """*image_ref* is the name of what was pushed, by its digest."""
+    """*image_ref* is the name of what was pushed, by its digest; *log_omitted* lines come before *log*."""
     document = _outcome(_SUCCESS, build_id=build_id, image=image, duration=duration, log=log)
+    document |= _omitted(log_omitted)
     if result.digest:
         document |= {"digest": result.digest, "imageRef": image_ref}
     if result.size:
@@ -62,14 +64,16 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     image: str = "",
     duration: float | None = None,
     log: Sequence[str] = (),
+    log_omitted: int = 0,
     failed_step: FailedStep | None = None,
     steps: Sequence[Step] = (),
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
-    """*log* is what there was until then."""
+    """*log* is what there was until then, without its first *log_omitted* lines."""
     # The cause first: some clients show an answer's beginning and no more.
     document: dict[str, Any] = {"status": _FAILED, "error": str(error), "reason": error.code}
     document |= _outcome(_FAILED, build_id=build_id, image=image, duration=duration, log=log)
+    document |= _omitted(log_omitted)
     if error.retry_after is not None:
         document["retryAfter"] = error.retry_after
     if failed_step:
@@ -149,13 +153,16 @@ def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
             break
         tail.append(line)
     tail.reverse()
-    more = {"logOmitted": len(document["log"]) - len(tail), "logUrl": "/logs"}
-    return bare | more | {"log": tail, "logs": tail}
+    omitted = document.get("logOmitted", 0) + len(document["log"]) - len(tail)
+    return bare | _omitted(omitted) | {"log": tail, "logs": tail}
 
 
-def in_progress(lines: Sequence[str], *, build_id: str) -> dict[str, Any]:
+def in_progress(
+    lines: Sequence[str], *, build_id: str, log_omitted: int = 0
+) -> dict[str, Any]:
     """Empty *lines* make a heartbeat."""
-    return {"log": list(lines), "status": _IN_PROGRESS, "buildId": build_id}
+    document = {"log": list(lines), "status": _IN_PROGRESS, "buildId": build_id}
+    return document | _omitted(log_omitted)
 
 
 def encode(document: dict[str, Any] | str) -> bytes:
@@ -200,6 +207,11 @@ def _outcome(
     if duration is not None:
         document["duration"] = round(duration, 3)
     return document
+
+
+def _omitted(lines: int) -> dict[str, Any]:
+    """How much of the log is left out, and where the whole of it is."""
+    return {"logOmitted": lines, "logUrl": "/logs"} if lines else {}
 
 
 def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str, Any]:

@@ -324,3 +324,12 @@ def test_a_log_that_is_too_long_keeps_its_end(lines: list[str], steps: list[Step
 
 def test_a_short_log_is_whole() -> None:
     assert responses.with_log_tail(succeeded(), LINE) == succeeded()
+
+
+def test_what_is_left_out_of_a_log_adds_up() -> None:
+    whole = succeeded(log=["a" * 1000] * 100, log_omitted=7)
+    assert (whole["logOmitted"], whole["logUrl"]) == (7, "/logs")
+
+    shown = responses.with_log_tail(whole, 10_000)
+    assert shown["logOmitted"] == 107 - len(shown["log"])
+    assert "logOmitted" not in succeeded()
