@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+from contextlib import ExitStack
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from .background import Background
 from .build_report import SUCCESS, WAIT, BuildReport
 from .build_secrets import BuildSecrets
 from .buildkit import Client, Ref, SolveSpec, session_services, stamped
+from .deliveries import Deliveries
 from .errors import (
     BuildCancelled,
     BuilderError,
@@ -29,7 +31,7 @@ from .errors import (
     NotReady,
     Unavailable,
 )
-from .followed import FollowedBuild, unknown
+from .followed import FollowedBuild, Followers, unknown
 from .freshness import Freshness, once
 from .ignore_file import local_trees, with_ignore_file
 from .outcome import BuildResult, BuildWarning
@@ -71,16 +73,21 @@ class Builder:
             detached=settings.max_detached,
         )
         self.background = Background()
+        self.followers = Followers(settings.max_followers)
         self.metrics = metrics.Metrics(
             places=settings.max_builds,
             waiting=lambda: self.admission.waiting,
             daemon=self.client.state,
+        )
+        self.deliveries = Deliveries(
+            private=settings.callback_private, ended=self.metrics.callback_ended
         )
         self.stopping = threading.Event()
 
     def stop(self) -> None:
         """End all running builds now; each answers that it was interrupted."""
         self.stopping.set()
+        self.deliveries.stop()
 
     def scraped(self) -> bytes:
         """The metrics as Prometheus reads them, with the keys that requests may be signed with just now."""
@@ -100,19 +107,28 @@ class Builder:
             return Build(self, order, build_secrets, None)
         claim = self.client.claim(order.build_id, order.annotations)
         if claim is None:
-            return self._following(order.build_id, again=lambda: self.build(order))
+            return self._following(
+                order.build_id, order.caller_gone, again=lambda: self.build(order)
+            )
         try:
             return Build(self, order, build_secrets, claim)
         except BaseException:
             claim.release()
             raise
 
-    def follow(self, build_id: str, *, offset: int = 0) -> FollowedBuild:
+    def follow(
+        self, build_id: str, caller_gone: Callable[[], bool], *, offset: int = 0
+    ) -> FollowedBuild:
         """A build that any replica runs or ran, its log from line *offset* on.
 
-        Raises NotFound, DaemonUnavailable.
+        The caller closes it. Raises Busy, NotFound, DaemonUnavailable.
         """
-        return self._following(build_id, offset=offset)
+        leave = self.followers.admit()
+        try:
+            return self._following(build_id, caller_gone, offset=offset, leave=leave)
+        except BaseException:
+            leave()
+            raise
 
     def record(self, build_id: str) -> BuildRecord:
         """Raises NotFound, DaemonUnavailable."""
@@ -129,12 +145,24 @@ class Builder:
         return record
 
     def _following(
-        self, build_id: str, *, offset: int = 0, again: Callable[[], Ongoing] | None = None
+        self,
+        build_id: str,
+        caller_gone: Callable[[], bool],
+        *,
+        offset: int = 0,
+        leave: Callable[[], None] | None = None,
+        again: Callable[[], Ongoing] | None = None,
     ) -> FollowedBuild:
+        def require_reader() -> None:
+            if self.stopping.is_set():
+                raise Interrupted("The builder is shutting down. The build goes on: ask again.")
+            if caller_gone():
+                raise CallerGone("The caller hung up; the build goes on.")
+
         follow = self.client.follow(build_id)
         if follow is None:
             raise unknown(build_id)
-        return FollowedBuild(follow, offset=offset, again=again)
+        return FollowedBuild(follow, require_reader, offset=offset, leave=leave, again=again)
 
     def _key_names(self) -> list[str]:
         if self.settings.disable_hmac:
@@ -169,7 +197,12 @@ class Build:
         self._redactor = Redactor(
             (*build_secrets.values, *secret_detection.values(config.build_args))
         )
-        self._registries = RegistryLookup(self._registry_auth)
+
+        def registry_auth() -> RegistryAuth:
+            """The request's own, then the operator's, which may be rotated while a build runs."""
+            return build_secrets.registry_auth.over(secret_files.registry_auth(builder.settings))
+
+        self._registries = RegistryLookup(registry_auth)
         self._warnings = (
             *config.warnings,
             *secret_detection.warnings(config.build_args),
@@ -237,13 +270,17 @@ class Build:
         if self._closed:
             return
         self._closed = True
-        self._builder.client.forget(self._ref)
-        self._declare()
-        if self._solve is not None:
-            self._solve.close()
-        self._place.leave()
-        self._leave_record()
-        self._account()
+        with (
+            ExitStack() as last_things
+        ):  # from the last to the first, each whatever became of the others
+            last_things.callback(self._forget)
+            last_things.callback(self._account)
+            last_things.callback(self._leave_record)
+            last_things.callback(self._place.leave)
+            if self._solve is not None:
+                last_things.callback(self._solve.close)
+            last_things.callback(self._declare)
+            last_things.callback(self._builder.client.forget, self._ref)
 
     def _lines(self) -> Iterator[list[str]]:
         yield [f"WARN: {warning.message}" for warning in self._warnings]
@@ -271,18 +308,21 @@ class Build:
         error = self._error
         ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
         on_record = self._claim is not None or self._solve is not None
-        if not (error and ours and on_record and self._journal is None):
+        # A journal tells it itself, unless it has died with its daemon.
+        told = self._journal is not None and not isinstance(error, DaemonUnavailable)
+        if not (error and ours and on_record) or told:
             return
         client, ref, annotations = self._builder.client, self._ref, self._order.annotations
+        claim = self._claim
         if isinstance(error, DaemonUnavailable):
             # A host that vanished without a word leaves a connection that looks alive. And the caller
             # need not wait for whether it comes back.
             client.connect_anew()
             self._builder.background.start(
-                lambda: client.declare(ref, annotations, error), name=f"verdict {ref}"
+                lambda: client.declare(ref, annotations, error, claim=claim), name=f"verdict {ref}"
             )
         else:
-            client.declare(ref, annotations, error)
+            client.declare(ref, annotations, error, claim=claim)
 
     def _leave_record(self) -> None:
         """End the journal, and the claim once there is nothing more to come."""
@@ -297,6 +337,14 @@ class Build:
             self._solve.when_ended(self._claim.release)
         else:
             self._claim.release()
+
+    def _forget(self) -> None:
+        """Let go of the request's body, which a callback or a slow reader would keep.
+
+        An error leads by its traceback to this build, which would live until a full garbage collection.
+        """
+        self._error = None
+        self._order = self._order.without_sources()
 
     def _account(self) -> None:
         report = self._report()
@@ -333,7 +381,7 @@ class Build:
         config, order = self._order.bundle.config, self._order
         secrets_ = stamped(self._secrets.mounted, self._secrets.stamp_key)
         # What a step prints would stand in the daemon's records as it was printed.
-        internal = bool(secrets_.stamps)
+        internal = bool(self._redactor)
         if internal:
             self._journal = self._builder.client.journal(self._ref, order.annotations)
         spec = SolveSpec(
@@ -354,10 +402,6 @@ class Build:
         services = session_services(trees, self._registries, secrets_.offered)
         return self._builder.client.solve(spec, services, shared_key=key, redactor=self._redactor)
 
-    def _registry_auth(self) -> RegistryAuth:
-        """The request's own, then the operator's, which may be rotated while a build runs."""
-        return self._secrets.registry_auth.over(secret_files.registry_auth(self._builder.settings))
-
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
         asked, most = self._order.bundle.config.timeout, self._builder.settings.build_timeout
         if asked and asked > most:
@@ -375,7 +419,7 @@ class Build:
             raise CallerGone("The caller hung up; the build was cancelled.")
         most = self._builder.settings.build_timeout
         limit = min(self._order.bundle.config.timeout or most, most)
-        if self.duration > limit:
+        if self._waited is not None and self.duration - self._waited > limit:
             remedy = (
                 "have the operator raise build_timeout" if limit == most else "raise its timeout"
             )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .archive import CONFIG, find, index, require_dockerfile, rooted_at
 from .compression import decompressed
 from .errors import ArchiveError, BodyTooLarge
 from .options import OPTIONS_FILES, BuildConfig, Document
-from .tree import Kind
+from .tree import Kind, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .archive import Limits
-    from .tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,9 @@ class Bundle:
     config: BuildConfig
     context: Tree
     sealed_secrets: memoryview | None
+
+    def without_sources(self) -> Bundle:
+        return replace(self, context=Tree(()), sealed_secrets=None)
 
 
 def unpack(body: memoryview, limits: Limits) -> Bundle:

@@ -58,6 +58,8 @@ class Settings:
     max_builds: int = 16
     # Builds that wait for one of those places; each holds a thread of the server.
     max_waiting: int = 8
+    # Who follows logs holds a thread as well.
+    max_followers: int = 16
     # A caller's proxy cuts a silent stream after 60 s at the earliest.
     heartbeat: float = 10.0
     # Hosts that a build's callbackUrl may name; ".example.com" stands for all below it, "*" for all.
@@ -91,6 +93,7 @@ class Settings:
             "callback_private": _boolean,
             "command_max_age": _duration,
             "max_detached": _natural,
+            "max_followers": _natural,
             "daemon_patience": _duration,
         }
         for name, read in readers.items():

@@ -18,7 +18,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── BuildTimedOut 422
     │   └── BuildCancelled 422
     ├── Busy 429                    the caller may try again later
-    ├── CallerGone                  nobody is left to answer
+    ├── CallerGone 422              nobody was left to answer
     └── Unavailable 503             the operator, or time, must mend it
         ├── NotReady
         ├── Interrupted
@@ -129,7 +129,9 @@ class Busy(BuilderError):
 
 
 class CallerGone(BuilderError):
-    status = 499  # nginx's word for it; it reaches logs only
+    """Whoever asks for the result later learns it, and may order the build anew."""
+
+    status = 422
     code = "caller_gone"
 
 

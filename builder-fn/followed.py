@@ -5,10 +5,12 @@ I/O: what it iterates comes from the daemon, which has the record.
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
-from .errors import BuilderError, NotFound
+from .errors import BuilderError, Busy, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,19 +41,42 @@ class Ongoing(Protocol):
     def close(self) -> None: ...
 
 
+class Followers:
+    """Who may follow builds at one time: each holds a thread of the server."""
+
+    def __init__(self, most: int) -> None:
+        self._free = threading.BoundedSemaphore(most)
+
+    def admit(self) -> Callable[[], None]:
+        """What to call when he leaves; it may be called twice. Raises Busy."""
+        if not self._free.acquire(blocking=False):
+            raise Busy("As many as can already follow builds here. Try again later.")
+        leaving = ExitStack()
+        leaving.callback(self._free.release)
+        return leaving.close
+
+
 class FollowedBuild:
     """Reads like a Build; `close` leaves the build to itself."""
 
     def __init__(
         self,
         follow: Follow,
+        require_reader: Callable[[], None],
         *,
         offset: int = 0,
+        leave: Callable[[], None] | None = None,
         again: Callable[[], Ongoing] | None = None,
     ) -> None:
-        """*again* orders the build anew if whoever runs it goes away, for a caller who has stayed."""
+        """*require_reader* raises BuilderError once there is nobody to follow it for.
+
+        *leave* is called when it is closed. *again* orders the build anew if whoever runs it goes away, for a
+        caller who has stayed.
+        """
         self._follow = follow
+        self._require_reader = require_reader
         self._offset = offset
+        self._leave = leave
         self._again = again
         self._successor: Ongoing | None = None
         self.id = follow.record.ref.build_id
@@ -86,6 +111,7 @@ class FollowedBuild:
         skipped = 0
         try:
             for lines in self._follow:
+                self._require_reader()
                 shown = lines[max(0, self._offset - skipped) :]
                 skipped += len(lines)
                 yield shown
@@ -100,7 +126,10 @@ class FollowedBuild:
             self.close()
 
     def close(self) -> None:
+        self._again = None  # with the order, and so the request's body
         self._follow.close()
+        if self._leave:
+            self._leave()
         if self._successor:
             self._successor.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ class Order:
     claimed: bool = False
     detached: bool = False
     patience: float = math.inf
+
+    def without_sources(self) -> Order:
+        """What there is to say of a build that has ended; the request's body can go."""
+        return replace(self, bundle=self.bundle.without_sources())
 
     @property
     def annotations(self) -> Mapping[str, str]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from function.redaction.redactor import REDACTED
 
-from .caller import NDJSON, SECRET, build, read_until
+from .caller import NDJSON, SECRET, Request, build, read_until
 from .commands import command, live_log, wait_for_state
 from .gate import Gate
 from .sealing import KeyPair, SealedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from stack.buildkitd import Buildkitd
     from stack.machine import Machine
@@ -39,13 +41,21 @@ def replicas(
     start_daemon: Callable[..., Buildkitd],
     start_function: StartFunction,
 ) -> Iterator[tuple[str, str]]:
+    daemon = start_daemon().address
+    with with_keys(machine, keys) as folder:
+        settings = {"secret_mount_path": str(folder)}
+        with start_function(daemon, **settings) as one, start_function(daemon, **settings) as other:
+            yield one.url, other.url
+
+
+@contextmanager
+def with_keys(machine: Machine, keys: KeyPair) -> Iterator[Path]:
+    """A function's mounted secrets."""
     folder = machine.account.scratch(machine.paths, "keys")
     (folder / "payload-secret").write_bytes(SECRET)
     (folder / "build-secrets-key").write_text(keys.private)
-    daemon, settings = start_daemon().address, {"secret_mount_path": str(folder)}
     try:
-        with start_function(daemon, **settings) as one, start_function(daemon, **settings) as other:
-            yield one.url, other.url
+        yield folder
     finally:
         shutil.rmtree(folder)
 
@@ -97,6 +107,47 @@ def test_another_replica_cancels_it(replicas: tuple[str, str], keys: KeyPair) ->
     assert (status["status"], status["reason"]) == ("failed", "build_cancelled")
 
 
+def test_a_build_that_went_down_with_its_daemon_is_known_all_the_same(
+    machine: Machine,
+    keys: KeyPair,
+    start_daemon: Callable[..., Buildkitd],
+    start_function: StartFunction,
+) -> None:
+    root = machine.account.scratch(machine.paths, "buildkitd")
+    daemon = start_daemon(root=root)
+    port = int(daemon.address.rpartition(":")[2])
+    with (
+        with_keys(machine, keys) as folder,
+        start_function(daemon.address, secret_mount_path=str(folder)) as function,
+        Gate() as gate,
+    ):
+        build_id = detached(function.url, sealed(keys, "a token", SAY, f"RUN {gate.command}"))
+        with live_log(function.url, build_id) as log:
+            read_until(log, "arrived")
+            daemon.kill()
+        start_daemon(root=root, port=port)
+        status = wait_for_state(function.url, build_id, "failed")
+    shutil.rmtree(root, ignore_errors=True)
+
+    assert status["reason"] == "buildkitd_unavailable"
+
+
+def test_what_looks_like_a_secret_is_taken_out_for_all_replicas(replicas: tuple[str, str]) -> None:
+    here, there = replicas
+    token = f"npm_{secrets.token_hex(18)}"
+    steps = f"ARG NPM_TOKEN\nENV ONCE={os.urandom(8).hex()}\nRUN echo said $NPM_TOKEN\n"
+    request = Request(
+        {"Dockerfile": f"FROM debian:trixie-slim\n{steps}"},
+        config={"skipPush": True, "buildArgs": {"NPM_TOKEN": token}},
+    )
+    build_id = detached(here, request)
+    wait_for_state(there, build_id, "success")
+
+    for answer in (command(there, "logs", build_id), command(there, "result", build_id)):
+        assert any(f"said {REDACTED}" in entry for entry in answer.document["log"])
+        assert token.encode() not in answer.body
+
+
 def sealed(keys: KeyPair, token: str, *steps: str) -> SealedRequest:
     lines = ("FROM debian:trixie-slim", f"ENV ONCE={os.urandom(8).hex()}", *steps)
     return SealedRequest(
@@ -107,7 +158,7 @@ def sealed(keys: KeyPair, token: str, *steps: str) -> SealedRequest:
     )
 
 
-def detached(url: str, request: SealedRequest) -> str:
+def detached(url: str, request: Request) -> str:
     answer = build(url, request, path="/build?detach=1")
     assert answer.status == 202, answer.document
     return str(answer.document["buildId"])

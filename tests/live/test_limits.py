@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,21 @@ def test_a_build_over_the_limit_waits_in_line(
         *_, final = read
     assert (first["log"], heartbeat["log"]) == ([], [])
     assert told["log"] == ["Waiting for a build place: number 1 in line."]
+    assert (final["status"], final.get("error")) == ("success", None)
+
+
+def test_waiting_in_line_is_no_part_of_a_builds_time(
+    start_function: StartFunction, shared_daemon: str
+) -> None:
+    settings = {"max_builds": "1", "max_waiting": "1", "heartbeat": "200ms"}
+    hasty = Request(QUICK.files, config={**QUICK.config, "timeout": "1s"})
+    with start_function(shared_daemon, **settings) as function, ExitStack() as waiting:
+        with occupied(function.url):
+            read = documents(waiting.enter_context(stream(function.url, hasty)))
+            since = time.monotonic()
+            while time.monotonic() - since < 1.5:
+                assert next(read)["status"] == "in_progress"
+        *_, final = read
     assert (final["status"], final.get("error")) == ("success", None)
 
 
