@@ -58,7 +58,7 @@ def test_is_answered_at_once_with_an_id_and_where_to_ask(replicas: tuple[str, st
         answer = build(replicas[0], running(gate.command), path="/build?detach=1")
         assert answer.status == 202
         assert answer.document["status"] == "in_progress"
-        assert answer.document["url"] == "/status"
+        assert answer.document["url"] == "status"
         assert answer.headers["X-Build-Id"] == answer.document["buildId"]
         assert answer.headers["X-Build-Result-Signature"] == signature(answer.body)
         gate.open()
