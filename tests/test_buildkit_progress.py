@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import codecs
 import re
+import tracemalloc
+from itertools import cycle
+from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from function.buildkit.progress import TAIL_LINES, Progress
+from function.buildkit.progress import MAX_LINE_CHARACTERS, TAIL_LINES, Progress
 from function.outcome import BuildWarning
 from function.pb import control_pb2 as pb
+from function.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 A, B = "sha256:a", "sha256:b"
 
@@ -56,8 +64,32 @@ def shown(*responses: pb.StatusResponse) -> list[str]:
 
 def output(*pieces: bytes) -> list[str]:
     """The lines of one step's output that comes in *pieces*, without number and time."""
-    lines = shown(vertex(started=100), *map(log, pieces))[1:]
+    return [line for lines in outputs(Progress(), pieces) for line in lines]
+
+
+def outputs(progress: Progress, pieces: Iterable[bytes]) -> Iterator[list[str]]:
+    """The lines of `output`, by the pieces that brought them, then what came at the end."""
+    progress.update(vertex(started=100))
+    for piece in pieces:
+        yield without_time(progress.update(log(piece)))
+    yield without_time(progress.finish())
+
+
+def without_time(lines: list[str]) -> list[str]:
     return [re.sub(r"^#1 \d+\.\d{3} ", "", line) for line in lines]
+
+
+def in_pieces(data: bytes, *sizes: int) -> Iterator[bytes]:
+    start = 0
+    for size in cycle(sizes):
+        if start >= len(data):
+            return
+        yield data[start : start + size]
+        start += size
+
+
+def without_line_ends(text: str) -> str:
+    return text.replace("\r", "").replace("\n", "")
 
 
 def test_a_step_is_announced_when_it_starts_and_timed_when_it_ends() -> None:
@@ -132,6 +164,74 @@ def test_a_line_of_300_kib_comes_whole() -> None:
     pieces = [line[at : at + 4096] for at in range(0, len(line), 4096)]
 
     assert output(*pieces, b"\n") == [line.decode()]
+
+
+@pytest.mark.parametrize(
+    ("size", "cut"),
+    [
+        (MAX_LINE_CHARACTERS, [MAX_LINE_CHARACTERS]),
+        (MAX_LINE_CHARACTERS + 1, [MAX_LINE_CHARACTERS, 1]),
+        (2 * MAX_LINE_CHARACTERS, [MAX_LINE_CHARACTERS] * 2),
+        (3 * MAX_LINE_CHARACTERS + 5, [*[MAX_LINE_CHARACTERS] * 3, 5]),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+def test_a_line_too_long_to_be_held_is_cut_at_the_same_places_however_it_comes(
+    size: int, cut: list[int], end: bytes
+) -> None:
+    data = b"x" * size + end
+
+    assert [len(line) for line in output(data)] == cut
+    assert [len(line) for line in output(*in_pieces(data, 32768))] == cut
+
+
+@given(
+    st.lists(st.sampled_from(["a" * 700_000, "日" * 300_000, "b", "\r", "\n"]), max_size=8),
+    st.lists(st.integers(1000, 400_000), min_size=1, max_size=5),
+)
+@settings(max_examples=50, deadline=None)
+def test_only_line_ends_are_lost_of_any_output_and_no_more_than_a_line_is_held(
+    parts: list[str], sizes: list[int]
+) -> None:
+    data = "".join(parts).encode()
+    pieces = list(in_pieces(data, *sizes))
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines: list[str] = []
+    came = seen = 0
+    for piece, new in zip([*pieces, b""], outputs(Progress(), pieces), strict=True):
+        lines += new
+        came += len(without_line_ends(decoder.decode(piece)))
+        seen += sum(map(len, new))
+        assert came - seen <= MAX_LINE_CHARACTERS
+
+    assert max(map(len, lines), default=0) <= MAX_LINE_CHARACTERS
+    assert "".join(lines) == without_line_ends("".join(parts))
+    assert lines == output(data)
+
+
+@pytest.mark.parametrize("before_the_cut", [0, 2, 3, 15, 29, 30])
+def test_a_secret_is_not_shown_where_a_line_is_cut(before_the_cut: int) -> None:
+    secret = b"Tr0ub4dor-and-3-correct-horses"
+    data = b"x" * (MAX_LINE_CHARACTERS - before_the_cut) + secret + b"y" * 100
+    progress = Progress(Redactor([secret]))
+
+    text = "".join("".join(lines) for lines in outputs(progress, in_pieces(data, 32768)))
+
+    # Of what goes on in the next line, up to two characters may be read.
+    assert re.fullmatch(r"x+(T|Tr)?(\[redacted\]){1,2}y{100}", text)
+
+
+def test_an_endless_line_takes_little_memory_also_where_an_error_would_repeat_it() -> None:
+    progress = Progress()
+    tracemalloc.start()
+    try:
+        for _ in outputs(progress, (b"x" * 32768 for _ in range(2048))):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 16 << 20
 
 
 def test_output_without_a_newline_comes_before_the_end_of_its_step() -> None:

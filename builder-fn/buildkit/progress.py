@@ -1,12 +1,14 @@
 """Pure. Status updates of a build as log lines, like `docker build --progress=plain` shows them.
 
 A step gets a number when it starts, and every line about it begins with that number, so that steps running
-side by side stay apart. Output comes whole lines at a time; nothing is dropped or cut.
+side by side stay apart. Output comes whole lines at a time, nothing is dropped, and no line is cut but one
+that is too long to be held.
 """
 
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections import deque
 from dataclasses import dataclass, field
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 # How much of a step's end an error repeats: Node's own words for a syntax error stand 34 lines above it.
 TAIL_LINES = 50
+
+# Of a tail's line an error repeats its beginning; escape sequences, which it leaves out, count here.
+_TAIL_CHARACTERS = 64 << 10
+
+# What a line has more comes as further lines: without a line end, a step's output would all be held.
+MAX_LINE_CHARACTERS = 1 << 20
 
 # A long transfer is worth a line this often; its end always is.
 _STATUS_INTERVAL_SECONDS = 5.0
@@ -50,11 +58,14 @@ class Step:
 
 
 class _Output:
-    """One stream of a step: bytes in any pieces, whole lines out, and no secrets."""
+    """One stream of a step: bytes in any pieces, whole lines out, and no secrets.
+
+    A line is cut at the same places however it comes in; the redactor looks across them.
+    """
 
     def __init__(self, redacted: RedactedLines) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._pieces: list[str] = []
+        self._begun = io.StringIO()  # a list of its pieces may be a hundred times as large
         self._redacted = redacted
 
     def feed(self, data: bytes) -> list[str]:
@@ -66,20 +77,21 @@ class _Output:
 
     def _lines(self, data: bytes) -> list[str]:
         text = self._decoder.decode(data)
-        if "\n" not in text and "\r" not in text:
-            self._pieces.append(text)
+        self._begun.write(text)
+        fits = self._begun.tell() <= MAX_LINE_CHARACTERS
+        if fits and "\n" not in text and "\r" not in text:
             return []
-        text = "".join((*self._pieces, text))
+        text = self._begun.getvalue()
         # A "\r" at the very end may be half of "\r\n".
         held = "\r" if text.endswith("\r") else ""
-        *lines, rest = _LINE_ENDS.split(text.removesuffix("\r") if held else text)
-        self._pieces = [rest + held]
+        *lines, rest = _lines_of(text.removesuffix("\r"))
+        self._begun = io.StringIO()
+        self._begun.write(rest + held)
         return lines
 
     def _last_lines(self) -> list[str]:
-        text = "".join((*self._pieces, self._decoder.decode(b"", final=True)))
-        self._pieces = []
-        *lines, rest = _LINE_ENDS.split(text)
+        *lines, rest = _lines_of(self._begun.getvalue() + self._decoder.decode(b"", final=True))
+        self._begun = io.StringIO()
         return [*lines, rest] if rest else lines
 
 
@@ -191,6 +203,18 @@ class Progress:
         lines.append(f"#{self._step(message.vertex).number} WARN: {warning.message}{where}")
 
 
+def _lines_of(text: str) -> list[str]:
+    """The lines of *text*, and what stands behind their last end; in pieces what is too long."""
+    lines = _LINE_ENDS.split(text)
+    if len(text) <= MAX_LINE_CHARACTERS:
+        return lines
+    return [
+        line[start : start + MAX_LINE_CHARACTERS]
+        for line in lines
+        for start in range(0, len(line) or 1, MAX_LINE_CHARACTERS)
+    ]
+
+
 def _flush(step: Step, lines: list[str]) -> None:
     for output in step.streams.values():
         _add(step, output.finish(), lines)
@@ -199,7 +223,7 @@ def _flush(step: Step, lines: list[str]) -> None:
 def _add(step: Step, texts: Iterable[str], lines: list[str]) -> None:
     """Output of *step*. The time in front tells it from what the builder says of the step itself."""
     for text in texts:
-        step.tail.append(text)
+        step.tail.append(text[:_TAIL_CHARACTERS])
         lines.append(f"#{step.number} {step.output_at:.3f} {text}")
 
 
