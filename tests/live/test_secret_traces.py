@@ -194,6 +194,12 @@ def use_secrets(scene: Scene) -> dict[str, Answer]:
         request = SealedRequest(files, image, public=public, secrets=values)
         return scene.build(name, request, accept=accept)
 
+    def build_with_credentials(name: str, image: str, auth: Credentials) -> Answer:
+        """And nothing else that is secret."""
+        values = {REGISTRY_AUTH: auth_file(sealed, auth)}
+        files = {"Dockerfile": f"{BASE}RUN true\n"}
+        return scene.build(name, SealedRequest(files, image, public=public, secrets=values))
+
     other = KeyPair.generate().public
     values = {"token": FOR_ANOTHER_KEY.value}
     for_another_key = SealedRequest({"Dockerfile": BASE}, public=other, secrets=values)
@@ -210,6 +216,10 @@ def use_secrets(scene: Scene) -> dict[str, Answer]:
         "kept": build("kept", "cp /run/secrets/token /kept", KEPT, f"{mounted}/kept:1"),
         "used": build("used", "true", USED, f"{sealed}/private:1", auth=CALLER),
         "unauthorized": build("unauthorized", "true", USED, f"{sealed}/private:2", auth=IMPOSTOR),
+        "credentials": build_with_credentials("credentials", f"{sealed}/private:3", CALLER),
+        "wrong credentials": build_with_credentials(
+            "wrong credentials", f"{sealed}/private:4", IMPOSTOR
+        ),
         "for another key": scene.build("for another key", for_another_key),
     }
 
@@ -258,6 +268,8 @@ def test_the_builds_went_as_they_were_meant_to(aftermath: Aftermath) -> None:
         "kept": "success",
         "used": "success",
         "unauthorized": "build_failed",
+        "credentials": "success",
+        "wrong credentials": "build_failed",
         "for another key": "bad_secrets",
     }
     assert documents["failed"]["failedStep"]["exitCode"] == 9
@@ -293,7 +305,7 @@ def test_builds_that_brought_secrets_are_on_record_as_they_were_redacted(
     aftermath: Aftermath,
 ) -> None:
     """By their ids alone: that no value is there, the search of the daemon's whole root has shown."""
-    with_secrets = ("printed", "streamed", "failed", "kept", "used")
+    with_secrets = ("printed", "streamed", "failed", "kept", "used", "credentials")
     build_ids = {name: aftermath.answers[name].document["buildId"] for name in with_secrets}
     assert len(set(build_ids.values())) == len(with_secrets)
     assert [
