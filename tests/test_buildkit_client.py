@@ -100,7 +100,6 @@ def failing(tmp_path: Path) -> Iterator[Solve]:
         solve = client.solve(SolveSpec(ref="r"), {}, shared_key="k")
         yield solve
         solve.close()
-        client.reconnect()
         server.stop(None).wait()
 
 

@@ -139,14 +139,6 @@ def test_a_daemon_that_cannot_be_called_is_down() -> None:
     assert DaemonWatch(control, silent=never).state() == DaemonState()
 
 
-def test_a_connection_closed_meanwhile_is_a_daemon_that_is_down(tmp_path: Path) -> None:
-    channel = grpc.insecure_channel(f"unix:{tmp_path}/nobody.sock")
-    control = Control(channel)
-    channel.close()
-
-    assert DaemonWatch(lambda: control, silent=never).state() == DaemonState()
-
-
 def test_a_daemon_that_does_not_answer_is_down_and_given_up(
     daemon: Daemon, control: Control
 ) -> None:

@@ -246,4 +246,3 @@ def test_a_build_ends_with_its_gateway_and_blames_the_daemon(tmp_path: Path) -> 
 
         assert daemon.left.wait(PATIENCE)
         solve.close()
-        client.reconnect()

@@ -45,17 +45,44 @@ def test_what_became_of_the_steps_is_known_at_the_end() -> None:
     assert (log.steps, log.warnings) == (tuple(steps), tuple(warnings))
 
 
-def test_a_log_longer_than_one_message_of_the_daemons_is_cut_and_says_so() -> None:
-    entries, log = Entries(), JournalLog()
-    sent = [entry for _ in range(20) for entry in entries.of(["x" * (1 << 20)])]
+def told(batches: Iterable[list[str]]) -> list[str]:
+    """What is to be read of a log that came in *batches*, of which the daemon sends all at once."""
+    entries = Entries()
+    sent = [entry for batch in batches for entry in entries.of(batch)]
+    response = shown([*sent, *entries.rest()])
+    assert response.ByteSize() < 10 << 20
+    return JournalLog().update(response)
 
-    response = shown(sent)
-    lines = log.update(response)
 
-    assert response.ByteSize() < 9 << 20
-    assert len(lines) < 10
-    assert "holds no more of it" in lines[-1]
-    assert "holds no more of it" not in lines[-2]
+def test_a_log_longer_than_one_message_of_the_daemons_lacks_its_middle_and_says_so() -> None:
+    log = [f"{number} {'x' * 1000}" for number in range(20_000)]
+
+    lines = told([line] for line in log)
+
+    cut = next(index for index, line in enumerate(lines) if "keeps only the end" in line)
+    head, tail = lines[:cut], lines[cut + 2 :]
+    assert len(head) > 7_000
+    assert len(tail) > 100
+    assert head == log[: len(head)]
+    assert tail == log[-len(tail) :]
+    assert lines[cut + 1] == f"[Lines left out here: {len(log) - len(head) - len(tail)}]"
+
+
+def test_of_a_log_that_is_hardly_too_long_nothing_is_left_out() -> None:
+    log = [f"{number} {'x' * 1000}" for number in range(8300)]
+
+    lines = told([line] for line in log)
+
+    assert len(lines) == len(log) + 1
+    assert [line for line in lines if "keeps only the end" not in line] == log
+
+
+def test_an_endless_last_line_is_cut_in_its_middle() -> None:
+    *_, last = told([["ä" * (16 << 20) + " why"]])
+
+    assert len(last) == 128 << 10
+    assert last.endswith("ä why")
+    assert " … " in last
 
 
 def test_somebody_elses_warnings_are_no_entries() -> None:

@@ -12,6 +12,7 @@ from function.buildkit.records import (
     State,
     attempts,
     build_attrs,
+    claim_attrs,
     journal_attrs,
     journal_metadata,
     verdict_attrs,
@@ -33,6 +34,7 @@ from function.pb import control_pb2 as pb
 ID = "a1" * 16
 REF = Ref(ID)
 ANNOTATIONS = {"image": "registry.test/ä:1", "call-id": "c"}
+TOKEN = "the claim's"
 CANCELLED, UNKNOWN = 1, 2
 
 
@@ -49,7 +51,6 @@ def record(
         Ref=ref.of(part),
         FrontendAttrs=build_attrs(ANNOTATIONS) if attrs is None else attrs,
         CreatedAt=Timestamp(seconds=created),
-        numTotalSteps=5,
     )
     if ended or error:
         made.CompletedAt.CopyFrom(Timestamp(seconds=created + 10))
@@ -58,8 +59,8 @@ def record(
     return made
 
 
-def verdict(error: BuilderError) -> pb.BuildHistoryRecord:
-    attrs = verdict_attrs(ANNOTATIONS, error_document(error))
+def verdict(error: BuilderError, *, token: str = TOKEN) -> pb.BuildHistoryRecord:
+    attrs = verdict_attrs(ANNOTATIONS, error, token)
     return record(Part.VERDICT, attrs=attrs, ended=True)
 
 
@@ -74,9 +75,10 @@ def told(*records: pb.BuildHistoryRecord) -> BuildRecord:
     return made
 
 
-HELD = record(Part.CLAIM)
-RELEASED = record(Part.CLAIM, ended=True)
-DIED = record(Part.CLAIM, error=(CANCELLED, "context canceled"))
+CLAIMED = claim_attrs(ANNOTATIONS, TOKEN)
+HELD = record(Part.CLAIM, attrs=CLAIMED)
+RELEASED = record(Part.CLAIM, attrs=CLAIMED, ended=True)
+DIED = record(Part.CLAIM, attrs=CLAIMED, error=(CANCELLED, "context canceled"))
 CANCEL = record(Part.CANCEL, attrs={}, ended=True)
 LEFT = (CANCELLED, "failed to push: context canceled")
 
@@ -85,7 +87,7 @@ def test_a_build_that_is_claimed_and_not_begun_is_queued() -> None:
     queued = told(HELD)
 
     assert queued == BuildRecord(
-        ref=REF, annotations=ANNOTATIONS, state=State.QUEUED, created=100.0, steps=5
+        ref=REF, annotations=ANNOTATIONS, state=State.QUEUED, created=100.0
     )
     assert not queued.ended
 
@@ -132,7 +134,6 @@ def test_a_build_whose_owner_went_away_was_interrupted_or_cancelled(
     assert isinstance(interrupted.error, Interrupted)
     assert interrupted.repeatable
     assert isinstance(cancelled.error, BuildCancelled)
-    assert cancelled.cancelled
     assert not cancelled.repeatable
 
 
@@ -252,3 +253,20 @@ def test_a_verdict_counts_from_when_nobody_holds_the_build() -> None:
 
     assert told(record(), HELD, left).state is State.RUNNING
     assert told(record(), left).state is State.FAILED
+
+
+def test_a_verdict_on_another_claim_of_the_same_ref_is_passed_over() -> None:
+    late = verdict(DaemonUnavailable("Lost."), token="an earlier claim's")
+
+    assert told(HELD, late).state is State.QUEUED
+    assert told(record(), RELEASED, late).state is State.RUNNING
+    assert told(record(ended=True), RELEASED, late).state is State.SUCCEEDED
+    assert only(RELEASED, late).told() is None
+
+
+@pytest.mark.parametrize("token", [TOKEN, ""], ids=["its claim was lost", "it had no claim"])
+def test_a_verdict_counts_where_no_claim_is_on_record(token: str) -> None:
+    left = verdict(BuildTimedOut("Too long."), token=token)
+
+    assert isinstance(told(left).error, BuildTimedOut)
+    assert isinstance(told(record(error=LEFT), left).error, BuildTimedOut)

@@ -68,11 +68,7 @@ class CancelListener:
                 for event in self._stream():
                     pause = _MIN_PAUSE_SECONDS
                     self._take(event.record.Ref)
-            except (
-                grpc.RpcError,
-                NotReady,
-                ValueError,
-            ) as exc:  # the last if the channel is closed
+            except (grpc.RpcError, NotReady) as exc:
                 if not _is_over(exc):
                     _log.debug("requests to cancel cannot be heard: %s", exc)
                     time.sleep(pause)

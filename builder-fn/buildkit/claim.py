@@ -6,6 +6,7 @@ is on record while it waits, and found abandoned when its replica dies, whatever
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from ..errors import Busy, DaemonUnavailable
 from ..pb import gateway_pb2
 from .held_build import HeldBuild
 from .history import History
-from .records import build_attrs
+from .records import claim_attrs
 from .refs import Part, Ref
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Claim:
     """
 
     ref: Ref
+    token: str  # that tells it from others of the same ref
     held: HeldBuild = field(repr=False)
 
     def release(self) -> None:
@@ -78,9 +80,10 @@ class Claims:
         raise Busy("The build was given up just now. Try again.")
 
     def _held(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
-        attrs = build_attrs(annotations)
+        token = secrets.token_hex(16)
+        attrs = claim_attrs(annotations, token)
         held = HeldBuild(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
-        return Claim(ref, held) if held.is_ours() else None
+        return Claim(ref, token, held) if held.is_ours() else None
 
     def _others(self, claim: Claim) -> Sequence[Attempt]:
         """What there is to tell of the build beside *claim*, once that is on record, too."""

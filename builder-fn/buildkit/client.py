@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,12 +21,13 @@ from .daemon_watch import DaemonWatch
 from .following import Follow
 from .history import History
 from .journal import Journal
+from .records import verdict_attrs
 from .solve import Solve
-from .unavailable import daemon_unavailable
+from .unavailable import daemon_unavailable, was_silent
 from .verdict import leave_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ..daemon_state import DaemonState
     from ..errors import BuilderError
@@ -90,46 +92,43 @@ class Client:
 
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
         """Become the one who answers for a build; None if it can be followed. See claim.py."""
-        return Claims(Control(self._connected()), patience=self._patience).claim(
-            build_id, annotations
-        )
+        with self._asking(self._connected()) as control:
+            return Claims(control, patience=self._patience).claim(build_id, annotations)
 
     def journal(self, ref: Ref, annotations: Mapping[str, str]) -> Journal:
         """The public record of a build that is solved as an internal one, under another ref."""
-        return Journal(
-            Control(self._connected()),
-            ref,
-            annotations,
-            patience=self._patience,
-        )
+        with self._asking(self._connected()) as control:
+            return Journal(control, ref, annotations, patience=self._patience)
 
     def follow(self, build_id: str) -> Follow | None:
         """A build that anybody runs or ran; None if there is none. The caller closes it."""
-        control = Control(self._connected())
-        history = History(control, patience=self._patience)
-        for attempt in history.attempts(build_id):
-            if record := attempt.told():
-                return Follow(control, history, attempt, record, patience=self._patience)
+        with self._asking(self._connected()) as control:
+            history = History(control, patience=self._patience)
+            for attempt in history.attempts(build_id):
+                if record := attempt.told():
+                    return Follow(control, history, attempt, record, patience=self._patience)
         return None
 
     def record(self, build_id: str) -> BuildRecord | None:
         """What there is to know of a build without its log. Raises DaemonUnavailable."""
-        return self._history().record(build_id)
+        with self._history(self._connected()) as history:
+            return history.record(build_id)
 
-    def records(self, *, limit: int, active_only: bool = False) -> tuple[BuildRecord, ...]:
+    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
         """The newest builds first; see History.records. Raises DaemonUnavailable."""
-        return self._history().records(limit=limit, active_only=active_only)
+        with self._history(self._connected()) as history:
+            return history.records(limit=limit)
 
     def request_cancel(self, build_id: str) -> BuildRecord | None:
         """Ask whoever runs a build to end it, unless it has ended. Raises DaemonUnavailable.
 
         The record is from before; None if there is no such build.
         """
-        history = self._history()
-        record = history.record(build_id)
-        if record and not record.ended:
-            history.request_cancel(record.ref)
-        return record
+        with self._history(self._connected()) as history:
+            record = history.record(build_id)
+            if record and not record.ended:
+                history.request_cancel(record.ref)
+            return record
 
     def on_cancel(self, ref: Ref, cancel: Callable[[], None]) -> None:
         """Have *cancel* called, from any thread, when the build is to be cancelled, until `forget`."""
@@ -138,47 +137,51 @@ class Client:
     def forget(self, ref: Ref) -> None:
         self._cancellations.remove(ref)
 
-    def declare(self, ref: Ref, annotations: Mapping[str, str], error: BuilderError) -> None:
-        """Tell all who ask why a build was ended; to be done before it is."""
-        leave_verdict(
-            lambda: History(Control(self._connected_apart()), patience=self._patience),
-            ref,
-            annotations,
-            error,
-        )
+    def declare(
+        self,
+        ref: Ref,
+        annotations: Mapping[str, str],
+        error: BuilderError,
+        *,
+        claim: Claim | None = None,
+    ) -> None:
+        """Tell all who ask why a build was ended, by the owner of its *claim*; to be done before it is."""
+        attrs = verdict_attrs(annotations, error, claim.token if claim else "")
+        leave_verdict(lambda: self._history(self._connected_apart()), ref, attrs)
 
     def version(self) -> str:
         """The daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""
-        try:
-            response = Control(self._connected()).info(pb.InfoRequest(), timeout=self._patience)
-        except grpc.RpcError as exc:
-            if exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                self.reconnect()
-                raise DaemonUnavailable(
-                    f"buildkitd has not answered for {self._patience:.0f} s. Try again later."
-                ) from exc
-            raise daemon_unavailable(exc) from exc
+        with self._asking(self._connected()) as control:
+            try:
+                response = control.info(pb.InfoRequest(), timeout=self._patience)
+            except grpc.RpcError as exc:
+                raise daemon_unavailable(exc) from exc
         return str(response.buildkitVersion.version)
 
     def state(self) -> DaemonState:
         """How the daemon is, within a second and without harm to what runs there."""
         return self._watch.state()
 
-    def reconnect(self) -> None:
-        """Leave the connection behind, which may be dead without knowing it; builds on it end."""
-        with self._lock:
-            channels = self._channel, self._second_channel
-            self._channel = self._second_channel = None
-        for channel in filter(None, channels):
-            channel.close()
-
     def connect_anew(self) -> None:
         """Give the next build a connection of its own; those that run keep the one they have."""
         with self._lock:
             self._channel = self._second_channel = None
 
-    def _history(self) -> History:
-        return History(Control(self._connected()), patience=self._patience)
+    @contextmanager
+    def _asking(self, channel: grpc.Channel) -> Iterator[Control]:
+        """For questions on *channel*, which nobody else is to use if there was no answer in time."""
+        try:
+            yield Control(channel)
+        except DaemonUnavailable as exc:
+            # Of many who asked in vain, the last must not leave what the first had opened anew.
+            if was_silent(exc) and channel in (self._channel, self._second_channel):
+                self.connect_anew()
+            raise
+
+    @contextmanager
+    def _history(self, channel: grpc.Channel) -> Iterator[History]:
+        with self._asking(channel) as control:
+            yield History(control, patience=self._patience)
 
     def _connected(self) -> grpc.Channel:
         with self._lock:

@@ -72,11 +72,11 @@ class DaemonWatch:
         try:
             control = self._control()
             version = self._version(control, deadline)
-        except (NotReady, grpc.RpcError, ValueError):  # the last if the channel has been closed
+        except (NotReady, grpc.RpcError):
             return DaemonState()
         try:
             self._read_usage(control, deadline)
-        except (grpc.RpcError, ValueError):
+        except grpc.RpcError:
             self._usage = _Usage(asked_at=self._usage.asked_at)
         usage = self._usage
         return DaemonState(

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..errors import DaemonUnavailable
 from ..pb import control_pb2, gateway_pb2
 from .bridge import Bridge
-from .unavailable import daemon_unavailable
+from .unavailable import daemon_silent, daemon_unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +42,7 @@ class HeldBuild:
             FrontendInputs={self._token: b""},
         )
         self._solve = control.solve.future(request)
-        self._returning: grpc.Future[gateway_pb2.ReturnResponse] | None = None
+        self._ends = False
 
     def is_ours(self) -> bool:
         """Whether we hold it; if not, somebody does or did so a moment ago. Raises DaemonUnavailable."""
@@ -62,9 +61,18 @@ class HeldBuild:
         return self._was_not_refused()
 
     def end(self, request: gateway_pb2.ReturnRequest) -> None:
-        """Begin to end it in the way that *request* says; see `when_ended` and `wait`."""
-        # grpcio cancels a call that nobody refers to.
-        self._returning = self.bridge.return_(request, timeout=self._patience)
+        """Begin to end it in the way that *request* says; see `when_ended` and `wait`.
+
+        Safe to call twice. One that will not end so is dropped.
+        """
+        if self._ends:
+            return
+        self._ends = True
+        returning = self.bridge.return_(request, timeout=self._patience)
+        # grpcio cancels a call that nobody refers to; but it refers to one that has a callback until that
+        # was called. So both calls come to their end although the caller may forget us now.
+        returning.add_done_callback(self._returned)
+        self.when_ended(returning.cancel)
 
     def drop(self) -> None:
         """Give it up; its record says that it was cancelled."""
@@ -85,6 +93,11 @@ class HeldBuild:
         if not ended.wait(self._patience):
             self.drop()
 
+    def _returned(self, returning: grpc.Future[gateway_pb2.ReturnResponse]) -> None:
+        # A daemon that has not taken the end would hold the build for as long as this process lives.
+        if returning.cancelled() or returning.exception() is not None:
+            self.drop()
+
     def _was_not_refused(self) -> bool:
         """False, once the daemon has refused it."""
         try:
@@ -94,7 +107,5 @@ class HeldBuild:
                 raise daemon_unavailable(exc) from exc
         except grpc.FutureTimeoutError as exc:
             self.drop()
-            raise DaemonUnavailable(
-                f"buildkitd has not answered for {self._patience:.0f} s. Try again later."
-            ) from exc
+            raise daemon_silent() from exc
         return False

@@ -14,7 +14,7 @@ import grpc
 from ..pb import control_pb2 as pb
 from .content import ImageContent, read_blob
 from .pushes import Pushes
-from .records import attempts, verdict_attrs
+from .records import attempts
 from .refs import (
     USUAL_ATTEMPTS,
     Part,
@@ -50,13 +50,13 @@ class History:
         self._control = control
         self._patience = patience
 
-    def records(self, *, limit: int, active_only: bool = False) -> tuple[BuildRecord, ...]:
+    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
         """At most *limit* builds, the newest first, and fewer if many of the newest records are others'.
 
         Results have no more than the digest, and errors no more than their sentence.
         """
         most = limit * _RECORDS_OF_A_BUILD
-        found = attempts(self._listen(limit=most, active_only=active_only))
+        found = attempts(self._listen(limit=most, active_only=False))
         records = [told for each in found.values() if (told := _last_told(each))]
         return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
 
@@ -114,9 +114,9 @@ class History:
         """Leave word for the owner of a build; see cancellation.py."""
         self._leave(ref.of(Part.CANCEL), {})
 
-    def leave_verdict(self, ref: Ref, annotations: Mapping[str, str], error_document: str) -> None:
+    def leave_verdict(self, ref: Ref, attrs: Mapping[str, str]) -> None:
         """Leave word for who asks for a build that its owner ended."""
-        self._leave(ref.of(Part.VERDICT), verdict_attrs(annotations, error_document))
+        self._leave(ref.of(Part.VERDICT), attrs)
 
     def _leave(self, ref: str, attrs: Mapping[str, str]) -> None:
         """A record and nothing else, of a build of an empty graph."""

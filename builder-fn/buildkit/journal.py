@@ -74,16 +74,14 @@ class Journal:
         status = failed_with(str(error), ERROR_DETAIL, error_document(error).encode())
         self._end(pb.ReturnRequest(error=status), steps, warnings)
 
-    def close(self) -> None:
-        """Give it up if it has not ended; safe to call at any time."""
-        self._held.drop()
-
     def _end(
         self,
         request: pb.ReturnRequest,
         steps: Iterable[Step],
         warnings: Iterable[BuildWarning],
     ) -> None:
+        for entry in self._entries.rest():
+            self._send(entry)
         self._send(steps_entry(steps, warnings))
         self._arrived()
         self._held.end(request)

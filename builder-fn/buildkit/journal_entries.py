@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..log_tail import LogTail
 from ..pb import control_pb2, gateway_pb2
 from .endings import lines_document, lines_from, steps_document, steps_from
+from .plain_text import ends_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 # The daemon sends all that a late follower has missed in one message, of 16 MiB at most: it splits long logs,
 # but not warnings (moby/buildkit v0.32.2 client/status.go, Marshal).
 _MAX_BYTES = 8 << 20
-_CUT = "The log goes on, but the record of a build with secrets holds no more of it."
+# Of what comes then; twelve bytes each at most, in JSON.
+_MAX_TAIL_CHARACTERS = 128 << 10
+_CUT = "The log goes on. Of what follows, the record of a build with secrets keeps only the end."
+_OMITTED = "[Lines left out here: {}]"
 
 _LINES = "com.openfaas.builder/lines+json"
 _STEPS = "com.openfaas.builder/steps+json"
@@ -27,20 +32,37 @@ _NO_VERTEX = "sha256:" + "0" * 64
 
 
 class Entries:
-    """Makes entries of log lines, up to the length that one journal may have."""
+    """Makes entries of log lines, up to the length that one journal may have.
+
+    What is longer than that ends with the log's own end, where a failure says why.
+    """
 
     def __init__(self) -> None:
         self._left = _MAX_BYTES
+        self._tail = LogTail(_MAX_TAIL_CHARACTERS)
 
     def of(self, lines: Iterable[str]) -> Iterator[gateway_pb2.WarnRequest]:
         lines = [*lines]
-        if not lines or self._left <= 0:
+        if not lines:
+            return
+        if self._left <= 0:
+            self._keep(lines)
             return
         document = lines_document(lines)
         self._left -= len(document)
         if self._left <= 0:
+            self._keep(lines)
             document = lines_document([_CUT])
         yield _entry(_LINES, document)
+
+    def rest(self) -> Iterator[gateway_pb2.WarnRequest]:
+        """What remains to be said when there are no more lines."""
+        omitted = [_OMITTED.format(self._tail.omitted)] if self._tail.omitted else []
+        if lines := [*omitted, *self._tail.lines]:
+            yield _entry(_LINES, lines_document(lines))
+
+    def _keep(self, lines: Iterable[str]) -> None:
+        self._tail.add(ends_of(line, _MAX_TAIL_CHARACTERS) for line in lines)
 
 
 def steps_entry(steps: Iterable[Step], warnings: Iterable[BuildWarning]) -> gateway_pb2.WarnRequest:

@@ -19,7 +19,7 @@ from ..errors import (
     Unavailable,
 )
 from ..outcome import BuildResult
-from .endings import ERROR_DETAIL, error_from, result_from
+from .endings import ERROR_DETAIL, error_document, error_from, result_from
 from .failure import build_failed
 from .grpc_status import Code
 from .progress import Progress
@@ -37,6 +37,7 @@ _ANNOTATION = "com.openfaas.builder."
 _ERROR = _ANNOTATION + "record.error"
 _JOURNAL = _ANNOTATION + "record.journal"
 _RESULT = _ANNOTATION + "record.result"
+_CLAIM = _ANNOTATION + "record.claim"
 _OURS = _ANNOTATION + "record."
 
 
@@ -62,17 +63,10 @@ class BuildRecord:
     completed: float | None = None
     result: BuildResult | None = None  # if it succeeded
     error: BuilderError | None = None  # if it failed
-    steps: int = 0
-    completed_steps: int = 0
-    cached_steps: int = 0
 
     @property
     def ended(self) -> bool:
         return self.state in {State.SUCCEEDED, State.FAILED}
-
-    @property
-    def cancelled(self) -> bool:
-        return isinstance(self.error, BuildCancelled)
 
     @property
     def repeatable(self) -> bool:
@@ -192,8 +186,12 @@ class Attempt:
         return build_failed(build.error.message, details, progress, platforms=platforms)
 
     def _verdict(self) -> BuilderError | None:
-        record = self.records.get(Part.VERDICT)
-        return error_from(record.FrontendAttrs.get(_ERROR, "")) if record else None
+        record, claim = self.records.get(Part.VERDICT), self.records.get(Part.CLAIM)
+        # A daemon that came back without its records gives the ref to another owner, on whose build the one
+        # before may still pass a verdict.
+        if record is None or (claim is not None and _token(record) != _token(claim)):
+            return None
+        return error_from(record.FrontendAttrs.get(_ERROR, ""))
 
     def _owner_gone(self) -> BuilderError:
         if Part.CANCEL in self.records:
@@ -222,9 +220,6 @@ class Attempt:
             completed=record.CompletedAt.ToNanoseconds() / 1e9 if _ended(record) else None,
             result=result,
             error=error,
-            steps=record.numTotalSteps,
-            completed_steps=record.numCompletedSteps,
-            cached_steps=record.numCachedSteps,
         )
 
 
@@ -257,8 +252,15 @@ def journal_metadata(result_document: str) -> dict[str, bytes]:
     return {_RESULT: result_document.encode()}
 
 
-def verdict_attrs(annotations: Mapping[str, str], error_document: str) -> dict[str, str]:
-    return {**build_attrs(annotations), _ERROR: error_document}
+def claim_attrs(annotations: Mapping[str, str], token: str) -> dict[str, str]:
+    return {**build_attrs(annotations), _CLAIM: token}
+
+
+def verdict_attrs(
+    annotations: Mapping[str, str], error: BuilderError, token: str
+) -> dict[str, str]:
+    """*token* is that of the claim, if there is one."""
+    return {**claim_attrs(annotations, token), _ERROR: error_document(error)}
 
 
 def _annotations(record: pb.BuildHistoryRecord) -> dict[str, str]:
@@ -267,6 +269,10 @@ def _annotations(record: pb.BuildHistoryRecord) -> dict[str, str]:
         for name, value in record.FrontendAttrs.items()
         if name.startswith(_ANNOTATION) and not name.startswith(_OURS)
     }
+
+
+def _token(record: pb.BuildHistoryRecord) -> str:
+    return record.FrontendAttrs.get(_CLAIM, "")
 
 
 def _age(record: pb.BuildHistoryRecord) -> tuple[int, bool]:

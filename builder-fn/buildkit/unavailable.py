@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import grpc
 
 from ..errors import DaemonUnavailable
 from .failure import clean_message
-
-if TYPE_CHECKING:
-    import grpc
 
 # Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
 # comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").
@@ -17,6 +14,8 @@ _TLS_WORDS = ("handshake", "ssl", "tsi_", "certificate", "verification check")
 
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return daemon_silent()
     details = error.details() or ""
     # Before the general case, since gRPC begins all of them with "failed to connect".
     if any(word in details.lower() for word in _TLS_WORDS):
@@ -36,4 +35,17 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     return DaemonUnavailable(
         f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
         "Try again."
+    )
+
+
+def daemon_silent() -> DaemonUnavailable:
+    """No answer in time, on a connection that may be dead without knowing it."""
+    return DaemonUnavailable("buildkitd has not answered in time. Try again later.")
+
+
+def was_silent(error: DaemonUnavailable) -> bool:
+    """Whether *error* came of a question that was not answered in time."""
+    cause = error.__cause__
+    return isinstance(cause, grpc.FutureTimeoutError) or (
+        isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     )

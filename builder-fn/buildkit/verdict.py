@@ -12,12 +12,11 @@ import time
 from typing import TYPE_CHECKING
 
 from ..errors import Unavailable
-from .endings import error_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
-    from ..errors import BuilderError
     from .history import History
     from .refs import Ref
 
@@ -28,17 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 def leave_verdict(
-    history: Callable[[], History],
-    ref: Ref,
-    annotations: Mapping[str, str],
-    error: BuilderError,
+    history: Callable[[], AbstractContextManager[History]], ref: Ref, attrs: Mapping[str, str]
 ) -> None:
     """Returns when it is left, or when that will have to wait; *history* is that of the daemon now."""
-    document = error_document(error)
 
     def leave() -> bool:
         try:
-            history().leave_verdict(ref, annotations, document)
+            with history() as current:
+                current.leave_verdict(ref, attrs)
         except Unavailable:
             return False
         return True

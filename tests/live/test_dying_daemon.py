@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .caller import Answer, Request, build, connect, documents, read_until, signature, stream
+from .caller import (
+    Answer,
+    Request,
+    build,
+    connect,
+    documents,
+    get,
+    post,
+    read_until,
+    signature,
+    stream,
+)
+from .commands import command
 from .relay import Relay
 from .waiting import commands, wait_until
 
@@ -134,17 +146,28 @@ def test_silent_in_a_step_and_back_again(daemon: Buildkitd, function: Function) 
     assert_built(build(function.url, QUICK))
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda url: build(url, QUICK), id="a build"),
+        pytest.param(lambda url: post(url, QUICK.tar(), {"X-Call-Id": "c"}), id="a call"),
+        pytest.param(lambda url: build(url, QUICK, path="/build?detach=1"), id="a detached build"),
+        pytest.param(lambda url: command(url, "status", "0" * 32), id="a question"),
+        pytest.param(lambda url: get(url, "/ready"), id="a probe"),
+    ],
+)
 def test_a_connection_that_fell_silent_is_not_used_again(
-    shared_daemon: str, start_function: StartFunction
+    shared_daemon: str, start_function: StartFunction, ask: Callable[[str], Answer]
 ) -> None:
     with Relay(shared_daemon) as relay, start_function(relay.address) as function:
         assert_built(build(function.url, QUICK))
         connections = relay.accepted
         relay.silence()
         with answers_soon():
-            lost = build(function.url, QUICK)
+            lost = ask(function.url)
         assert_built(build(function.url, QUICK))
-    assert_lost(lost.document)
+    assert lost.status == 503
+    assert lost.document["reason"] == "buildkitd_unavailable"
     assert relay.accepted > connections
 
 

@@ -336,4 +336,3 @@ def test_a_daemon_that_falls_silent_under_the_gateway_is_found(
     finally:
         solve.close()
         daemon.kill()
-        client.reconnect()
