@@ -31,6 +31,7 @@ class Receiver(ThreadingHTTPServer):
         self.received: list[tuple[str, bytes, dict[str, str]]] = []
         self.scheme = "http"
         self.drips = False  # sends its header byte for byte
+        self.cut_off = threading.Event()  # meanwhile
         self.released = threading.Event()  # answers none before
         self.released.set()
 
@@ -67,7 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
                 pause.wait(_DRIP_SECONDS)
             self.wfile.write(b"\r\n")
         except OSError:
-            self.close_connection = True  # cut off, as it should be
+            self.close_connection = True
+            self.server.cut_off.set()
 
     def log_message(self, *_: object) -> None:
         pass

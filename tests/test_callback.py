@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ANYONE = Settings(callback_hosts=("*",))
-SOON = 0.3  # seconds
+SECONDS = 10.0
+SOON = 0.3
 
 
-def tried(to: Target, *, private: bool = True, seconds: float = 10.0) -> int | str:
+def tried(to: Target, *, private: bool = True, seconds: float = SECONDS) -> int | str:
     return attempt(to, b"{}", {"X-Test": "yes"}, private=private, seconds=seconds)
 
 
@@ -55,6 +56,7 @@ def test_a_receiver_that_answers_byte_for_byte_is_cut_off() -> None:
         server.drips = True
 
         assert "TimeoutError" in str(tried(server.target, seconds=SOON))
+        assert server.cut_off.wait(SECONDS)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -84,6 +86,7 @@ def test_a_receiver_over_tls_that_answers_byte_for_byte_is_cut_off(
         server.drips = True
 
         assert "TimeoutError" in str(tried(server.target, seconds=1.0))
+        assert server.cut_off.wait(SECONDS)
 
 
 def certified(folder: Path) -> ssl.SSLContext:
