@@ -23,6 +23,12 @@ def test_refuses_what_is_no_time(text: str) -> None:
         seconds(text)
 
 
+def test_reads_a_text_once_however_long() -> None:
+    """Digits looked at again from each of them on would take hours."""
+    with pytest.raises(ValueError, match=r"x$"):
+        seconds("1" * 1_000_000 + "x")
+
+
 @given(st.text())
 def test_any_text_is_a_positive_time_or_refused(text: str) -> None:
     try:
