@@ -5,9 +5,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
     handler                    HTTP edge: route, verify; the only reader of `event`
     answers                    one document when a build is over, or a stream while it goes on
     build, streams             one build from start to finish; lines of JSON, or server-sent events
-    background, followed, order
-                               what no request waits for; a build that another runs; one as it was
-                               asked for
+    background, deliveries, followed, order
+                               what no request waits for; callbacks until they are taken; a build that
+                               another runs; one as it was asked for
     responses                  a build's log and outcome as JSON
     buildkit, admission, secret_files, registry_lookup
                                the daemon: channel, Solve, Status, and the Session it calls back on;

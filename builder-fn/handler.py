@@ -36,6 +36,7 @@ from .bundle import unpack
 from .command import HEADER as REQUEST_HEADER
 from .command import Command
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
+from .deliveries import Delivery
 from .errors import BodyTooLarge, BuilderError, RequestError
 from .order import Order, id_of_call, new_id
 from .quoting import quoted
@@ -71,7 +72,9 @@ def stop() -> None:
 
 def idle() -> bool:
     """The template's hook: whether no detached build runs, and no callback is to be delivered."""
-    return builder().background.idle
+    running = builder()
+    # In this order: what ends in the background leaves a callback behind.
+    return running.background.idle and running.deliveries.idle
 
 
 def builder() -> Builder:
@@ -198,19 +201,20 @@ def _ordered(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
 
 def _finish(build: Ongoing, to: Target | None, key: Key | None) -> None:
     """A detached build to its end, and then its callback; the body of a thread."""
-    answer = answers.whole(build, failed_status=200, most=answers.MAX_CALLBACK_BYTES)
+    try:
+        answer = answers.whole(build, failed_status=200, most=answers.MAX_CALLBACK_BYTES)
+    except Exception:
+        _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
+        error = answers.unexpected()
+        document = responses.failed(error, build_id=build.id, image=build.image)
+        answer = answers.json_response(document, error.status, error)
     if to is None:
         return
     answer = answers.signed(answer, key)
-    answer.headers["X-Build-Delivery"] = new_id()
     answer.headers.pop("Content-Length", None)
-    running = builder()
-    callback.deliver(
-        to,
-        answer.get_data(),
-        dict(answer.headers),
-        private=running.settings.callback_private,
-        wait=running.stopping.wait,
+    # What waits for a receiver is the answer alone: neither the build nor the request's body.
+    builder().deliveries.add(
+        Delivery(build_id=build.id, to=to, body=answer.get_data(), headers=dict(answer.headers))
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import hmac
 import json
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,9 @@ from werkzeug.datastructures import Headers
 
 from function import handler
 from function.admission import Owner
+from function.outcome import BuildResult
 
+from .callback_receiver import receiver, wait_until
 from .tar_members import request, tar
 
 if TYPE_CHECKING:
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flask.testing import FlaskClient
+
+    from function.callback import Target
+    from function.followed import Ongoing
 
 SECRET = b"s3cret"
 OWNER = Owner("key", "image")
@@ -313,3 +320,73 @@ def test_a_refusal_of_what_nobody_signed_is_not_signed(client: FlaskClient) -> N
     answer = client.post("/build", data=b"x", headers=signed(b"another"))
 
     assert "X-Build-Result-Signature" not in answer.headers
+
+
+class Ending:
+    """A build that ends as *failure* says, or well."""
+
+    id = "b1"
+    image = "reg/a:1"
+    image_ref = ""
+    duration = 1.0
+    steps = warnings = ()
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.result: BuildResult | None = BuildResult()
+        self._failure = failure
+
+    def lines(self) -> Iterator[list[str]]:
+        yield ["a line"]
+        if self._failure:
+            raise self._failure
+
+    def close(self) -> None:
+        pass
+
+
+def finished(build: Ongoing, to: Target) -> None:
+    handler.builder().background.start(lambda: handler._finish(build, to, None), name="finishes")
+
+
+def test_a_build_that_meets_an_error_of_our_own_is_called_back_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("callback_private", "true")
+    with receiver(200) as server:
+        finished(Ending(RuntimeError("of our own")), server.target)
+        wait_until(lambda: bool(server.received))
+
+    [(_, body, headers)] = server.received
+    document = json.loads(body)
+    assert (document["status"], document["reason"]) == ("failed", "internal")
+    assert document["buildId"] == headers["X-Build-Id"] == "b1"
+
+
+def test_a_callback_that_waits_holds_nothing_of_its_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("callback_private", "true")
+    build = Ending()
+    left = weakref.ref(build)
+    gc.disable()  # it must not need one
+    try:
+        with receiver(503) as server:
+            finished(build, server.target)
+            del build
+            wait_until(lambda: bool(server.received) and left() is None)
+            assert not handler.idle()
+            handler.stop()
+            wait_until(handler.idle)
+    finally:
+        gc.enable()
+
+
+def test_a_callback_that_did_not_arrive_is_counted(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("callback_private", "true")
+    with receiver(404) as server:
+        finished(Ending(), server.target)
+        wait_until(lambda: bool(server.received) and handler.idle())
+
+    counted = client.get("/metrics").get_data(as_text=True)
+    assert 'builder_fn_callbacks_total{outcome="refused"} 1.0' in counted
+    assert 'builder_fn_callbacks_total{outcome="dropped"} 0.0' in counted

@@ -15,7 +15,7 @@ LAYERS = (
     ("handler",),
     ("answers",),
     ("build", "streams"),
-    ("background", "followed", "order"),
+    ("background", "deliveries", "followed", "order"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
     ("fair_line", "freshness", "ignore_file", "log_lines", "metrics"),
