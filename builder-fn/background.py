@@ -1,4 +1,4 @@
-"""Runs what no request waits for: detached builds, and callbacks. Threads of this replica."""
+"""Runs what no request waits for: detached builds, and verdicts on a lost daemon. Threads of this replica."""
 
 from __future__ import annotations
 
