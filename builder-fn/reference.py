@@ -99,7 +99,8 @@ def _require_plain(text: str) -> None:
     scheme, colon, rest = text.partition("://")
     if colon:
         raise ConfigError(
-            f"The image name {quoted(text)} has a scheme; use {quoted(rest)}, without {scheme}://."
+            f"The image name {quoted(text)} has a scheme; use {quoted(rest)}, without "
+            f"{quoted(scheme)[1:-1]}://."
         )
     if foreign := _FOREIGN.search(text):
         raise ConfigError(

@@ -275,6 +275,21 @@ def test_a_time_is_finite() -> None:
         BuildConfig.parse(Document("config", b'{"image": "x", "timeout": 1e999}'))
 
 
+@pytest.mark.parametrize("key", ["tags", "platforms"])
+def test_rejects_more_than_a_hundred_strings(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{key} in .* has 101 strings; 100 are the most"):
+        parse(**{key: ["linux/amd64"] * 101})
+
+
+def test_rejects_a_platform_that_would_fill_the_answer() -> None:
+    with pytest.raises(ConfigError, match="is no platform"):
+        parse(platforms=["linux/" + "a" * 65])
+
+
+def test_hints_are_few() -> None:
+    assert len(parse(**{f"buildArg{at}": {} for at in range(50)}).warnings) == 10
+
+
 def test_a_label_has_a_name() -> None:
     with pytest.raises(ConfigError, match=r"labels in .* has a label without a name"):
         parse(labels={"": "x"})

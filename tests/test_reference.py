@@ -62,6 +62,7 @@ def test_str_is_the_canonical_form(text: str, canonical: str) -> None:
         pytest.param("r.io/a,push=true", 'has the character ","', id="an option"),
         pytest.param("r.io/ä", 'has the character "ä"', id="not ASCII"),
         pytest.param("https://r.io/a:1", 'use "r.io/a:1", without https://', id="a scheme"),
+        pytest.param("s" * 9000 + "://x", "has a scheme", id="a scheme far too long"),
         pytest.param("a" * 300, "has 308 characters; 255 are the most", id="300 characters"),
         pytest.param("r.io/" + "a" * 256, "has 256 characters", id="a character too long"),
         pytest.param("r.io/", "names no repository", id="no name"),

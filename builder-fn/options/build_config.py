@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # The root of a context is its template's; faas-cli lays the handler's folder below it.
 OPTIONS_FILES = ("builder-fn.json", "function/builder-fn.json")
 
+_MAX_HINTS = 10  # of one document: each is a line of the log, and looked for in all keys there are
 _ALIKE = 0.75  # of difflib's ratio: "buildArg" and "platform" are alike, "frontend" is like nothing
 
 
@@ -136,11 +137,11 @@ _FOLDED = {key.casefold(): key for key in _OPTIONS}
 def _read(document: Document, *, in_file: bool) -> tuple[dict[str, Any], list[BuildWarning]]:
     """What *document* says, by the fields of BuildConfig, and hints for keys that are nearly known."""
     values: dict[str, Any] = {}
-    warnings: list[BuildWarning] = []
+    unknown: list[str] = []
     for written, value in document.values().items():
         key = _FOLDED.get(written.casefold())
         if key is None:
-            warnings += _hint(written, document.name)
+            unknown.append(written)
             continue
         option = _OPTIONS[key]
         if in_file and not option.metadata["in_files"]:
@@ -157,7 +158,8 @@ def _read(document: Document, *, in_file: bool) -> tuple[dict[str, Any], list[Bu
         read = option.metadata["read"](Key(key, document.name), value)
         if read not in ("", (), {}) or option.default is MISSING:
             values[option.name] = read
-    return values, warnings
+    hints = [hint for written in unknown[:_MAX_HINTS] for hint in _hint(written, document.name)]
+    return values, hints
 
 
 def _hint(written: str, document: str) -> list[BuildWarning]:

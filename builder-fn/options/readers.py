@@ -18,9 +18,10 @@ from ..reference import TAG, Reference
 from .documents import type_of
 
 # OS, architecture and variant (github.com/containerd/platforms, platforms.go).
-_PLATFORM = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_.-]+){1,2}")
+_PLATFORM = re.compile(r"[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_.-]{1,64}){1,2}")
 # A stage's name, or its number (moby/buildkit v0.32.2 frontend/dockerfile/instructions/parse.go).
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MAX_ITEMS = 100  # each is one more platform to build, or one more push, and part of the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,11 @@ def labels(key: Key, value: object) -> dict[str, str]:
 
 
 def array(key: Key, value: object) -> tuple[str, ...]:
-    """Strings without the white space around them, without blank ones, and each once."""
+    """Strings without the white space around them, without blank ones, and each once; not very many."""
     if not isinstance(value, list):
         _refuse(key, value, "an array of strings")
+    if len(value) > _MAX_ITEMS:
+        raise ConfigError(f"{key} has {len(value)} strings; {_MAX_ITEMS} are the most.")
     texts = (string(key.part(f"[{at}]"), text).strip() for at, text in enumerate(value))
     return tuple(dict.fromkeys(filter(None, texts)))
 
