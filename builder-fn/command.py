@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Where a request without a body has its document.
 HEADER = "X-Build-Request"
 
+MAX_BYTES = 64 << 10  # of a document: some hundred times what any has
+
 _BUILD_ID = re.compile(r"[0-9a-f]{32}")
 _MOST_LISTED = 1000
 _FOREVER = 1e15  # seconds; JSON has numbers of any length, and 1e999 is infinite

@@ -34,10 +34,11 @@ from .build import Builder
 from .build_report import UNPACK, VERIFY, Arrival
 from .bundle import unpack
 from .command import HEADER as REQUEST_HEADER
+from .command import MAX_BYTES as MAX_COMMAND_BYTES
 from .command import Command
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
 from .deliveries import Delivery
-from .errors import BodyTooLarge, BuilderError, RequestError
+from .errors import BodyTooLarge, BuilderError, CommandError, RequestError
 from .order import Order, id_of_call, new_id
 from .quoting import quoted
 from .sealed_secrets import ALGORITHM, handed_out
@@ -257,7 +258,12 @@ def _list(event: Any) -> Response:
 def _command(event: Any, operation: str) -> tuple[Command, Key | None]:
     """What is asked about builds, and who signed it: the body, or without one a header."""
     settings = builder().settings
-    document = bytes(_body(event)) or event.headers.get(REQUEST_HEADER, "").encode()
+    document = _body(event) or event.headers.get(REQUEST_HEADER, "").encode()
+    # Who sends as much as for a build is refused before a pass over it looks for his signature.
+    if len(document) > MAX_COMMAND_BYTES:
+        raise CommandError(
+            f"The request has {len(document)} bytes; {MAX_COMMAND_BYTES} are the most for one about builds."
+        )
     key = _verified(event, document, settings)
     now = time.time()
     return Command.parse(document, operation, now=now, max_age=settings.command_max_age), key

@@ -148,6 +148,27 @@ def test_a_body_that_cannot_be_built_is_a_400(
     assert (answer.status_code, answer.get_json()["reason"]) == (400, reason)
 
 
+@pytest.mark.parametrize("operation", ["status", "logs", "result", "cancel", "list"])
+def test_a_question_too_large_is_a_400_before_its_signature_is_looked_at(
+    client: FlaskClient, operation: str
+) -> None:
+    answer = client.post(f"/{operation}", data=b" " * ((64 << 10) + 1))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (400, "bad_command")
+    assert "65537 bytes; 65536 are the most" in answer.get_json()["error"]
+
+
+def test_a_question_may_come_in_the_body_or_without_one_in_a_header(client: FlaskClient) -> None:
+    question = b'{"op": "another"}'
+
+    in_body = client.post("/status", data=question, headers=signed(question))
+    in_header = client.post(
+        "/status", headers=signed(question) | {"X-Build-Request": question.decode()}
+    )
+
+    assert in_body.get_json()["reason"] == in_header.get_json()["reason"] == "bad_command"
+
+
 def test_an_unknown_path_is_a_404(client: FlaskClient) -> None:
     answer = client.post("/nothing", data=b"x")
 
