@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,11 @@ from stack.registry import Credentials
 from stack.token_server import Account, TokenServer
 
 from .caller import NDJSON, Request, build, documents, read_until, stream
+from .gate import Gate
+from .waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from stack.buildkitd import Buildkitd
     from stack.machine import Machine
@@ -35,6 +37,11 @@ HELPER = """#!/bin/sh
 server=$(cat)
 echo "$server" >> {folder}/asked
 printf '{{"ServerURL":"%s","Username":"{username}","Secret":"%s"}}' "$server" "$(cat {folder}/password)"
+"""
+
+SLOW_HELPER = """#!/bin/sh
+echo $$ > {folder}/starting && mv {folder}/starting {folder}/asked
+exec sleep 60
 """
 
 
@@ -295,6 +302,36 @@ def test_a_helpers_fault_is_the_operators_to_mend(  # noqa: PLR0917 - fixtures a
     assert private.address in answer.document["error"]
     assert said in answer.document["error"]
     assert "hunter2" not in answer.body.decode()
+
+
+def test_hanging_up_while_a_helper_is_asked_disturbs_no_other_build(
+    start_function: StartFunction,
+    start_registry: Callable[..., Registry],
+    shared_daemon: str,
+    helpers: Path,
+) -> None:
+    host = start_registry(credentials=OWNER).address
+    path = install(helpers, "slow", SLOW_HELPER.format(folder=helpers))
+    skip_push = {"skipPush": True}
+    asking = Request({"Dockerfile": OVER_BASE.format(host=host)}, config=skip_push)
+    settings = {"max_builds": "2", **path}
+    with (
+        start_function(shared_daemon, {"credsStore": "slow"}, **settings) as function,
+        Gate() as gate,
+    ):
+        dockerfile = f"FROM debian:trixie-slim\nRUN {gate.command}\n"
+        other = Request({"Dockerfile": dockerfile}, config=skip_push)
+        with stream(function.url, other) as going_on:
+            read_until(going_on, "arrived")
+            with stream(function.url, asking):
+                wait_until((helpers / "asked").exists)
+            # Takes the place of the one that hung up, and so is built after that has ended.
+            assert build(function.url, Request(SCRATCH, config=skip_push)).status == 200
+            gate.open()
+            *_, final = documents(going_on)
+        assert final["status"] == "success", final.get("error")
+        pid = (helpers / "asked").read_text().strip()
+        assert Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:2] == ["sleep", "60"]
 
 
 def test_a_helper_is_not_asked_for_a_registry_that_is_open_to_anyone(
