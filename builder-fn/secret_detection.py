@@ -43,7 +43,9 @@ _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none|null|nil|[01]?|\{\s*\}|
 _REFERENCE = re.compile(r"\$\w+|\$\{[^}]*\}|\$\([^)]*\)|%\w+%|\{\{.*\}\}|<[^<>]*>|\*+|x+|X+")
 _LOCATION = re.compile(r"(?:[a-zA-Z][\w+.-]*:/|~|\.{1,2})?/\S*")
 
-# What issuers begin their tokens with, and how long these are at least.
+# What issuers begin their tokens with, and how long these are at least. Whoever sends a build chooses what
+# this is applied to, and nothing else runs meanwhile: a pattern here must not read on from many places over
+# the same characters.
 _ISSUED = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"  # GitHub
@@ -60,12 +62,11 @@ _ISSUED = re.compile(
     r"|hv[bs]\.[\w-]{20,}"  # Vault
     r"|do[opr]_v1_[a-f0-9]{40,}|dapi[a-f0-9]{32}|lin_api_\w{30,}|shp(?:at|ss)_[a-fA-F0-9]{32}"
     r"|AGE-SECRET-KEY-1[A-Z0-9]{20,}"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # a JSON Web Token
+    # A JSON Web Token; only the first beginning in a row of its characters counts.
+    r"|(?<![\w-])(?>[\w-]*?(?<![A-Za-z0-9])eyJ)[\w-]{8,}+\.[\w-]{8,}+\."
     r")|-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
 )
-_USERINFO = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s/:@\"'<>]{0,256}:([^\s/@\"'<>]{1,1024})@"
-)
+_USERINFO = re.compile(r"[A-Za-z0-9+.-]://[^\s/:@\"'<>]{0,256}:([^\s/@\"'<>]{1,1024})@")
 
 
 def looks_secret(name: str, value: str) -> bool:

@@ -89,6 +89,7 @@ SHAPES = [
     "AKIA" + "ABCD2345" * 2,
     "xoxb-123456789012-abcdefABCDEF",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl",
+    "Bearer-my_eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.",
     "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNz",
     "-----BEGIN RSA PRIVATE KEY-----",
@@ -139,6 +140,35 @@ def test_any_name_and_value_can_be_judged(name: str, value: str) -> None:
     assert looks_secret(name, value) in {True, False}
 
 
-def test_long_values_are_judged_in_linear_time() -> None:
-    for filler in ("a", "://", "://:", "-----BEGIN ", "eyJ", "a:", "${", "x", "eyJaaaaaaaa.", "1."):
-        assert looks_secret("DB_PASSWORD", filler * 200_000 + "!") in {True, False}
+@pytest.mark.parametrize(
+    "filler",
+    [
+        "a",
+        "://",
+        "://:",
+        "a://a:",
+        "-----BEGIN ",
+        "eyJ",
+        "-eyJ",
+        "_eyJ",
+        "-eyJaaaaaaaa",
+        "eyJaaaaaaa.",
+        "-SG.",
+        "-sk-.",
+        "-pypi-.",
+        "a:",
+        "${",
+        "{{",
+        "<",
+        "x",
+        "1.",
+        "a.",
+        "-",
+    ],
+)
+def test_long_values_are_judged_in_linear_time(filler: str) -> None:
+    value = filler * 200_000
+
+    assert looks_secret("DB_PASSWORD", value + "!") in {True, False}
+    assert not looks_secret("NAME", value + "!")
+    assert looks_secret(value, RANDOM) in {True, False}
