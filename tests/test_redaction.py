@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 import string
@@ -11,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml as pyyaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ from function.buildkit.progress import Progress
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 from function.redaction.views import View, as_shown
+from function.secret_detection import looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,7 +244,7 @@ def test_a_token_is_found_as_programs_write_it(text: str) -> None:
     assert redacted(f"is {text}.", TOKEN) in {f"is {MARK}.", f"is %71%37Zt3{MARK}."}
 
 
-AWKWARD = "ä \"quoted\" 'it's' a+b/c=d\\e\t€😀 100%"
+AWKWARD = "ä \"quoted\" 'it's' <a+b/c=d>&\\e\t€😀 100%"
 
 
 @pytest.mark.parametrize(
@@ -258,10 +261,16 @@ AWKWARD = "ä \"quoted\" 'it's' a+b/c=d\\e\t€😀 100%"
         repr(AWKWARD)[1:-1],
         ascii(AWKWARD)[1:-1],
         repr(AWKWARD.encode())[2:-1],
+        html.escape(AWKWARD),
+        html.escape(AWKWARD, quote=False),
+        re.sub("[^ -~]|[&<>'\"]", lambda one: f"&#{ord(one[0])};", AWKWARD),
+        re.sub("[^ -~]|[&<>'\"]", lambda one: f"&#x{ord(one[0]):X};", AWKWARD),
+        json.dumps(html.escape(AWKWARD))[1:-1],
         AWKWARD.replace("'", "'\\''"),
         AWKWARD.replace("'", "'\"'\"'"),
         json.dumps(AWKWARD)[1:-1].replace("/", "\\/"),
         urllib.parse.quote(base64.b64encode(AWKWARD.encode()), safe=""),
+        b64(AWKWARD.encode()).replace("=", "&#x3D;"),
     ],
 )
 def test_an_awkward_value_is_found_in_every_dialect(text: str) -> None:
@@ -354,6 +363,37 @@ def test_passwords_in_a_file_are_found_alone_and_decoded() -> None:
     assert MARK in redacted(f"Authorization: Basic {basic}", NETRC)
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (r'{"password":"gr\u00fcn9Tisch7Baum"}', "grün9Tisch7Baum"),
+        (r'{"user":"ci","password":"k9\"Tq\\zL2mX4"}', r"k9\"Tq\zL2mX4".replace('\\"', '"')),
+        (r'{"password": "k9\u0026TqzL2mX4rr"}', "k9&TqzL2mX4rr"),  # as Go writes it
+        (r'{"auth":"Ym9iOmg5JlRxekwyb\u003d"}', "Ym9iOmg5JlRxekwyb="),  # as Gson does
+        ("<password>k9&amp;TqzL2mX4rr</password>", "k9&TqzL2mX4rr"),
+        ("<s:password>\n  it's k9&#38;Tqz\n</s:password>", "it's k9&Tqz"),
+        ('<add key="ClearTextPassword" value="k9&amp;TqzL2" />', "k9&TqzL2"),  # NuGet.config
+        ("password: 'k9''TqzL2mX4rr'", "k9'TqzL2mX4rr"),
+        ("""config: '{"password": "k9\\"TqzL2"}'""", 'k9"TqzL2'),
+        (r'{"url":"https://ci:k9%26Tq\u0026zL2@npm.corp.example"}', "k9&Tq&zL2"),
+    ],
+)
+def test_a_password_is_found_as_the_reader_of_its_file_prints_it(value: str, meant: str) -> None:
+    assert redacted(f"login ci {meant}.", value) == f"login ci {MARK}."
+    for shift in range(3):
+        assert MARK in redacted(b64(bytes(shift) + meant.encode()), value)
+    assert redacted(f"{meant.encode().hex()}.", value) == f"{MARK}."
+    if not meant.isascii():
+        assert redacted(f"{ascii(meant)[1:-1]}.", value) == f"{MARK}."
+
+
+def test_lines_of_a_password_in_json_are_found_alone() -> None:
+    value = json.dumps({"password": "correct horse\nbattery staple"})
+
+    assert redacted("a correct horse", value) == f"a {MARK}"
+    assert redacted("battery staple?", value) == f"{MARK}?"
+
+
 def test_the_key_in_a_service_account_is_found_on_lines_of_its_own() -> None:
     key = json.loads(SERVICE_ACCOUNT)["private_key"]
 
@@ -399,7 +439,9 @@ def test_a_large_value_is_found_in_large_text(value: bytes) -> None:
     assert lines.feed(BUILD_OUTPUT) + lines.finish() == BUILD_OUTPUT
 
 
-@pytest.mark.parametrize("filler", ["%", "\\", "%41", r"\u0041", " ", "\x1b]", "\x1b[", "\n ", "'"])
+@pytest.mark.parametrize(
+    "filler", ["%", "\\", "%41", r"\u0041", "&", "&#", "&#38;", " ", "\x1b]", "\x1b[", "\n ", "'"]
+)
 def test_text_that_only_looks_encoded_takes_linear_time(filler: str) -> None:
     text = filler * 200_000
 
@@ -407,12 +449,42 @@ def test_text_that_only_looks_encoded_takes_linear_time(filler: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "filler", ['a="', "a:", "://a:", "password ", "Aa1", "a/", '\\"', "Zz.", "="]
+    "filler",
+    [
+        'a="',
+        "a='",
+        "a=''",
+        "a='''",
+        'a="\\',
+        "a>",
+        "<a>b",
+        "a:",
+        "://a:",
+        "password ",
+        "Aa1",
+        "a/",
+        '\\"',
+        "Zz.",
+        "=",
+        "-eyJ",
+        "&",
+        "&#38;",
+        'key="a" ',
+    ],
 )
 def test_a_value_that_only_looks_structured_takes_linear_time(filler: str) -> None:
     value = filler * 100_000 + "!"
 
     assert redacted(f"<{value}>", value) == f"<{MARK}>"
+
+
+@pytest.mark.parametrize(
+    "filler", ["-eyJ", "-eyJaaaaaaaa", "eyJaaaaaaaa.", "-SG.", "\\", "&", "a>"]
+)
+def test_a_password_that_only_looks_structured_takes_linear_time(filler: str) -> None:
+    password = filler * 100_000
+
+    assert redacted(f"<{password}>", f"password={password}") == f"<{MARK}>"
 
 
 # --- for all values and all output
@@ -511,6 +583,7 @@ def test_nothing_encoded_gets_through_at_any_alignment_and_width(
             lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
             json.dumps,
             lambda text: json.dumps(json.dumps(text)),
+            html.escape,
             repr,
             ascii,
         ]
@@ -533,6 +606,49 @@ def test_nothing_escaped_gets_through(
     assert MARK in shown
     assert len(shown.split(MARK)[0].removeprefix(f"{around}=")) <= 4  # quotation marks
     assert len(shown.rsplit(MARK, 1)[1]) <= 5
+
+
+def yaml(password: str, style: str) -> str:
+    document = {"password": password}
+    return str(pyyaml.safe_dump(document, default_style=style, width=10_000, allow_unicode=True))
+
+
+@UNHURRIED
+@given(
+    password=st.text(
+        st.one_of(st.sampled_from("\"'&<>\\/;%#= k9"), st.characters()), min_size=6, max_size=40
+    ),
+    write=st.sampled_from(
+        [
+            lambda text: json.dumps({"password": text}),
+            lambda text: json.dumps({"user": "ci", "password": text}, ensure_ascii=False, indent=1),
+            lambda text: re.sub(
+                "[&<>]", lambda one: rf"\u{ord(one[0]):04x}", json.dumps({"password": text})
+            ),
+            lambda text: f"<password>{html.escape(text, quote=False)}</password>",
+            lambda text: f'<login user="ci" password="{html.escape(text)}"/>',
+            lambda text: f'<add key="ClearTextPassword" value="{html.escape(text)}" />',
+            lambda text: yaml(text, "'"),
+            lambda text: yaml(text, '"'),
+        ]
+    ),
+    encode=st.sampled_from([str, json.dumps, html.escape, lambda text: text.encode().hex()]),
+    cuts=CUTS,
+)
+def test_no_password_in_a_file_gets_through_as_its_reader_prints_it(
+    password: str, write: Callable[[str], str], encode: Callable[[str], str], cuts: list[int]
+) -> None:
+    assume(password.isprintable())
+    assume(len(password.strip()) >= 6)
+    assume(re.search(r"[^\W_]", password))
+    assume(looks_secret("password", password) and "://" not in password)
+
+    (shown,) = build_log(
+        Redactor([write(password).encode()]), chunks(f"with {encode(password)};".encode(), cuts)
+    )
+
+    assert MARK in shown
+    assert re.sub(r'[\s"]', "", shown.replace(MARK, "")) == "with;"
 
 
 @UNHURRIED

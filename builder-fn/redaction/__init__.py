@@ -1,7 +1,7 @@
 """Pure. Keeps the values of a build's secrets out of what anybody reads of the build.
 
     redactor   a text, or a stream of lines, with what must not be read taken out
-    views      a text as a terminal, a URL's reader or a JSON parser would see it
+    views      a text as a terminal, a URL's reader, or a parser of JSON or XML would see it
     index      where in a text any of many strings stands, or a long piece of one
     forms      a secret as programs write it: plainly, in base64, in hexadecimal
     parts      what in a secret is secret even when it stands alone: its lines, tokens, passwords
@@ -11,20 +11,29 @@ prints any part of it. So it is not enough to look for the value. What is never 
 characters and more without the white space around it:
 
 - the value, wherever it stands, also if its lines are indented, joined, or broken at any width;
-- each of its lines of eight characters or more; what it calls a password, token or secret, of six or more;
-  what looks random, of sixteen or more; sixteen characters in a row of that are as good as all;
+- each of its lines of eight characters or more; what it calls a password, token or secret, of six or more,
+  as it stands there and as a parser hands it out: without the escapes of JSON, the entities of XML, the
+  doubled quotes of YAML, the percents of a URL, the base64 of `auth`; what looks random, of sixteen or
+  more; sixteen characters in a row of that are as good as all;
 - any of these in hexadecimal and in base64 of either alphabet, at any place within a longer text that was
   encoded, wrapped at any width;
-- any of these percent-encoded, or with backslash escapes (JSON, Go, Python, a shell's quotes), in any
-  dialect: there the text is decoded rather than the secret encoded;
+- any of these percent-encoded, with backslash escapes (JSON, Go, Python, a shell's quotes) or with
+  entities (XML, HTML), in any dialect: there the text is decoded rather than the secret encoded;
 - any of these with colours or other control characters in between.
+
+A password's name is known by its words (secret_detection). It stands before `=`, `:`, a space in a .netrc,
+or `>` and an element's content, or is the key of NuGet.config's key and value. Outside of quotes and
+elements its value ends at a space, a quote or an angle bracket. What looks like a switch, a path, a URL or
+a reference, as `true` and `${TOKEN}` do, is no password, and a plain word behind `auth` or `token` is none.
+Of a file within a file, what is in quotes is read if it has no escapes; of escapes within escapes, the
+outer ones and a URL's are taken off.
 
 Other words of a value, its hosts and keywords above all, stay readable. A value of one to three characters
 is no secret that a log could give away, and half the log if taken out of every word: it disappears where it
 stands alone, between characters that are neither letters nor digits. An empty value is none.
 
 Of a value broken over lines behind other text, two characters at the end of the first may be read. Of one
-of more than 64 KiB, pieces of less than 48 encoded characters are not recognised. Nor is, of any, what a
+of more than 32 KiB, pieces of less than 48 encoded characters are not recognised. Nor is, of any, what a
 program itself makes unreadable (compressed, encrypted, hashed, reversed), or a dump that puts something
 between the bytes (`xxd` without -p). A build that wants to give away its secret can.
 

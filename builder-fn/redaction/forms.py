@@ -41,7 +41,7 @@ def forms_of(value: bytes) -> Iterator[Form]:
             begins = index == 0 and number == 0
             yield from _plain(part, begins=begins)
             data = part.text.encode()
-            if index and number == 0 and len(data) < short:
+            if index and number == 0 and (len(data) < short or not part.verbatim):
                 yield from _encoded(data, begins=False)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from ..secret_detection import has_secret_shape, looks_secret
-from .views import View, as_shown, on_one_line
+from .views import View, as_shown, on_one_line, read_entities, read_escapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,14 @@ _MIN_RANDOM = 16
 _LINES = re.compile(r"[\r\n]+")
 # name = value, "name": "value", name: Bearer value, <name>value</name>; of a name only its end matters.
 _NAMED = re.compile(
-    r"(?<![\w.-])(?:[\w.-]*:)?(?P<name>[\w.-]{1,100})[\"']?[ \t]*[=:>][ \t]*"
-    r"(?:(?i:bearer|basic|token)[ \t]+)?"
-    r"(?:\"(?P<double>(?:[^\"\\\r\n]|\\.)*)\"|'(?P<single>[^'\r\n]*)'|(?P<bare>[^\s\"'<>]+))"
+    r"(?<![\w.-])(?:[\w.-]*:)?(?P<name>[\w.-]{1,100})(?:>(?P<element>[^<>]++)</"
+    r"|[\"']?[ \t]*[=:>][ \t]*(?:(?i:bearer|basic|token)[ \t]+)?"
+    r"(?:\"(?P<double>[^\"\\\r\n]*+(?:\\.[^\"\\\r\n]*+)*+)\""
+    r"|'(?P<single>[^'\r\n]*+(?:''[^'\r\n]*+)*+)'"
+    r"|(?P<bare>[^\s\"'<>]+)))"
 )
+# What NuGet.config has: <add key="name" value="value" />.
+_ADDED = re.compile(r"key=\"([\w.-]{1,100})\"[ \t]+value=\"([^\"\r\n]*)\"")
 _NETRC = re.compile(r"(?<!\S)(?:password|account)\s+(\S+)")
 _USERINFO = re.compile(r"://([^\s/@\"'<>:]{0,256})(?::([^\s/@\"'<>]{0,1024}))?@")
 _TOKEN = re.compile(r"[A-Za-z0-9+/_~.-]+=*")
@@ -47,10 +51,14 @@ _CHANGES_OF_RANDOM = 0.2
 
 
 class Part(NamedTuple):
-    """*opaque* if it says nothing in a language, so that a piece of it stands for nothing else."""
+    """*opaque* if it says nothing in a language, so that a piece of it stands for nothing else.
+
+    *verbatim* if the secret holds it as it is, and not by what its file writes for it.
+    """
 
     text: str
     opaque: bool
+    verbatim: bool = True
 
 
 def parts_of(text: str) -> Iterator[Part]:
@@ -59,21 +67,11 @@ def parts_of(text: str) -> Iterator[Part]:
     yield Part(whole, _is_opaque(whole))
     if (written := _stripped(on_one_line(View(text)))) != whole:
         yield Part(written, opaque=False)  # where an escape sequence hides its beginning
-    lines = _LINES.split(text)
-    if len(lines) > 1:
-        for line in map(_cleaned, lines):
-            if len(line) >= _MIN_LINE and any(map(str.isalnum, line)):
-                yield Part(line, _is_opaque(line))
+    yield from _lines_of(text, verbatim=True)
     for word in (*_named(text), *_passwords_of_urls(text)):
-        if len(word) >= _MIN_NAMED:
-            yield Part(word, opaque=True)
-            if (decoded := _decoded(word)) and len(decoded) >= _MIN_NAMED:
-                yield Part(decoded, opaque=False)
-                yield from (
-                    Part(password, opaque=False)
-                    for _user, colon, password in [decoded.partition(":")]
-                    if colon and len(password) >= _MIN_NAMED
-                )
+        yield from _word(word, verbatim=True)
+        for meant in _meanings(word):
+            yield from _word(meant, verbatim=False)
     for candidate in _CANDIDATE.findall(text):
         if _is_random(candidate):
             yield Part(candidate, opaque=True)
@@ -83,6 +81,33 @@ def parts_of(text: str) -> Iterator[Part]:
                 for word in candidate.split("/")
                 if len(word) >= _MIN_RANDOM and _is_random(word)
             )
+
+
+def _lines_of(text: str, *, verbatim: bool) -> Iterator[Part]:
+    lines = _LINES.split(text)
+    if len(lines) > 1:
+        for line in map(_cleaned, lines):
+            if len(line) >= _MIN_LINE and any(map(str.isalnum, line)):
+                yield Part(line, _is_opaque(line), verbatim)
+
+
+def _word(word: str, *, verbatim: bool) -> Iterator[Part]:
+    """A password or token, and what it is the base64 of."""
+    yield from _lines_of(word, verbatim=verbatim)
+    word = _cleaned(word)
+    if len(word) >= _MIN_NAMED:
+        yield Part(word, opaque=True, verbatim=verbatim)
+        decoded = _decoded(word)
+        _user, _colon, password = decoded.partition(":")
+        for text in (decoded, password):
+            if len(text) >= _MIN_NAMED:
+                yield Part(text, opaque=False, verbatim=False)
+
+
+def _meanings(word: str) -> set[str]:
+    """What a reader of JSON, XML, YAML, a URL may take *word* for, if not for itself."""
+    read = {word, read_escapes(word), read_entities(word), word.replace("''", "'")}
+    return {*read, *(unquote(text, errors="replace") for text in read)} - {word}
 
 
 def _cleaned(text: str) -> str:
@@ -107,10 +132,17 @@ def _is_random(word: str) -> bool:
 
 
 def _named(text: str) -> Iterator[str]:
-    for match in _NAMED.finditer(text):
-        value = match["double"] or match["single"] or match["bare"] or ""
+    position = 0
+    while match := _NAMED.search(text, position):
+        kind = match.lastgroup or ""
+        value = match[kind].strip()
         if looks_secret(match["name"], value) and "://" not in value:
             yield value
+        # What is in quotes or an element may be a file of its own.
+        position = match.end() if kind == "bare" else match.start(kind)
+    for match in _ADDED.finditer(text):
+        if looks_secret(match[1], match[2]):
+            yield match[2]
     for match in _NETRC.finditer(text):
         yield match[1]
 
@@ -118,10 +150,7 @@ def _named(text: str) -> Iterator[str]:
 def _passwords_of_urls(text: str) -> Iterator[str]:
     """Of https://user:password@host the password, of https://token@host the token."""
     for match in _USERINFO.finditer(text):
-        word = match[2] if match[2] is not None else match[1]
-        yield word
-        if "%" in word:
-            yield unquote(word, errors="replace")
+        yield match[2] if match[2] is not None else match[1]
 
 
 def _decoded(word: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import deque
-from itertools import accumulate, pairwise, takewhile
+from itertools import accumulate, chain, pairwise, takewhile
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,9 @@ _MAX_HELD_LINES = 100
 _CONTEXT = 256
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
-_PADDED = re.compile(r"(?:[A-Za-z0-9+/_-]{0,2}(?:=|%3[Dd]|\\u003[Dd]){1,2}|[A-Za-z0-9+/_-])?")
+_PADDED = re.compile(
+    r"(?:[A-Za-z0-9+/_-]{0,2}(?:=|%3[Dd]|\\u003[Dd]|&#(?:61|x3[Dd]);){1,2}|[A-Za-z0-9+/_-])?"
+)
 
 
 class Redactor:
@@ -36,9 +38,10 @@ class Redactor:
 
     def __init__(self, values: Iterable[bytes]) -> None:
         values = {value for value in values if value.strip()}
-        self._index = Index({form for value in values for form in forms_of(value)})
-        self._wide = not all(map(bytes.isascii, values))
+        forms = {form for value in values for form in forms_of(value)}
+        self._index = Index(forms)
         texts = {text for value in values for text in short_forms_of(value)}
+        self._wide = not all(map(str.isascii, chain(texts, (form.text for form in forms))))
         short = sorted(texts, key=len, reverse=True)
         self._short = re.compile("|".join(map(_standing_alone, short))) if short else None
         self._knows_any = bool(values)

@@ -1,4 +1,4 @@
-"""Pure. A text as its readers see it: a terminal, a URL's reader, a JSON parser.
+"""Pure. A text as its readers see it: a terminal, a URL's reader, a parser of JSON or XML.
 
 A view remembers where its characters stand in the text it was made of. That way what is secret is found in
 plain text, and taken out of the text as it was written. All of this is linear in the length of the text.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import partial
+from html import unescape
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ _HIDDEN = re.compile(
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
 )
 _PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+# Of XML and HTML.
+_ENTITIES = re.compile(r"(?:&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)+")
 # A quote between a shell's single quotes.
 _QUOTED = re.compile(r"'(?:\\'|\"'\")'")
 # JSON, Go, Python, C and shells agree where they overlap.
@@ -113,14 +117,29 @@ def views_of(text: str, *, wide: bool) -> Iterator[View]:
         yield shown
     if (unquoted := shown.replaced(_QUOTED, lambda _: "'")) is not shown:
         yield unquoted
+    if (read := _decoded(shown, "&", _ENTITIES, unescape)) is not shown:
+        yield read
     for codec in ("utf-8", "latin-1") if wide else ("utf-8",):
+        from_percent, from_escapes = partial(_percent_decoded, codec), partial(_unescaped, codec)
         view = shown
         for _ in range(_MAX_NESTING):
-            if (decoded := _decoded(view, "%", _PERCENT, _percent_decoded, codec)) is not view:
+            if (decoded := _decoded(view, "%", _PERCENT, from_percent)) is not view:
                 yield decoded
-            if (decoded := _decoded(view, "\\", _ESCAPES, _unescaped, codec)) is view:
+            if (decoded := _decoded(view, "\\", _ESCAPES, from_escapes)) is view:
                 break
             yield (view := decoded)
+            if (read := _decoded(view, "&", _ENTITIES, unescape)) is not view:
+                yield read
+
+
+def read_escapes(text: str) -> str:
+    """*text* as a JSON parser reads what stands between two quotes."""
+    return _ESCAPES.sub(lambda match: _unescaped("utf-8", match[0]), text)
+
+
+def read_entities(text: str) -> str:
+    """*text* as an XML parser reads it."""
+    return _ENTITIES.sub(lambda match: unescape(match[0]), text)
 
 
 def as_shown(view: View) -> View:
@@ -142,20 +161,18 @@ def unwrapped(view: View) -> Iterator[View]:
             yield spaced
 
 
-def _decoded(
-    view: View, mark: str, pattern: re.Pattern[str], by: Callable[[str, str], str], codec: str
-) -> View:
+def _decoded(view: View, mark: str, pattern: re.Pattern[str], by: Callable[[str], str]) -> View:
     if mark not in view.text:
         return view
-    decoded = view.replaced(pattern, lambda escapes: by(escapes, codec))
+    decoded = view.replaced(pattern, by)
     return view if decoded is view else as_shown(decoded)
 
 
-def _percent_decoded(escapes: str, codec: str) -> str:
+def _percent_decoded(codec: str, escapes: str) -> str:
     return bytes.fromhex(escapes.replace("%", "")).decode(codec, "replace")
 
 
-def _unescaped(escapes: str, codec: str) -> str:
+def _unescaped(codec: str, escapes: str) -> str:
     meant = map(_meant, _ESCAPE.finditer(escapes))
     if codec == "latin-1":
         return "".join(chr(one) if isinstance(one, int) else one for one in meant)
