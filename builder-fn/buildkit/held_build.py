@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import grpc
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .control import Control
+
+
+_POLL_SECONDS = 0.005
 
 
 class HeldBuild:
@@ -46,18 +50,24 @@ class HeldBuild:
 
     def is_ours(self) -> bool:
         """Whether we hold it; if not, somebody does or did so a moment ago. Raises DaemonUnavailable."""
-        inputs = self.bridge.inputs(timeout=self._patience)
-        # If it was refused, there may be nobody to answer.
-        self.when_ended(inputs.cancel)
-        try:
-            if self._token in inputs.result().Definitions:
-                return True
-        except grpc.FutureCancelledError:
-            pass
-        except grpc.RpcError as exc:
-            if not self._solve.done():
-                self.drop()
-                raise daemon_unavailable(exc) from exc
+        deadline = time.monotonic() + self._patience
+        while True:
+            inputs = self.bridge.inputs(timeout=self._patience)
+            # If it was refused, there may be nobody to answer.
+            self.when_ended(inputs.cancel)
+            try:
+                if self._token in inputs.result().Definitions:
+                    return True
+                break
+            except grpc.FutureCancelledError:
+                break
+            except grpc.RpcError as exc:
+                if self._solve.done():
+                    break
+                if not self._is_unknown(exc) or time.monotonic() > deadline:
+                    self.drop()
+                    raise daemon_unavailable(exc) from exc
+                time.sleep(_POLL_SECONDS)
         return self._was_not_refused()
 
     def end(self, request: gateway_pb2.ReturnRequest) -> None:
@@ -97,6 +107,10 @@ class HeldBuild:
         # A daemon that has not taken the end would hold the build for as long as this process lives.
         if returning.cancelled() or returning.exception() is not None:
             self.drop()
+
+    def _is_unknown(self, error: grpc.RpcError) -> bool:
+        """What the daemon says to who asks as another's build of the same ref ends: ours may be next."""
+        return str(error.details()).endswith(f"no such job {self.ref}")
 
     def _was_not_refused(self) -> bool:
         """False, once the daemon has refused it."""
