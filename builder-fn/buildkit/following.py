@@ -111,11 +111,12 @@ class Follow:
             self._control, str(self.record.ref), into=events.put, heard=self._liveness.heard
         )
         looked_at = time.monotonic()
-        # A step that the daemon cannot kill may go on after the build was left.
-        while not self._attempt.lingers:
+        while True:
             try:
                 event = events.get(timeout=_TICK_SECONDS)
             except queue.Empty:
+                if self._attempt.lingers:
+                    return
                 self._liveness.require()
                 yield []
             else:
@@ -123,6 +124,9 @@ class Follow:
                     return
                 yield self._log.update(event)
             if time.monotonic() - looked_at >= _LOOK_SECONDS:
+                # A step that the daemon cannot kill may go on, and on, after the build was left.
+                if self._attempt.lingers:
+                    return
                 self._look()
                 looked_at = time.monotonic()
 

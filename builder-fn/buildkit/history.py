@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 # A failed build's hold the Dockerfile in base64, twice.
 _MAX_DETAILS_BYTES = 8 << 20
 
-# Its own and its claim; the others are exceptions.
-_RECORDS_OF_A_BUILD = 2
+# One that was cancelled has all of them; of one tried more than once some may be missed.
+_RECORDS_OF_A_BUILD = 4
 
 _log = logging.getLogger(__name__)
 

@@ -114,7 +114,9 @@ class Attempt:
     def lingers(self) -> bool:
         """Whether the daemon is still about a build that has ended for all others."""
         record = self.told()
-        return record is not None and record.ended and record.completed is None
+        if record is None or self.build is None:
+            return False
+        return record.ended and not _ended(self.build)
 
     @property
     def error_digest(self) -> str:
@@ -204,6 +206,12 @@ class Attempt:
         results = build.Result.Results
         return BuildResult(digest=results[min(results)].digest if results else "")
 
+    def _completed(self, record: pb.BuildHistoryRecord, state: State) -> float | None:
+        """When it ended for all but the daemon, if that is still about it."""
+        ended = [record] if _ended(record) or state is not State.FAILED else self.records.values()
+        ends = [each.CompletedAt.ToNanoseconds() / 1e9 for each in ended if _ended(each)]
+        return max(ends, default=None)
+
     def _told(
         self,
         state: State,
@@ -217,7 +225,7 @@ class Attempt:
             annotations=_annotations(record),
             state=state,
             created=record.CreatedAt.ToNanoseconds() / 1e9,
-            completed=record.CompletedAt.ToNanoseconds() / 1e9 if _ended(record) else None,
+            completed=self._completed(record, state),
             result=result,
             error=error,
         )

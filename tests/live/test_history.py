@@ -451,6 +451,9 @@ def test_why_an_owner_ended_its_build_is_known_to_all(
 
     assert told(follow).error == "It took too long."
     assert isinstance(error_of(another, build_id), BuildTimedOut)
+    # Its step goes on.
+    assert any(line.endswith(" up") for line in told(following(another, build_id)).log)
+    assert recorded(another, build_id).completed
 
 
 @pytest.mark.parametrize("is_claimed", [True, False], ids=["claimed", "without a claim"])
