@@ -13,9 +13,9 @@ One request's path, and so the layers; imports point down only (tests/test_layer
                                the daemon: channel, Solve, Status, and the Session it calls back on;
                                a place for the build; mounted secrets; a registry's credentials when
                                asked for
-    fair_line, freshness, ignore_file, log_lines, metrics
+    fair_line, freshness, ignore_file, log_lines, log_tail, metrics
                                who is next; never a stale context; .dockerignore without a round trip;
-                               what is logged; what is counted
+                               what is logged; the end of a build's log; what is counted
     fsutil                     DiffCopy: which entries of the context to send, and how
     bundle, build_secrets, callback, command
                                what a request asks for: its config, its context; what it sealed; whom

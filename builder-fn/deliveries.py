@@ -42,11 +42,15 @@ class Delivery:
     to: Target
     body: bytes
     headers: Mapping[str, str]
+    status: int = 200  # of the answer
 
     @property
     def id(self) -> str:
-        """The same whenever the same build's result goes to the same address, so that it can be told."""
-        said = f"{self.build_id} {self.to.url}"
+        """The same whenever the same result of a build goes to the same address, so that it can be told.
+
+        A build that was interrupted may have another result later.
+        """
+        said = f"{self.build_id} {self.status} {self.to.url}"
         return hashlib.sha256(said.encode()).hexdigest()[:_ID_DIGITS]
 
 

@@ -183,7 +183,7 @@ def _ordered(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
             bundle=bundle,
             key=key.name if key else metrics.UNSIGNED,
             arrival=arrival,
-            caller_gone=_never if detached else getattr(event, "client_disconnected", _never),
+            caller_gone=_never if detached else _caller_gone(event),
             claimed=detached or bool(call_id),
             detached=detached,
             patience=_patience(event),
@@ -191,7 +191,7 @@ def _ordered(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     )
     if detached:
         running.background.start(lambda: _finish(build, to, key), name=f"build {build.id}")
-        return answers.signed(answers.accepted(build), key)
+        return answers.signed(answers.accepted(build, url=_status_url(event)), key)
     stream = streams.requested(event.headers.get("Accept", ""))
     queued = "X-Callback-Url" in event.headers
     if stream is None or queued:
@@ -215,7 +215,13 @@ def _finish(build: Ongoing, to: Target | None, key: Key | None) -> None:
     answer.headers.pop("Content-Length", None)
     # What waits for a receiver is the answer alone: neither the build nor the request's body.
     builder().deliveries.add(
-        Delivery(build_id=build.id, to=to, body=answer.get_data(), headers=dict(answer.headers))
+        Delivery(
+            build_id=build.id,
+            to=to,
+            body=answer.get_data(),
+            headers=dict(answer.headers),
+            status=answer.status_code,
+        )
     )
 
 
@@ -226,7 +232,7 @@ def _status(event: Any) -> Response:
 
 def _result(event: Any) -> Response:
     command, key = _command(event, "result")
-    build = builder().follow(command.build_id)
+    build = builder().follow(command.build_id, _caller_gone(event))
     if not build.record.ended:
         build.close()
         return answers.signed(answers.state(build.record, status=202), key)
@@ -237,7 +243,7 @@ def _result(event: Any) -> Response:
 def _logs(event: Any) -> Response:
     command, key = _command(event, "logs")
     running = builder()
-    build = running.follow(command.build_id, offset=command.offset)
+    build = running.follow(command.build_id, _caller_gone(event), offset=command.offset)
     stream = streams.requested(event.headers.get("Accept", ""))
     if stream is not None:
         return answers.streamed(build, stream, heartbeat=running.settings.heartbeat)
@@ -283,6 +289,17 @@ def _digest(event: Any, body: memoryview) -> str:
 def _callback_target(bundle: Bundle, settings: Settings) -> Target | None:
     url = bundle.config.callback_url
     return callback.target(url, settings) if url else None
+
+
+def _caller_gone(event: Any) -> Callable[[], bool]:
+    """Whether the caller has hung up, where the template can tell."""
+    gone: Callable[[], bool] = getattr(event, "client_disconnected", _never)
+    return gone
+
+
+def _status_url(event: Any) -> str:
+    """Relative to the request's own: what the gateway has in front of a path is unknown here."""
+    return "status" if event.path.strip("/") else "?op=status"
 
 
 def _is_set(event: Any, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,7 +144,9 @@ def test_the_same_build_at_the_same_address_has_the_same_id_and_no_other_has() -
     here, there = Target("http", "a", 80, "/1"), Target("http", "a", 80, "/2")
 
     assert delivery(here).id == delivery(here, body=b"another").id
-    assert len({delivery(here).id, delivery(there).id, delivery(here, "b2").id}) == 3
+    interrupted = replace(delivery(here), status=503)
+    others = {each.id for each in (delivery(there), delivery(here, "b2"), interrupted)}
+    assert len(others | {delivery(here).id}) == 4
 
 
 def test_is_idle_until_there_is_something_and_after_it_has_ended() -> None:

@@ -47,7 +47,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(handler, "_builder", None)
     yield tmp_path
     if handler._builder is not None:
-        handler._builder.client.reconnect()
+        handler._builder.client.connect_anew()
 
 
 @pytest.fixture

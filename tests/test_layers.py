@@ -18,7 +18,7 @@ LAYERS = (
     ("background", "deliveries", "followed", "order"),
     ("responses",),
     ("admission", "buildkit", "secret_files", "registry_lookup"),
-    ("fair_line", "freshness", "ignore_file", "log_lines", "metrics"),
+    ("fair_line", "freshness", "ignore_file", "log_lines", "log_tail", "metrics"),
     ("fsutil",),
     ("bundle", "build_secrets", "callback", "command"),
     ("options", "sealed_secrets", "credential_helper", "redaction"),
