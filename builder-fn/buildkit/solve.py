@@ -144,7 +144,8 @@ class Solve:
         try:
             response = self._solve.result(timeout=0)
         except grpc.RpcError as exc:
-            raise self._translate(exc) from exc
+            # It is the call itself: by its traceback it leads to this build, which leads to it.
+            raise self._translate(exc) from exc.with_traceback(None)
         except grpc.FutureCancelledError:
             self._raise_gateway_error()
             raise
