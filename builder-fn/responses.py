@@ -157,9 +157,7 @@ def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
     return bare | _omitted(omitted) | {"log": tail, "logs": tail}
 
 
-def in_progress(
-    lines: Sequence[str], *, build_id: str, log_omitted: int = 0
-) -> dict[str, Any]:
+def in_progress(lines: Sequence[str], *, build_id: str, log_omitted: int = 0) -> dict[str, Any]:
     """Empty *lines* make a heartbeat."""
     document = {"log": list(lines), "status": _IN_PROGRESS, "buildId": build_id}
     return document | _omitted(log_omitted)
