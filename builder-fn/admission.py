@@ -39,23 +39,37 @@ class Admission:
         places: int,
         waiting: int,
         detached: int = 0,
+        waiting_bytes: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The line holds *waiting* builds whose callers wait with them, and *detached* ones of others."""
+        """The line holds *waiting* builds whose callers wait with them, and *detached* ones of others.
+
+        All of them together have at most *waiting_bytes* in memory, unless it is one alone.
+        """
         self._all_places = self._places = places
         self._room = {False: waiting, True: detached}  # by whether a build is detached
+        self._bytes_left = waiting_bytes
         self._line: FairLine[Place] = FairLine()
         self._positions: dict[Place, int] = {}
         self._expected: float | None = None  # seconds that a build takes, once one has ended
         self._clock = clock
         self._changed = threading.Condition()
 
-    def request(self, owner: Owner, *, detached: bool = False, patience: float = math.inf) -> Place:
-        """A place, or one in the line. Raises Busy if the line is full, or if the wait from the position in
-        it would by all that is known be longer than *patience*, which is in seconds.
+    def request(
+        self,
+        owner: Owner,
+        *,
+        detached: bool = False,
+        size: int = 0,
+        patience: float = math.inf,
+    ) -> Place:
+        """A place, or one in the line, in which it has *size* bytes in memory.
+
+        Raises Busy if the line is full, or if the wait from the position in it would by all that is known be
+        longer than *patience*, which is in seconds.
         """
         with self._changed:
-            place = Place(self, owner, detached=detached)
+            place = Place(self, owner, detached=detached, size=size)
             if self._places > 0 and not self._line:
                 self._places -= 1
                 place.taken_at = self._clock()
@@ -99,17 +113,22 @@ class Admission:
                 return
             following = self._line.popleft()
             following.taken_at = self._clock()
-            self._room[following.detached] += 1
+            self._make_room(following)
             self._order_anew()
             self._changed.notify_all()
 
     def _join(self, place: Place) -> None:
         self._room[place.detached] -= 1
+        self._bytes_left -= place.size
         self._line.append((place.owner.key, place.owner.image), place)
         self._order_anew()
 
-    def _leave_line(self, place: Place) -> None:
+    def _make_room(self, place: Place) -> None:
         self._room[place.detached] += 1
+        self._bytes_left += place.size
+
+    def _leave_line(self, place: Place) -> None:
+        self._make_room(place)
         self._line.remove((place.owner.key, place.owner.image), place)
         self._order_anew()
 
@@ -118,6 +137,12 @@ class Admission:
         wait = self._expected_wait(self._positions[place])
         if self._room[place.detached] < 0:
             return Busy("All build places are taken and the line is full. Try again later.", wait)
+        if self._bytes_left < 0 and len(self._line) > 1:
+            return Busy(
+                "All build places are taken, and what waits for one takes as much memory as it may. Try "
+                "again later, or send less.",
+                wait,
+            )
         if wait is not None and wait > patience:
             return Busy(
                 f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
@@ -143,10 +168,11 @@ class Admission:
 class Place:
     """One build's admission; whoever requested it leaves."""
 
-    def __init__(self, admission: Admission, owner: Owner, *, detached: bool) -> None:
+    def __init__(self, admission: Admission, owner: Owner, *, detached: bool, size: int) -> None:
         self._admission = admission
         self.owner = owner
         self.detached = detached
+        self.size = size
         self.taken_at: float | None = None  # by the admission's clock
         self.left = False
 

@@ -71,6 +71,7 @@ class Builder:
             places=settings.max_builds,
             waiting=settings.max_waiting,
             detached=settings.max_detached,
+            waiting_bytes=settings.max_waiting_bytes,
         )
         self.background = Background()
         self.followers = Followers(settings.max_followers)
@@ -211,7 +212,10 @@ class Build:
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
         self._place = builder.admission.request(
-            Owner(order.key, config.image.name), detached=order.detached, patience=order.patience
+            Owner(order.key, config.image.name),
+            detached=order.detached,
+            size=order.bundle.size,
+            patience=order.patience,
         )
         self._solve: Solve | None = None
         self._journal: Journal | None = None

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A build request whose every part was judged; *sealed_secrets* are still sealed."""
+    """A build request whose every part was judged; *sealed_secrets* are still sealed.
+
+    *size* is what it holds in memory, in bytes.
+    """
 
     config: BuildConfig
     context: Tree
     sealed_secrets: memoryview | None
+    size: int
 
     def without_sources(self) -> Bundle:
         return replace(self, context=Tree(()), sealed_secrets=None)
@@ -31,14 +35,21 @@ class Bundle:
 
 def unpack(body: memoryview, limits: Limits) -> Bundle:
     """Raises ArchiveError, ConfigError and BodyTooLarge. The context's data are views into the tar."""
-    archive = index(decompressed(body, limits.context_bytes), limits)
+    tar = decompressed(body, limits.context_bytes)
+    archive = index(tar, limits)
     request = Document(CONFIG, archive.config)
     config = BuildConfig.parse(request)
     context = rooted_at(archive.context, (config.dockerfile, *OPTIONS_FILES))
     if files := tuple(_options_files(context, limits.document_bytes)):
         config = BuildConfig.parse(request, files)
     require_dockerfile(context, config.dockerfile)
-    return Bundle(config=config, context=context, sealed_secrets=archive.sealed_secrets)
+    return Bundle(
+        config=config,
+        context=context,
+        sealed_secrets=archive.sealed_secrets,
+        # While a request waits, its server keeps the body as well.
+        size=len(tar) if tar is body else len(body) + len(tar),
+    )
 
 
 def _options_files(context: Tree, most: int) -> Iterator[Document]:

@@ -70,6 +70,8 @@ class Settings:
     command_max_age: float = 300.0
     # Detached builds in line for a place; each holds its body in memory.
     max_detached: int = 256
+    # What all builds in line may hold so: a quarter of the memory that stack.yml allows.
+    max_waiting_bytes: int = 512 << 20
     # From the moment a daemon stops answering to our own answer.
     daemon_patience: float = 4.0
 
@@ -93,6 +95,7 @@ class Settings:
             "callback_private": _boolean,
             "command_max_age": _duration,
             "max_detached": _natural,
+            "max_waiting_bytes": _positive,
             "max_followers": _natural,
             "daemon_patience": _duration,
         }

@@ -41,6 +41,23 @@ def test_without_a_line_only_the_places_count() -> None:
     assert admission.request(OWNER).taken
 
 
+def test_the_line_holds_so_many_bytes_or_one_build() -> None:
+    admission = Admission(places=1, waiting=9, waiting_bytes=10)
+    running, large = admission.request(OWNER, size=99), admission.request(OWNER, size=99)
+    with pytest.raises(Busy, match="as much memory as it may"):
+        admission.request(OWNER, size=1)
+
+    running.leave()
+    assert large.taken
+    six, four = (admission.request(OWNER, size=size) for size in (6, 4))
+    with pytest.raises(Busy, match="as much memory as it may"):
+        admission.request(OWNER, size=1)
+
+    six.leave()
+    assert admission.request(OWNER, size=6).position == 2
+    assert four.position == 1
+
+
 def test_the_first_in_line_is_the_next() -> None:
     admission = Admission(places=1, waiting=2)
     running, first, second = (admission.request(OWNER) for _ in range(3))

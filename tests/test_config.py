@@ -37,6 +37,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "callback_private": "true",
         "command_max_age": "1m",
         "max_detached": "5",
+        "max_waiting_bytes": "8",
         "max_followers": "6",
         **TLS,
         "buildkit_server_name": "buildkitd",
@@ -64,6 +65,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         callback_private=True,
         command_max_age=60.0,
         max_detached=5,
+        max_waiting_bytes=8,
         max_followers=6,
     )
     unchanged = {f.name for f in fields(Settings) if getattr(settings, f.name) == f.default}
