@@ -11,7 +11,6 @@ import secrets
 import threading
 import time
 from contextlib import ExitStack
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from . import log_lines, metrics, secret_detection, secret_files
@@ -228,7 +227,7 @@ class Build:
     @property
     def image_ref(self) -> str:
         """The name that was asked for, without its tag, and the digest that was pushed."""
-        name = self.image.removesuffix(f":{self._order.bundle.config.image.tag}")
+        name = self._order.bundle.config.image.untagged
         return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
 
     @property
@@ -274,9 +273,8 @@ class Build:
         if self._closed:
             return
         self._closed = True
-        with (
-            ExitStack() as last_things
-        ):  # from the last to the first, each whatever became of the others
+        # From the last to the first, each whatever became of the others.
+        with ExitStack() as last_things:
             last_things.callback(self._forget)
             last_things.callback(self._account)
             last_things.callback(self._leave_record)
@@ -363,13 +361,13 @@ class Build:
     def _report(self) -> BuildReport:
         error, result, solve = self._error, self.result or BuildResult(), self._solve
         waited = self.duration if self._waited is None else self._waited
-        steps = [step for step in self.steps if step.stage and not step.base_image]
+        steps = [step for step in self.steps if step.counted]
         return BuildReport(
             build_id=self.id,
             image=self._redactor.text(self.image),
             key=self._order.key,
             outcome=error.code if error else SUCCESS,
-            own_fault=error is not None and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+            own_fault=error is not None and error.own_fault,
             error=self._redactor.text(str(error)) if error else "",
             digest=result.digest,
             size=result.size,

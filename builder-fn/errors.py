@@ -28,6 +28,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class BuilderError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     retry_after: int | None = None  # seconds
+
+    @property
+    def own_fault(self) -> bool:
+        """Whether the builder or its operator is to blame, and not the caller."""
+        return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class RequestError(BuilderError):

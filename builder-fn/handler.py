@@ -13,7 +13,6 @@ import os
 import sys
 import threading
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
@@ -350,8 +349,8 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Respons
         reason=error.code,
         error=str(error),
     )
-    own_fault = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    _log.log(log_lines.level(own_fault=own_fault), "request refused", extra=log_lines.said(fields))
+    level = log_lines.level(own_fault=error.own_fault)
+    _log.log(level, "request refused", extra=log_lines.said(fields))
     # Probes ask with GET, and builds with POST.
     if _builder is not None and event.method == "POST":
         _builder.metrics.refused(error.code)

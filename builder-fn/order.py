@@ -40,9 +40,8 @@ class Order:
     @property
     def annotations(self) -> Mapping[str, str]:
         """What the build's record says of it."""
-        config = self.bundle.config
-        name = config.image.text.removesuffix(f":{config.image.tag}")
-        return {"image": config.image.text, "name": name, "key": self.key}
+        image = self.bundle.config.image
+        return {"image": image.text, "name": image.untagged, "key": self.key}
 
 
 def new_id() -> str:

@@ -28,6 +28,14 @@ class Step:
     cached: bool = False
     error: str = ""
 
+    @property
+    def counted(self) -> bool:
+        """Whether the Dockerfile would have run it.
+
+        A FROM counts as cached while something is built upon it, and not when all of that is cached.
+        """
+        return bool(self.stage) and not self.base_image
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildWarning:

@@ -76,6 +76,11 @@ class Reference:
     def name(self) -> str:
         return f"{self.domain}/{self.path}"
 
+    @property
+    def untagged(self) -> str:
+        """*text* without its tag."""
+        return self.text.removesuffix(f":{self.tag}")
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

@@ -217,11 +217,7 @@ def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str
     report: dict[str, Any] = {}
     if steps:
         report["steps"] = [_step(step) for step in steps]
-        # Of what the Dockerfile would have run. A FROM counts as cached while something is built upon it,
-        # and not when all of that is cached.
-        report["cacheHits"] = sum(
-            step.cached for step in steps if step.stage and not step.base_image
-        )
+        report["cacheHits"] = sum(step.cached for step in steps if step.counted)
     if warnings:
         report["warnings"] = [_warning(warning) for warning in warnings]
     return report
