@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -12,10 +11,9 @@ from function.callback import Target
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _SECONDS = 10.0
-_POLL_SECONDS = 0.005
 _DRIPS = 1000  # bytes of a header
 _DRIP_SECONDS = 0.01
 
@@ -89,10 +87,3 @@ def receiver(*statuses: int, tls: ssl.SSLContext | None = None) -> Iterator[Rece
             server.released.set()
             server.shutdown()
             thread.join()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(_POLL_SECONDS)

@@ -8,7 +8,6 @@ import queue
 import select
 import socket
 import threading
-import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -22,6 +21,8 @@ from function.outcome import BuildResult
 from function.pb import auth_pb2, control_pb2
 from function.registry_auth import Credentials, RegistryAuth
 from function.registry_lookup import RegistryLookup
+
+from .live.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,7 +252,7 @@ def test_nothing_is_left_of_a_cancelled_build_but_the_lookups_that_have_begun(
         helper.end()
 
     assert all(call.exception() for call in asked)
-    wait_until(lambda: not ours(before))
+    wait_until(lambda: not ours(before), PATIENCE)
     assert not helper.has_begun(within=0)
 
 
@@ -260,13 +261,6 @@ def ours(before: set[threading.Thread]) -> list[threading.Thread]:
     return [
         thread for thread in threading.enumerate() if thread.name in names and thread not in before
     ]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("when", ["at once", "looked up"])

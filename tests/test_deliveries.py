@@ -13,7 +13,8 @@ import pytest
 from function.callback import Target
 from function.deliveries import DELAYS_SECONDS, Deliveries, Delivery
 
-from .callback_receiver import receiver, wait_until
+from .callback_receiver import receiver
+from .live.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +159,7 @@ def test_is_idle_until_there_is_something_and_after_it_has_ended() -> None:
         to_deliver.add(delivery(server.target))
         seen.append(to_deliver.idle)
         server.released.set()
-        wait_until(lambda: to_deliver.idle)
+        wait_until(lambda: to_deliver.idle, SECONDS)
 
     assert seen == [True, False]
     assert outcomes.counts == {"delivered": 1}
@@ -171,11 +172,11 @@ def test_its_threads_are_few_and_end_when_there_is_nothing_to_do() -> None:
         to_deliver = deliveries(outcomes)
         for number in range(50):
             to_deliver.add(delivery(server.target, f"b{number}"))
-        wait_until(lambda: len(server.received) == 8)
+        wait_until(lambda: len(server.received) == 8, SECONDS)
         assert threads() == 8
         server.released.set()
         assert outcomes.wait(50) == {"delivered": 50}
-        wait_until(lambda: threads() == 0)
+        wait_until(lambda: threads() == 0, SECONDS)
 
 
 def threads() -> int:
@@ -190,7 +191,7 @@ def test_who_has_not_been_asked_goes_before_who_has_not_taken_it() -> None:
         to_deliver = deliveries(outcomes)
         for number in range(8):  # all threads
             to_deliver.add(delivery(down.target, f"down{number}", b"down"))
-        wait_until(lambda: len(arrived) == 8)
+        wait_until(lambda: len(arrived) == 8, SECONDS)
         for number in range(50):
             to_deliver.add(delivery(up.target, f"up{number}", b"up"))
         down.released.set()
@@ -210,7 +211,7 @@ def test_what_has_been_tried_in_vain_makes_room(
         to_deliver = deliveries(outcomes, NEVER, **bound)
         for number in range(3):
             to_deliver.add(delivery(down.target, f"down{number}"))
-        wait_until(lambda: waits(to_deliver, 3))
+        wait_until(lambda: waits(to_deliver, 3), SECONDS)
         to_deliver.add(delivery(up.target, "up"))
         assert outcomes.wait(2) == {"dropped": 1, "delivered": 1}
         assert not to_deliver.idle
@@ -236,7 +237,7 @@ def test_at_the_end_each_is_tried_once_more_and_told_if_it_is_in_vain(
         added = [delivery(server.target, f"b{number}") for number in range(2)]
         for each in added:
             to_deliver.add(each)
-        wait_until(lambda: waits(to_deliver, 2))
+        wait_until(lambda: waits(to_deliver, 2), SECONDS)
         to_deliver.stop()
         assert outcomes.wait(2) == {"delivered": 1, "dropped": 1}
         later = delivery(server.target, "later")  # of a build that was just interrupted
@@ -259,14 +260,14 @@ def test_at_the_end_nobody_waits_for_a_receiver_that_does_not_answer(
         to_deliver = deliveries(outcomes)
         for number in range(10):
             to_deliver.add(delivery(server.target, f"b{number}"))
-        wait_until(lambda: len(server.received) == 8)
+        wait_until(lambda: len(server.received) == 8, SECONDS)
         to_deliver.stop()
         assert outcomes.wait(10) == {"dropped": 10}
-        wait_until(lambda: to_deliver.idle)
+        wait_until(lambda: to_deliver.idle, SECONDS)
         to_deliver.add(delivery(server.target, "too late"))
         assert outcomes.wait(11) == {"dropped": 11}
         server.released.set()
-        wait_until(lambda: threads() == 0)
+        wait_until(lambda: threads() == 0, SECONDS)
 
     assert outcomes.counts == {"dropped": 11}
     told = sorted(said["buildId"] for said in fields(caplog))

@@ -20,7 +20,8 @@ from function import handler
 from function.admission import Owner
 from function.outcome import BuildResult
 
-from .callback_receiver import receiver, wait_until
+from .callback_receiver import receiver
+from .live.waiting import wait_until
 from .tar_members import request, tar
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 SECRET = b"s3cret"
 OWNER = Owner("key", "image")
+SECONDS = 10.0
 NDJSON = {"Accept": "application/x-ndjson"}
 
 
@@ -375,7 +377,7 @@ def test_a_build_that_meets_an_error_of_our_own_is_called_back_too(
     monkeypatch.setenv("callback_private", "true")
     with receiver(200) as server:
         finished(Ending(RuntimeError("of our own")), server.target)
-        wait_until(lambda: bool(server.received))
+        wait_until(lambda: bool(server.received), SECONDS)
 
     [(_, body, headers)] = server.received
     document = json.loads(body)
@@ -392,10 +394,10 @@ def test_a_callback_that_waits_holds_nothing_of_its_build(monkeypatch: pytest.Mo
         with receiver(503) as server:
             finished(build, server.target)
             del build
-            wait_until(lambda: bool(server.received) and left() is None)
+            wait_until(lambda: bool(server.received) and left() is None, SECONDS)
             assert not handler.idle()
             handler.stop()
-            wait_until(handler.idle)
+            wait_until(handler.idle, SECONDS)
     finally:
         gc.enable()
 
@@ -406,7 +408,7 @@ def test_a_callback_that_did_not_arrive_is_counted(
     monkeypatch.setenv("callback_private", "true")
     with receiver(404) as server:
         finished(Ending(), server.target)
-        wait_until(lambda: bool(server.received) and handler.idle())
+        wait_until(lambda: bool(server.received) and handler.idle(), SECONDS)
 
     counted = client.get("/metrics").get_data(as_text=True)
     assert 'builder_fn_callbacks_total{outcome="refused"} 1.0' in counted
