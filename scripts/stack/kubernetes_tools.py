@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import fingerprint, golang
+from .completion import is_complete, mark_complete
 from .errors import StackError
 from .paths import Paths
 
-_COMPLETE = "complete"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 
 
@@ -28,7 +28,7 @@ class KubernetesTools:
 
     @property
     def complete(self) -> bool:
-        return (self.folder / _COMPLETE).exists()
+        return is_complete(self.folder)
 
 
 def find(paths: Paths) -> KubernetesTools:
@@ -56,7 +56,7 @@ def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> Kubernete
     golang.build(go, module, ["tool"], into=tools.folder, log=log)
     sources = golang.sources(go, module, _CERT_MANAGER, log=log)
     shutil.copytree(sources / "deploy" / "crds", tools.definitions, dirs_exist_ok=True)
-    (tools.folder / _COMPLETE).touch()
+    mark_complete(tools.folder)
     return tools
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from . import account, programs, venv
 from .account import Account
+from .completion import is_complete
 from .errors import StackError
 from .paths import Paths
 from .programs import Programs
@@ -27,6 +28,6 @@ def prepared(paths: Paths | None = None) -> Machine:
     found = account.find()
     built = programs.find(paths)
     function = venv.location(paths, "function", venv.function_requirements(paths))
-    if found is None or not built.complete or not venv.is_complete(function):
+    if found is None or not built.complete or not is_complete(function):
         raise StackError("This machine is not prepared for this clone: run ./scripts/up first.")
     return Machine(paths=paths, account=found, programs=built, venv=function)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import fingerprint, golang
+from .completion import is_complete, mark_complete
 from .errors import StackError
 from .paths import Paths
-
-_COMPLETE = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class OpenFaaSPrograms:
 
     @property
     def complete(self) -> bool:
-        return (self.folder / _COMPLETE).exists()
+        return is_complete(self.folder)
 
 
 def find(paths: Paths) -> OpenFaaSPrograms:
@@ -63,7 +62,7 @@ def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> OpenFaaSP
     go = golang.toolchain(paths, module / "go.mod", log)
     working("building the gateway, its queue and its worker, about a minute the first time")
     golang.build(go, module, ["tool", "./..."], into=programs.folder, log=log)
-    (programs.folder / _COMPLETE).touch()
+    mark_complete(programs.folder)
     return programs
 
 

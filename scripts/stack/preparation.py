@@ -17,6 +17,7 @@ from . import (
     venv,
 )
 from .base_images import BaseImage
+from .completion import is_complete
 from .errors import StackError
 from .machine import Machine
 from .paths import Paths
@@ -111,7 +112,7 @@ def _venv(paths: Paths) -> Path:
     report = _Report("packages")
     files = venv.function_requirements(paths)
     found = venv.location(paths, "function", files)
-    if not venv.is_complete(found):
+    if not is_complete(found):
         report.working("installing the function's Python packages")
     return venv.ensure(paths, "function", files, log=paths.logs / "pip.log")
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import fingerprint, golang
+from .completion import is_complete, mark_complete
 from .paths import Paths
 
 # Kept in step with scripts/tools/go.mod.
 BUILDKIT_VERSION = "v0.32.2"
-
-_COMPLETE = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Programs:
 
     @property
     def complete(self) -> bool:
-        return (self.folder / _COMPLETE).exists()
+        return is_complete(self.folder)
 
 
 def find(paths: Paths) -> Programs:
@@ -62,7 +61,7 @@ def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> Programs:
     runc = programs.folder / "buildkit-runc"
     runc.unlink(missing_ok=True)
     runc.symlink_to(shutil.which("runc") or "/usr/sbin/runc")
-    (programs.folder / _COMPLETE).touch()
+    mark_complete(programs.folder)
     return programs
 
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import fingerprint
+from .completion import is_complete, mark_complete
 from .errors import StackError
 from .paths import Paths
-
-_COMPLETE = "complete"
 
 
 def function_requirements(paths: Paths) -> list[Path]:
@@ -30,10 +29,6 @@ def location(paths: Paths, name: str, files: Sequence[Path], more: Sequence[str]
     return paths.venvs / f"{name}-{fingerprint.of_files(files, interpreter, *more)}"
 
 
-def is_complete(venv: Path) -> bool:
-    return (venv / _COMPLETE).exists()
-
-
 def ensure(
     paths: Paths, name: str, files: Sequence[Path], more: Sequence[str] = (), *, log: Path
 ) -> Path:
@@ -46,7 +41,7 @@ def ensure(
     requirements = [part for file in files for part in ("--requirement", str(file))]
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     _run([*pip, "install", *requirements, *more], log)
-    (venv / _COMPLETE).touch()
+    mark_complete(venv)
     return venv
 
 
