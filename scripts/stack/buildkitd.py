@@ -10,11 +10,10 @@ import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from . import daemon, ports
 from .certificates import Certificates
-from .daemon import Daemon
+from .daemon import Service
 from .machine import Machine
 
 # The registries that base images come from.
@@ -41,7 +40,7 @@ _HISTORY = '[history]\n  maxAge = "30m"\n  maxEntries = 200\n'
 
 
 @dataclass(slots=True, kw_only=True)
-class Buildkitd:
+class Buildkitd(Service):
     """A running daemon. As a context manager it stops at the end of the block.
 
     `daemon` has the signals: kill() takes down every process, builds included; pause() leaves the
@@ -49,25 +48,12 @@ class Buildkitd:
     """
 
     address: str
-    daemon: Daemon
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def kill(self) -> None:
-        self.daemon.kill()
 
     def pause(self) -> None:
         self.daemon.pause()
 
     def resume(self) -> None:
         self.daemon.resume()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(  # noqa: PLR0913 - keywords, each with a default

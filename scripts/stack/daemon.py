@@ -107,6 +107,26 @@ class Daemon:
                 self.child.wait(seconds)
 
 
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """What a running daemon is to who uses it. As a context manager it stops at the end of the block."""
+
+    daemon: Daemon
+
+    def stop(self) -> None:
+        self.daemon.stop()
+
+    def kill(self) -> None:
+        """Ends it, with all that it runs, at once; its folders stay until `stop`."""
+        self.daemon.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
 def launch(  # noqa: PLR0913 - keywords
     name: str,
     command: Sequence[str | Path],

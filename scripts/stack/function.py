@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, fingerprint, ports
-from .daemon import Daemon
+from .daemon import Service
 from .machine import Machine
 from .paths import Paths
 
@@ -26,23 +25,13 @@ WATCHDOG_METRICS_PORT = 8081
 
 
 @dataclass(slots=True, kw_only=True)
-class Function:
+class Function(Service):
     """The running function. As a context manager it stops at the end of the block."""
 
     url: str
-    daemon: Daemon
 
     def stop(self) -> None:
         self.daemon.stop(STOP_SECONDS)
-
-    def kill(self) -> None:
-        self.daemon.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(  # noqa: PLR0913 - keywords

@@ -7,10 +7,9 @@ which two ports are published on loopback.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, openfaas_programs, ports
-from .daemon import Daemon
+from .daemon import Service
 from .function import LONGEST_BUILD
 from .machine import Machine
 
@@ -29,21 +28,11 @@ DEFAULTS: Mapping[str, str] = {
 
 
 @dataclass(slots=True, kw_only=True)
-class Gateway:
+class Gateway(Service):
     """The running gateway. As a context manager it stops at the end of the block."""
 
     url: str
     metrics_url: str
-    daemon: Daemon
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(  # noqa: PLR0913 - keywords

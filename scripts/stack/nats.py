@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, openfaas_programs, ports
-from .daemon import Daemon
+from .daemon import Service
 from .machine import Machine
 
 # What the gateway and the worker call it unless told (nats-queue-worker readconfig.go).
@@ -15,20 +14,10 @@ _READY = "Streaming Server is ready"
 
 
 @dataclass(slots=True, kw_only=True)
-class Nats:
+class Nats(Service):
     """A running queue at host:port. As a context manager it stops at the end of the block."""
 
     address: str
-    daemon: Daemon
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(machine: Machine, *, port: int | None = None, directory: Path | None = None) -> Nats:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 from . import daemon, ports
-from .daemon import Daemon
+from .daemon import Service
 from .errors import StackError
 from .machine import Machine
 
@@ -18,11 +18,10 @@ _PATIENCE_SECONDS = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Prometheus:
+class Prometheus(Service):
     """A running Prometheus. As a context manager it stops at the end of the block."""
 
     port: int
-    daemon: Daemon
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The vector that *expression* comes to now; for a scalar, one sample without labels.
@@ -42,15 +41,6 @@ class Prometheus:
         """Every alerting rule, with its `health` and its `state`."""
         groups = self._ask("rules", type="alert")["groups"]
         return [rule for group in groups for rule in group["rules"]]
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
         status, body = _get(self.port, f"/api/v1/{what}?{urlencode(parameters)}")

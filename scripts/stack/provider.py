@@ -2,33 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, openfaas_programs, ports
-from .daemon import Daemon
+from .daemon import Service
 from .function import LONGEST_BUILD
 from .machine import Machine
 from .provider_client import ProviderClient
 
 
 @dataclass(slots=True, kw_only=True)
-class Provider:
+class Provider(Service):
     """The running provider. As a context manager it stops at the end of the block."""
 
     url: str
-    daemon: Daemon
 
     def client(self) -> ProviderClient:
         return ProviderClient(self.url)
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(

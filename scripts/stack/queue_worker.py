@@ -4,10 +4,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, openfaas_programs
-from .daemon import Daemon
+from .daemon import Service
 from .function import LONGEST_BUILD
 from .machine import Machine
 
@@ -22,19 +21,8 @@ _UNDER_ITS_OWN_NAME = (
 
 
 @dataclass(slots=True, kw_only=True)
-class QueueWorker:
+class QueueWorker(Service):
     """The running worker. As a context manager it stops at the end of the block."""
-
-    daemon: Daemon
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(

@@ -8,11 +8,10 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from . import daemon, ports, token_server
 from .certificates import Pair
-from .daemon import Daemon
+from .daemon import Service
 from .machine import Machine
 from .registry_client import RegistryClient
 from .token_server import TokenServer
@@ -27,11 +26,10 @@ class Credentials:
 
 
 @dataclass(slots=True, kw_only=True)
-class Registry:
+class Registry(Service):
     """A running registry at host:port. As a context manager it stops at the end of the block."""
 
     address: str
-    daemon: Daemon
     storage: Path
     credentials: Credentials | None = None
 
@@ -39,18 +37,6 @@ class Registry:
         if self.credentials is None:
             return RegistryClient(self.address)
         return RegistryClient(self.address, self.credentials.username, self.credentials.password)
-
-    def stop(self) -> None:
-        self.daemon.stop()
-
-    def kill(self) -> None:
-        self.daemon.kill()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def start(  # noqa: PLR0913 - keywords, each with a default
