@@ -101,7 +101,10 @@ def contexts(draw: st.DrawFn) -> Context:
     files = [path for path, node in nodes.items() if isinstance(node, File)]
     for target in draw(st.lists(st.sampled_from(files), max_size=1)) if files else []:
         nodes["hard"] = HardLink(target)
-    sources = " ".join(f'"{source}",' for source in draw(st.lists(SOURCES, min_size=1, max_size=2)))
+    # Each once: of a source that one COPY names twice the daemon makes now this and now that image
+    # (buildctl alone two of them in 70 builds).
+    drawn = dict.fromkeys(draw(st.lists(SOURCES, min_size=1, max_size=2)))
+    sources = " ".join(f'"{source}",' for source in drawn)
     dockerfile = f'FROM scratch\nCOPY [{sources} "/d/"]\n'
     return Context(nodes, dockerfile, ignore="\n".join(draw(PATTERNS)))
 
