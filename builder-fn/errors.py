@@ -32,7 +32,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from .outcome import FailedStep
+    from .buildkit.outcome import FailedStep
 
 
 class BuilderError(Exception):

@@ -17,39 +17,33 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
-from . import (
-    answers,
-    callback,
-    go_duration,
-    log_lines,
-    metrics,
-    responses,
-    routes,
-    secret_files,
-    streams,
-)
-from .archive import Limits
-from .build import Builder
-from .build_report import UNPACK, VERIFY, Arrival
-from .bundle import unpack
-from .command import HEADER as REQUEST_HEADER
-from .command import MAX_BYTES as MAX_COMMAND_BYTES
-from .command import Command
+from . import go_duration, secret_files
+from .answers import documents, responses, streams
+from .build_secrets.envelope import ALGORITHM, handed_out
+from .builds.build import Builder
+from .builds.job import Order, id_of_call, new_id
+from .callbacks.deliveries import Delivery
+from .callbacks.target import target
 from .config import FAILED_STATUSES, MAX_STREAM_LINE_BYTES, Settings
-from .deliveries import Delivery
 from .errors import BodyTooLarge, BuilderError, CommandError, RequestError
-from .order import Order, id_of_call, new_id
 from .quoting import quoted
-from .sealed_secrets import ALGORITHM, handed_out
-from .signature import HEADER, verify
+from .request import routes
+from .request.archive import Limits
+from .request.bundle import unpack
+from .request.question import HEADER as REQUEST_HEADER
+from .request.question import MAX_BYTES as MAX_COMMAND_BYTES
+from .request.question import Command
+from .request.signature import HEADER, verify
+from .telemetry import log_lines, metrics
+from .telemetry.build_report import UNPACK, VERIFY, Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .bundle import Bundle
-    from .callback import Target
-    from .followed import Ongoing
-    from .signature import Key
+    from .builds.followed import Ongoing
+    from .callbacks.target import Target
+    from .request.bundle import Bundle
+    from .request.signature import Key
 
 _log = logging.getLogger("builder-fn")
 
@@ -97,7 +91,7 @@ def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract
         return _refusal(event, exc)
     except Exception:
         _log.exception("unexpected error")
-        return _refusal(event, answers.unexpected())
+        return _refusal(event, responses.unexpected())
 
 
 def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
@@ -122,7 +116,7 @@ def _route(event: Any) -> Response:
 
 
 def _healthz(_event: Any) -> Response:
-    return answers.json_response({"status": "ok"}, 200)
+    return responses.json_response({"status": "ok"}, 200)
 
 
 def _ready(_event: Any) -> Response:
@@ -130,13 +124,13 @@ def _ready(_event: Any) -> Response:
     if not running.settings.disable_hmac:
         secret_files.payload_keys(running.settings)
     secret_files.registry_auth(running.settings)
-    return answers.json_response({"status": "ready", "buildkit": running.client.version()}, 200)
+    return responses.json_response({"status": "ready", "buildkit": running.client.version()}, 200)
 
 
 def _publickey(_event: Any) -> Response:
     """What clients seal build secrets for: go-sdk's and faas-cli's shape (builder/remote_builder.go)."""
     current = handed_out(secret_files.sealing_keys(builder().settings))
-    return answers.json_response(
+    return responses.json_response(
         {"key_id": current.key_id, "algorithm": ALGORITHM, "public_key": current.public_key}, 200
     )
 
@@ -190,27 +184,27 @@ def _ordered(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     )
     if detached:
         running.background.start(lambda: _finish(build, to, key), name=f"build {build.id}")
-        return answers.signed(answers.accepted(build, url=_status_url(event)), key)
+        return responses.signed(responses.accepted(build, url=_status_url(event)), key)
     stream = streams.requested(event.headers.get("Accept", ""))
     queued = "X-Callback-Url" in event.headers
     if stream is None or queued:
-        most = answers.MAX_CALLBACK_BYTES if queued else None
-        return answers.signed(answers.whole(build, failed_status=failed_status, most=most), key)
-    return answers.streamed(build, stream, heartbeat=settings.heartbeat)
+        most = responses.MAX_CALLBACK_BYTES if queued else None
+        return responses.signed(responses.whole(build, failed_status=failed_status, most=most), key)
+    return responses.streamed(build, stream, heartbeat=settings.heartbeat)
 
 
 def _finish(build: Ongoing, to: Target | None, key: Key | None) -> None:
     """A detached build to its end, and then its callback; the body of a thread."""
     try:
-        answer = answers.whole(build, failed_status=200, most=answers.MAX_CALLBACK_BYTES)
+        answer = responses.whole(build, failed_status=200, most=responses.MAX_CALLBACK_BYTES)
     except Exception:
         _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
-        error = answers.unexpected()
-        document = responses.failed(error, build_id=build.id, image=build.image)
-        answer = answers.json_response(document, error.status, error)
+        error = responses.unexpected()
+        document = documents.failed(error, build_id=build.id, image=build.image)
+        answer = responses.json_response(document, error.status, error)
     if to is None:
         return
-    answer = answers.signed(answer, key)
+    answer = responses.signed(answer, key)
     answer.headers.pop("Content-Length", None)
     # What waits for a receiver is the answer alone: neither the build nor the request's body.
     builder().deliveries.add(
@@ -226,7 +220,7 @@ def _finish(build: Ongoing, to: Target | None, key: Key | None) -> None:
 
 def _status(event: Any) -> Response:
     command, key = _command(event, "status")
-    return answers.signed(answers.state(builder().record(command.build_id)), key)
+    return responses.signed(responses.state(builder().record(command.build_id)), key)
 
 
 def _result(event: Any) -> Response:
@@ -234,9 +228,9 @@ def _result(event: Any) -> Response:
     build = builder().follow(command.build_id, _caller_gone(event))
     if not build.record.ended:
         build.close()
-        return answers.signed(answers.state(build.record, status=202), key)
+        return responses.signed(responses.state(build.record, status=202), key)
     status = _failed_status(event, builder().settings)
-    return answers.signed(answers.whole(build, failed_status=status), key)
+    return responses.signed(responses.whole(build, failed_status=status), key)
 
 
 def _logs(event: Any) -> Response:
@@ -245,19 +239,19 @@ def _logs(event: Any) -> Response:
     build = running.follow(command.build_id, _caller_gone(event), offset=command.offset)
     stream = streams.requested(event.headers.get("Accept", ""))
     if stream is not None:
-        return answers.streamed(build, stream, heartbeat=running.settings.heartbeat)
-    return answers.signed(answers.log_so_far(build), key)
+        return responses.streamed(build, stream, heartbeat=running.settings.heartbeat)
+    return responses.signed(responses.log_so_far(build), key)
 
 
 def _cancel(event: Any) -> Response:
     command, key = _command(event, "cancel")
     record = builder().cancel(command.build_id)
-    return answers.signed(answers.state(record, status=200 if record.ended else 202), key)
+    return responses.signed(responses.state(record, status=200 if record.ended else 202), key)
 
 
 def _list(event: Any) -> Response:
     command, key = _command(event, "list")
-    return answers.signed(answers.states(builder().client.records(limit=command.limit)), key)
+    return responses.signed(responses.states(builder().client.records(limit=command.limit)), key)
 
 
 def _command(event: Any, operation: str) -> tuple[Command, Key | None]:
@@ -287,7 +281,7 @@ def _digest(event: Any, body: memoryview) -> str:
 
 def _callback_target(bundle: Bundle, settings: Settings) -> Target | None:
     url = bundle.config.callback_url
-    return callback.target(url, settings) if url else None
+    return target(url, settings) if url else None
 
 
 def _caller_gone(event: Any) -> Callable[[], bool]:
@@ -354,13 +348,13 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Respons
     # Probes ask with GET, and builds with POST.
     if _builder is not None and event.method == "POST":
         _builder.metrics.refused(error.code)
-    document = responses.failed(error)
+    document = documents.failed(error)
     stream = streams.requested(event.headers.get("Accept", ""))
     if stream is not None and event.method == "POST":
-        time.sleep(answers.SETTLING_SECONDS)
-        chunk = stream.end(responses.fitted(document, MAX_STREAM_LINE_BYTES))
+        time.sleep(responses.SETTLING_SECONDS)
+        chunk = stream.end(documents.fitted(document, MAX_STREAM_LINE_BYTES))
         return Response([chunk], mimetype=stream.mimetype, headers=dict(stream.headers))
-    return answers.signed(answers.json_response(document, error.status, error), key)
+    return responses.signed(responses.json_response(document, error.status, error), key)
 
 
 def _body_too_large(settings: Settings) -> BodyTooLarge:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .build_secrets.envelope import SealingKey
 from .errors import NotReady
-from .registry_auth import RegistryAuth
-from .sealed_secrets import SealingKey
-from .signature import Key
+from .registry.docker_config import RegistryAuth
+from .request.signature import Key
 
 if TYPE_CHECKING:
     from pathlib import Path

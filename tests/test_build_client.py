@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 from build_client.cli import main
 
-from function.sealed_secrets import SealingKey, open_envelope
+from function.build_secrets.envelope import SealingKey, open_envelope
 
 from .scripted_builder import SECRET, Builder, Handler, one, progress, scripted_builder, stream
 

@@ -14,8 +14,8 @@ import pytest
 from build_client import following
 from build_client.cli import main
 
-from function.command import Command
-from function.order import id_of_call
+from function.builds.job import id_of_call
+from function.request.question import Command
 
 from .scripted_builder import SECRET, one, progress, scripted_builder, signed, stream
 

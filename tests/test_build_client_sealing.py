@@ -14,7 +14,7 @@ from build_client.errors import UsageError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.sealed_secrets import SealingKey, open_envelope
+from function.build_secrets.envelope import SealingKey, open_envelope
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from build_client.signature import HEADER, RESULT_HEADER, require_signed, sign
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function import order
-from function import signature as theirs
+from function.builds import job
+from function.request import signature as theirs
 
 secrets = st.binary(min_size=1).filter(bytes.strip)
 
@@ -55,11 +55,11 @@ def test_any_other_signature_is_not(signature: str) -> None:
 def test_a_queued_calls_build_is_known_beforehand(call_id: str, body: bytes, secret: bytes) -> None:
     signature = sign(body, secret)
 
-    assert question.id_of_call(call_id, body, signature) == order.id_of_call(call_id, signature)
+    assert question.id_of_call(call_id, body, signature) == job.id_of_call(call_id, signature)
 
 
 @given(body=st.binary())
 def test_so_is_an_unsigned_calls(body: bytes) -> None:
     digest = hashlib.sha256(body).hexdigest()
 
-    assert question.id_of_call("c", body, None) == order.id_of_call("c", digest)
+    assert question.id_of_call("c", body, None) == job.id_of_call("c", digest)

@@ -17,10 +17,10 @@ from serving.app import create_app
 from werkzeug.datastructures import Headers
 
 from function import handler
-from function.admission import Owner
-from function.outcome import BuildResult
+from function.buildkit.outcome import BuildResult
+from function.builds.admission import Owner
 
-from .callback_receiver import receiver
+from .callbacks.callback_receiver import receiver
 from .live.waiting import wait_until
 from .tar_members import request, tar
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
-    from function.callback import Target
-    from function.followed import Ongoing
+    from function.builds.followed import Ongoing
+    from function.callbacks.target import Target
 
 SECRET = b"s3cret"
 OWNER = Owner("key", "image")

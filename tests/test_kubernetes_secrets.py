@@ -14,7 +14,7 @@ import pytest
 
 from function import secret_files
 from function.config import Settings
-from function.registry_auth import RegistryAuth
+from function.registry.docker_config import RegistryAuth
 
 from . import stack_file
 from .kubernetes import manifests, schemas, secrets_script

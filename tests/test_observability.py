@@ -12,10 +12,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from function.build_report import PHASES, SUCCESS, Arrival, BuildReport
-from function.daemon_state import DaemonState
+from function.buildkit.rpc.daemon_state import DaemonState
 from function.errors import BuilderError
-from function.metrics import Metrics
+from function.telemetry.build_report import PHASES, SUCCESS, Arrival, BuildReport
+from function.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ import pytest
 from function import secret_files
 from function.config import Settings
 from function.errors import NotReady
-from function.registry_auth import ANONYMOUS
-from function.signature import Key
+from function.registry.docker_config import ANONYMOUS
+from function.request.signature import Key
 
 
 @pytest.fixture

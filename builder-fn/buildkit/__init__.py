@@ -3,16 +3,16 @@
 Protobuf and gRPC types stay inside; callers hand in a SolveSpec and services, and get lines and a result.
 """
 
-from .claim import Claim
+from ..history.attempt import BuildRecord, State
+from ..history.claim import Claim
+from ..history.follow import Follow
+from ..history.journal import Journal
+from ..history.refs import Ref, is_build_id
 from .client import Client
-from .following import Follow
-from .journal import Journal
-from .records import BuildRecord, State
-from .refs import Ref, is_build_id
-from .services import session_services
-from .solve import Solve
-from .solve_request import SolveSpec
-from .stamps import StampedSecrets, stamped
+from .session.services import session_services
+from .solve.request import SolveSpec
+from .solve.secret_ids import StampedSecrets, stamped
+from .solve.solve import Solve
 
 __all__ = [
     "BuildRecord",

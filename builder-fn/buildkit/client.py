@@ -11,32 +11,32 @@ import grpc
 
 from ..config import MAX_GRPC_MESSAGE_BYTES, DaemonTLS
 from ..errors import DaemonUnavailable, NotReady
+from ..history.attempt import verdict_attrs
+from ..history.cancellation import CancelListener
+from ..history.claim import Claims
+from ..history.follow import Follow
+from ..history.journal import Journal
+from ..history.search import History
+from ..history.verdict import leave_verdict
 from ..pb import control_pb2 as pb
 from ..quoting import quoted
 from ..redaction import NOTHING_SECRET
-from .cancellation import CancelListener
-from .claim import Claims
-from .control import Control
-from .daemon_watch import DaemonWatch
-from .following import Follow
-from .history import History
-from .journal import Journal
-from .records import verdict_attrs
-from .solve import Solve
-from .unavailable import daemon_unavailable, was_silent
-from .verdict import leave_verdict
+from .rpc.control import Control
+from .rpc.daemon_watch import DaemonWatch
+from .rpc.unavailable import daemon_unavailable, was_silent
+from .solve.solve import Solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..daemon_state import DaemonState
     from ..errors import BuilderError
+    from ..history.attempt import BuildRecord
+    from ..history.claim import Claim
+    from ..history.refs import Ref
     from ..redaction import Redactor
-    from .claim import Claim
-    from .records import BuildRecord
-    from .refs import Ref
-    from .solve_request import SolveSpec
-    from .tunnel import Call, Headers
+    from .rpc.daemon_state import DaemonState
+    from .session.grpc_server import Call, Headers
+    from .solve.request import SolveSpec
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_BYTES),

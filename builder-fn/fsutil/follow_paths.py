@@ -10,10 +10,10 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from ..tree import Entry, Kind
 from .filepath_match import PatternError, filepath_match
 from .order import find, names_in
 from .patterns import clean_path
+from .tree import Entry, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

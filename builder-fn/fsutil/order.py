@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from ..tree import Entry, sort_key
+from .tree import Entry, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

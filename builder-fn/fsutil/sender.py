@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from ..pb import fsutil_pb2 as pb
-from ..tree import Entry, Kind
-from ..wire import framed, message_prefix, varint
+from .tree import Entry, Kind
+from .wire import framed, message_prefix, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

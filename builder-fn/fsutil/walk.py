@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..tree import Entry, Kind, Tree
 from .follow_paths import follow, without_nested
 from .order import end_of
 from .patterns import PatternList
+from .tree import Entry, Kind, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from ..secret_detection import has_secret_shape, looks_secret
+from .detection import has_secret_shape, looks_secret
 from .views import View, as_shown, on_one_line, read_entities, read_escapes
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ import tarfile
 import time
 from typing import TYPE_CHECKING
 
-from function.archive import Limits
 from function.buildkit import Client, SolveSpec, session_services
-from function.bundle import unpack
+from function.context.ignore_file import local_trees, with_ignore_file
 from function.errors import BuildFailed
-from function.ignore_file import local_trees, with_ignore_file
-from function.registry_auth import RegistryAuth
+from function.registry.docker_config import RegistryAuth
+from function.request.archive import Limits
+from function.request.bundle import unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from function.freshness import Freshness
+    from function.context.shared_key import Freshness
 
 CONFIG = {"image": "differential:1"}
 _ATTRS = {"no-cache": "", "build-arg:SOURCE_DATE_EPOCH": "1700000000"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stack import buildkitd, machine
 
 from function.buildkit import Client
-from function.freshness import Freshness
+from function.context.shared_key import Freshness
 
 from .builders import buildctls, ours
 from .contexts import CONTEXTS, Context, Directory, File, HardLink, Link

@@ -6,9 +6,9 @@ import posixpath
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from function.fsutil.tree import sort_key
+from function.fsutil.wire import MESSAGE_PREFIX
 from function.pb import fsutil_pb2 as pb
-from function.tree import sort_key
-from function.wire import MESSAGE_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

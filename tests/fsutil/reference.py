@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from function.fsutil import Patterns
-    from function.tree import Entry, Tree
+    from function.fsutil.tree import Entry, Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from .reference import Refused, Stat
 from .trees import patterns, tree, trees
 
 if TYPE_CHECKING:
-    from function.tree import Tree
+    from function.fsutil.tree import Tree
 
     from .reference import Reference
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from function.fsutil import PatternError
 from function.fsutil.follow_paths import follow
-from function.tree import Entry, Kind, Tree
+from function.fsutil.tree import Entry, Kind, Tree
 
 from .trees import ODD, USUAL, tree, trees
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from function.fsutil import Sender, SenderError
 from function.fsutil.sender import CHUNK_BYTES
+from function.fsutil.tree import Entry, Kind, Tree
 from function.pb import fsutil_pb2 as pb
-from function.tree import Entry, Kind, Tree
 
 from .packets import FIN, Packet, Receiver, drained, request, stated, unframed
 from .trees import tree, trees

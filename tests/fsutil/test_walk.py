@@ -7,7 +7,7 @@ from hypothesis import given
 
 from function.fsutil import PatternError, Patterns, walk
 from function.fsutil.order import end_of, find, names_in
-from function.tree import Kind, Tree
+from function.fsutil.tree import Kind, Tree
 
 from .trees import patterns, tree, trees
 

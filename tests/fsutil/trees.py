@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from function.fsutil import Patterns
-from function.tree import Entry, Kind, Tree, sort_key
+from function.fsutil.tree import Entry, Kind, Tree, sort_key
 
 
 def tree(*lines: str) -> Tree:

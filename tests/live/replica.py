@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from function.buildkit import Client, SolveSpec, session_services
-from function.freshness import once
-from function.registry_auth import ANONYMOUS
-from function.tree import Entry, Kind, Tree
+from function.context.shared_key import once
+from function.fsutil.tree import Entry, Kind, Tree
+from function.registry.docker_config import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from function.buildkit import Client, Ref, SolveSpec, State, session_services
+from function.buildkit.outcome import BuildResult, BuildWarning, FailedStep, Step
+from function.context.shared_key import once
 from function.errors import (
     BuildCancelled,
     BuilderError,
@@ -24,10 +26,8 @@ from function.errors import (
     DaemonUnavailable,
     Interrupted,
 )
-from function.freshness import once
-from function.outcome import BuildResult, BuildWarning, FailedStep, Step
-from function.registry_auth import ANONYMOUS
-from function.tree import Entry, Kind, Tree
+from function.fsutil.tree import Entry, Kind, Tree
+from function.registry.docker_config import ANONYMOUS
 
 from .gate import Gate
 from .replica import ANNOTATIONS, PATIENCE, claimed, go, replica, said

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from function.archive import Limits
-from function.build import Builder
-from function.build_report import Arrival
-from function.bundle import unpack
+from function.builds.build import Builder
+from function.builds.job import Order, new_id
 from function.config import Settings
 from function.errors import BuilderError
-from function.order import Order, new_id
+from function.request.archive import Limits
+from function.request.bundle import unpack
+from function.telemetry.build_report import Arrival
 
 from .caller import Request
 from .waiting import wait_until
@@ -24,7 +24,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from function.followed import Ongoing
+    from function.builds.followed import Ongoing
 
 
 @contextmanager

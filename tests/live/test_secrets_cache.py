@@ -15,11 +15,11 @@ import pytest
 from stack.registry_client import RegistryClient
 
 from function.buildkit import Client, SolveSpec, session_services, stamped
-from function.buildkit.filesync import DIFF_COPY
+from function.buildkit.session.filesync import DIFF_COPY
+from function.context.shared_key import once
 from function.errors import BuilderError, BuildFailed, DaemonUnavailable
-from function.freshness import once
-from function.registry_auth import ANONYMOUS
-from function.tree import Entry, Kind, Tree
+from function.fsutil.tree import Entry, Kind, Tree
+from function.registry.docker_config import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,0 +1,111 @@
+"""Pure. The shapes that an answer can take while its build runs: lines of JSON, and server-sent events.
+
+Both carry the same documents. Lines of JSON are what go-sdk reads (builder/builder.go); events are what
+OpenFaaS' gateway passes on as they come, as it does with nothing else (openfaas/faas gateway,
+handlers/forwarding_proxy.go), and what browsers read (WHATWG HTML, "Server-sent events").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from . import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Stream(Protocol):
+    """One answer's encoder; each method gives bytes to send at once, or nothing."""
+
+    mimetype: ClassVar[str]
+    headers: ClassVar[Mapping[str, str]]
+
+    def begin(self, build_id: str) -> bytes:
+        """The first sign of life."""
+
+    def progress(self, lines: Sequence[str], build_id: str) -> bytes: ...
+
+    def heartbeat(self, build_id: str) -> bytes: ...
+
+    def end(self, document: dict[str, Any]) -> bytes:
+        """How the build ended, or why there was none."""
+
+
+class JsonLines:
+    mimetype: ClassVar[str] = "application/x-ndjson"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def begin(self, build_id: str) -> bytes:
+        return self.heartbeat(build_id)
+
+    def progress(self, lines: Sequence[str], build_id: str) -> bytes:
+        each = documents.progress_documents(lines, build_id=build_id)
+        return b"".join(documents.encode(document) + b"\n" for document in each)
+
+    def heartbeat(self, build_id: str) -> bytes:
+        # A blank line would be an error to go-sdk.
+        return documents.encode(documents.in_progress([], build_id=build_id)) + b"\n"
+
+    def end(self, document: dict[str, Any]) -> bytes:
+        return documents.encode(document) + b"\n"
+
+
+class EventStream:
+    """Events `progress` and, at last, `result`. Their ids count from 1."""
+
+    mimetype: ClassVar[str] = "text/event-stream"
+    # nginx, which many put in front of a gateway, collects what it is not told to pass on.
+    headers: ClassVar[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+    def __init__(self) -> None:
+        self._last_id = 0
+
+    def begin(self, build_id: str) -> bytes:
+        return self._event("progress", documents.in_progress([], build_id=build_id))
+
+    def progress(self, lines: Sequence[str], build_id: str) -> bytes:
+        each = documents.progress_documents(lines, build_id=build_id)
+        return b"".join(self._event("progress", document) for document in each)
+
+    def heartbeat(self, build_id: str) -> bytes:  # noqa: ARG002 - a comment needs none
+        return b": heartbeat\n\n"
+
+    def end(self, document: dict[str, Any]) -> bytes:
+        return self._event("result", document)
+
+    def _event(self, name: str, document: dict[str, Any]) -> bytes:
+        self._last_id += 1
+        # JSON has no line ends of its own, which would end an event's data.
+        data = documents.encode(document)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self._last_id, name.encode(), data)
+
+
+# Who accepts both kinds of stream alike reads lines, and names events for the gateway's sake.
+_FORMATS: tuple[type[JsonLines | EventStream], ...] = (JsonLines, EventStream)
+
+
+def requested(accept: str) -> Stream | None:
+    """What an Accept header asks for: what has the highest q, lines before events; None for one document."""
+    qualities = dict(_qualities(accept))
+    best = max(_FORMATS, key=lambda kind: qualities.get(kind.mimetype, 0.0))
+    quality = qualities.get(best.mimetype, 0.0)
+    return best() if quality > 0 and quality >= qualities.get(documents.JSON, 0.0) else None
+
+
+def _qualities(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        yield kind, _quality(parameters)
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    """RFC 9110, section 12.4.2; what is no number counts as not said."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 1.0
+    return 1.0

@@ -1,0 +1,61 @@
+"""Pure. A build's log, as it is made of what Status says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from .chronology import chronological
+from .printer import Progress
+from .pushes import Pushes
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...pb import control_pb2 as pb
+    from ..outcome import BuildWarning, Step
+
+
+class BuildLog(Protocol):
+    """Takes a build's StatusResponses in order."""
+
+    def update(self, response: pb.StatusResponse) -> list[str]:
+        """The log lines that *response* adds."""
+
+    def finish(self) -> list[str]:
+        """Those still held back when there is no more to come."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]: ...
+
+
+class DaemonLog:
+    """The log of a build that the daemon recorded itself."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """*names* are what its image is to be pushed as."""
+        self.progress = Progress()
+        self.pushes = Pushes(names)
+        self._steps = Steps()
+
+    def update(self, response: pb.StatusResponse) -> list[str]:
+        self.pushes.update(response)
+        lines: list[str] = []
+        for piece in chronological(response):
+            self._steps.update(piece)
+            lines += self.progress.update(piece)
+        return lines
+
+    def finish(self) -> list[str]:
+        return self.progress.finish()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self._steps.started()
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        return self.progress.warnings

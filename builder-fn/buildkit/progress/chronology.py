@@ -1,0 +1,51 @@
+"""Pure. A long StatusResponse as several short ones, in the order of time.
+
+Who follows a build from behind gets much of what it said in one response, sorted by kind, and so does the
+daemon for its own history (moby/buildkit v0.32.2 solver/progress.go, util/progress). The log shall read as if
+one had been there.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from ...pb import control_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def chronological(response: pb.StatusResponse) -> Iterator[pb.StatusResponse]:
+    """Each of one kind; what has no time, the warnings, comes last."""
+    dated = sorted(_dated(response), key=lambda each: each[0])
+    for kind, run in groupby((what for _, what in dated), key=type):
+        if kind is pb.VertexLog:
+            yield pb.StatusResponse(logs=run)
+        elif kind is pb.VertexStatus:
+            yield pb.StatusResponse(statuses=run)
+        else:
+            yield from (pb.StatusResponse(vertexes=[vertex]) for vertex in run)
+    if response.warnings:
+        yield pb.StatusResponse(warnings=response.warnings)
+
+
+def _dated(
+    response: pb.StatusResponse,
+) -> Iterator[tuple[int, Any]]:
+    """In nanoseconds. A vertex that has ended has begun before; one without times comes first."""
+    for vertex in response.vertexes:
+        if vertex.HasField("started") and vertex.HasField("completed"):
+            begun = pb.Vertex()
+            begun.CopyFrom(vertex)
+            begun.ClearField("completed")
+            begun.ClearField("error")
+            begun.cached = False
+            yield vertex.started.ToNanoseconds(), begun
+            yield vertex.completed.ToNanoseconds(), vertex
+        else:
+            yield vertex.started.ToNanoseconds(), vertex
+    for status in response.statuses:
+        yield status.timestamp.ToNanoseconds(), status
+    for log in response.logs:
+        yield log.timestamp.ToNanoseconds(), log

@@ -1,0 +1,119 @@
+"""Pure. Where a build's time went on the daemon, and how much of the context it was sent.
+
+Steps run side by side, so a moment may belong to several phases; it counts for the one closest to the end
+of a build. So phases never add up to more than the build took, and what is left is nobody's: the daemon
+planning, and answers on their way.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...telemetry.build_report import BUILD, EXPORT, PULL, PUSH, TRANSFER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ...pb import control_pb2 as pb
+
+# From the beginning of a build to its end.
+_ORDER = (TRANSFER, PULL, BUILD, EXPORT, PUSH)
+
+# What moby/buildkit v0.32.2 calls vertexes, in frontend/dockerui, frontend/dockerfile/dockerfile2llb,
+# frontend/gateway and solver/llbsolver; all others are the Dockerfile's instructions.
+_VERTEX_PHASES = (
+    (re.compile(r"\[internal\] load metadata for |resolve image config for "), PULL),
+    (re.compile(r"\[[^\]]+\] FROM |docker-image://"), PULL),
+    (re.compile(r"\[internal\] load "), TRANSFER),
+    (re.compile(r"exporting "), EXPORT),
+)
+# Statuses within a vertex: util/push/push.go, exporter/containerimage/export.go; source/local/source.go.
+_PUSHING = "pushing "
+_TRANSFERRING = "transferring "
+
+_NANOSECONDS = 1e9
+
+
+@dataclass(slots=True)
+class _Span:
+    """In ns since the epoch; 0 for no end yet."""
+
+    phase: str
+    started: int
+    ended: int = 0
+
+
+class Phases:
+    """Takes a build's StatusResponses in order."""
+
+    def __init__(self) -> None:
+        self._spans: dict[tuple[str, ...], _Span] = {}
+        self._sent: dict[tuple[str, str], int] = {}
+        self._now = 0  # the latest time that was mentioned, in ns
+
+    def update(self, response: pb.StatusResponse) -> None:
+        for vertex in response.vertexes:
+            if vertex.HasField("started"):
+                started = vertex.started.ToNanoseconds()
+                # A vertex may run several times, each run told by its start.
+                self._see(
+                    (vertex.digest, str(started)),
+                    _phase_of(vertex.name),
+                    started,
+                    vertex.completed.ToNanoseconds(),
+                )
+        for status in response.statuses:
+            self._now = max(self._now, status.timestamp.ToNanoseconds())
+            if status.ID.startswith(_TRANSFERRING):
+                self._sent[status.vertex, status.ID] = status.current
+            elif status.ID.startswith(_PUSHING) and status.HasField("started"):
+                self._see(
+                    (status.vertex, status.ID),
+                    PUSH,
+                    status.started.ToNanoseconds(),
+                    status.completed.ToNanoseconds(),
+                )
+
+    @property
+    def sent_bytes(self) -> int:
+        """What the daemon was sent of the context: the files it did not have, and their names."""
+        return sum(self._sent.values())
+
+    def seconds(self, *, silence: float = 0.0) -> dict[str, float]:
+        """By phase, those that the build came to. *silence* is how long ago the last response came."""
+        now = self._now + round(silence * _NANOSECONDS)
+        spans = [
+            _Span(span.phase, span.started, span.ended or now) for span in self._spans.values()
+        ]
+        seen = {span.phase for span in spans}
+        taken = {phase: 0 for phase in _ORDER if phase in seen}
+        for phase, length in _shared_out(spans):
+            taken[phase] += length
+        return {phase: length / _NANOSECONDS for phase, length in taken.items()}
+
+    def _see(self, key: tuple[str, ...], phase: str, started: int, ended: int) -> None:
+        span = self._spans.setdefault(key, _Span(phase, started))
+        span.ended = max(span.ended, ended)
+        self._now = max(self._now, started, ended)
+
+
+def _phase_of(name: str) -> str:
+    return next((phase for pattern, phase in _VERTEX_PHASES if pattern.match(name)), BUILD)
+
+
+def _shared_out(spans: Iterable[_Span]) -> Iterable[tuple[str, int]]:
+    """The time that *spans* cover, in pieces of one phase each."""
+    changes = []
+    for span in spans:
+        if span.ended > span.started:
+            changes += [(span.started, span.phase, 1), (span.ended, span.phase, -1)]
+    going_on = dict.fromkeys(_ORDER, 0)
+    since = 0
+    for time, phase, change in sorted(changes):
+        latest = next((each for each in reversed(_ORDER) if going_on[each]), None)
+        if latest:
+            yield latest, time - since
+        going_on[phase] += change
+        since = time

@@ -1,0 +1,117 @@
+"""Pure. What became of a build's steps, and how long each took.
+
+A vertex may run several times, each run told by its start: sources run once more for their cache key, an
+image's export for its push. Vertexes are the daemon's, not a build's: those that another build has begun or
+ended, and that the daemon is still about, come with its times. What was before this build is no time of this
+build's, and what had ended by then came to it as from the cache.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..failure.build_failed import clean_message, is_cancelled
+from ..outcome import Step
+from ..plain_text import plain
+
+if TYPE_CHECKING:
+    from ...pb import control_pb2 as pb
+
+# "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
+# frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand. Only a platform has a "/" in it.
+_OF_DOCKERFILE = re.compile(
+    r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] (?P<base>FROM )?"
+)
+# What every build begins with, and no other's (frontend/dockerui/config.go, ReadEntrypoint).
+_BEGINNING = "[internal] load build definition "
+# What the same place calls a first stage without a name, unless there is no other.
+_ONLY_STAGE = "stage-0"
+
+_NANOSECONDS = 1e9
+
+
+@dataclass(slots=True)
+class _Vertex:
+    name: str
+    runs: dict[int, int] = field(default_factory=dict)  # start to end, in ns; 0 for no end yet
+    cached: bool = False
+    error: str = ""
+
+
+class Steps:
+    """Takes a build's StatusResponses in order."""
+
+    def __init__(self) -> None:
+        self._vertexes: dict[str, _Vertex] = {}
+        self._first: _Vertex | None = None
+        # By the daemon's clock, in ns.
+        self._now = 0  # the latest time that was mentioned
+
+    def update(self, response: pb.StatusResponse) -> None:
+        for vertex in response.vertexes:
+            if vertex.HasField("started") or vertex.cached:
+                self._update(vertex)
+        for status in response.statuses:
+            self._now = max(self._now, status.timestamp.ToNanoseconds())
+        for log in response.logs:
+            self._now = max(self._now, log.timestamp.ToNanoseconds())
+
+    def started(self, silence: float = 0.0) -> tuple[Step, ...]:
+        """All that ever started, in the order of the log; what still runs has run until now.
+
+        *silence* is how many seconds ago the latest update came.
+        """
+        now = self._now + int(silence * _NANOSECONDS)
+        return tuple(
+            Step(
+                name=vertex.name,
+                stage=stage_of(vertex.name),
+                base_image=is_base_image(vertex.name),
+                duration=self._taken(vertex.runs, now) / _NANOSECONDS,
+                cached=vertex.cached or self._was_there(vertex),
+                error=vertex.error,
+            )
+            for vertex in list(self._vertexes.values())
+        )
+
+    def _update(self, message: pb.Vertex) -> None:
+        vertex = self._vertexes.setdefault(message.digest, _Vertex(plain(message.name)))
+        started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
+        self._now = max(self._now, started, completed)
+        if message.HasField("started"):
+            if self._first is None or vertex.name.startswith(_BEGINNING):
+                self._first = vertex
+            vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
+        vertex.cached |= message.cached
+        if message.HasField("completed"):
+            vertex.error = _cause(message.error)
+
+    @property
+    def _began(self) -> int:
+        return min(self._first.runs) if self._first else 0
+
+    def _was_there(self, vertex: _Vertex) -> bool:
+        ends = vertex.runs.values()
+        return bool(ends) and not vertex.error and all(0 < end <= self._began for end in ends)
+
+    def _taken(self, runs: dict[int, int], now: int) -> int:
+        return sum(
+            max(0, (ended or now) - max(started, self._began)) for started, ended in runs.items()
+        )
+
+
+def stage_of(name: str) -> str:
+    """The stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
+    match = _OF_DOCKERFILE.match(name)
+    return match["stage"] or _ONLY_STAGE if match else ""
+
+
+def is_base_image(name: str) -> bool:
+    match = _OF_DOCKERFILE.match(name)
+    return bool(match and match["base"])
+
+
+def _cause(vertex_error: str) -> str:
+    return "canceled" if is_cancelled(vertex_error) else clean_message(vertex_error)

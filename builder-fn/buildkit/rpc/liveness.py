@@ -1,0 +1,57 @@
+"""I/O: asks a daemon that has been silent whether it is there.
+
+A host that vanished leaves a connection that looks alive, and gRPC's own keepalive is not the daemon's to
+allow. So what waits for its word asks it something else now and then.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ...errors import DaemonUnavailable
+from ...pb import control_pb2 as pb
+
+if TYPE_CHECKING:
+    import grpc
+
+    from .control import Control
+
+# After so long without a word the daemon is asked whether it is there.
+_QUIET_SECONDS = 1.0
+
+
+class Liveness:
+    """What one conversation knows of its daemon being there; the caller closes it."""
+
+    def __init__(self, control: Control, patience: float) -> None:
+        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        self._control = control
+        self._patience = patience
+        self._last_heard = time.monotonic()
+        self._probe: grpc.Future[pb.InfoResponse] | None = None
+        self._probe_started = 0.0
+
+    def heard(self) -> None:
+        """The daemon has said something. May be called from any thread."""
+        self._last_heard = time.monotonic()
+
+    def require(self) -> None:
+        """To be called again and again while waiting. Raises DaemonUnavailable."""
+        now = time.monotonic()
+        if self._probe is not None:
+            if self._probe.done():
+                self._probe = None
+                self.heard()
+            elif now - self._probe_started > self._patience - _QUIET_SECONDS:
+                raise DaemonUnavailable(
+                    f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
+                    "Try again later."
+                )
+        elif now - self._last_heard > _QUIET_SECONDS:
+            self._probe_started = now
+            self._probe = self._control.info.future(pb.InfoRequest())
+
+    def close(self) -> None:
+        if self._probe:
+            self._probe.cancel()

@@ -1,0 +1,51 @@
+"""Pure. Why the daemon cannot be spoken to, as the sentence its callers need."""
+
+from __future__ import annotations
+
+import grpc
+
+from ...errors import DaemonUnavailable
+from ..failure.build_failed import clean_message
+
+# Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
+# comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").
+_TLS_WORDS = ("handshake", "ssl", "tsi_", "certificate", "verification check")
+
+
+def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
+    """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return daemon_silent()
+    details = error.details() or ""
+    # Before the general case, since gRPC begins all of them with "failed to connect".
+    if any(word in details.lower() for word in _TLS_WORDS):
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: the TLS handshake failed. Check the certificates in "
+            "buildkit_tls_ca, buildkit_tls_cert and buildkit_tls_key, and buildkit_server_name."
+        )
+    if "DNS" in details or "resol" in details:
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: the host in buildkit_url has no address."
+        )
+    if "connect" in details.lower() and ("refused" in details or "failed to connect" in details):
+        return DaemonUnavailable(
+            "buildkitd cannot be reached: no connection could be made. Check buildkit_url and that "
+            "the daemon runs."
+        )
+    return DaemonUnavailable(
+        f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
+        "Try again."
+    )
+
+
+def daemon_silent() -> DaemonUnavailable:
+    """No answer in time, on a connection that may be dead without knowing it."""
+    return DaemonUnavailable("buildkitd has not answered in time. Try again later.")
+
+
+def was_silent(error: DaemonUnavailable) -> bool:
+    """Whether *error* came of a question that was not answered in time."""
+    cause = error.__cause__
+    return isinstance(cause, grpc.FutureTimeoutError) or (
+        isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    )

@@ -1,0 +1,283 @@
+"""Pure (sans-IO) but for its log. A gRPC server on one HTTP/2 connection: bytes in, bytes out.
+
+Inside a Control.Session stream the daemon is the HTTP/2 client and we are the server (moby/buildkit
+v0.32.2 session/grpchijack). h2 keeps the protocol's state; this module adds gRPC's framing and calls the
+services it was handed. It leaves to `session` where bytes come from and where they go, and all threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import urllib.parse
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Protocol
+
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+import h2.exceptions
+import h2.settings
+
+from ...config import MAX_GRPC_MESSAGE_BYTES
+from ...fsutil.wire import MESSAGE_PREFIX, framed
+from ..rpc.grpc_status import Code, RpcError
+from .data_frames import MAX_FRAME_BYTES, DataFrameJoiner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Headers = Mapping[str, Sequence[str]]
+    Buffer = bytes | bytearray | memoryview
+
+# What the daemon may have in flight towards us: its requests are small, but come by the thousand.
+_RECEIVE_WINDOW_BYTES = 4 << 20
+
+_log = logging.getLogger(__name__)
+
+
+class Call(Protocol):
+    """One gRPC call in progress. Its methods may raise RpcError to end the call with that status.
+
+    Whatever else they raise ends it as INTERNAL.
+    """
+
+    def receive(self, message: bytes) -> Lookup | None:
+        """Take one request message; what has to be looked up before it is answered, if anything."""
+
+    def send(self, limit: int) -> Sequence[Buffer]:
+        """About *limit* bytes of framed response messages; nothing if there are none for now."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the response is complete once `send` has nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What a call's answer waits for: `ask`, in any thread, then `deliver` what that returned.
+
+    To ask may take seconds; to deliver is for one thread at a time, as the tunnel's own methods are.
+    """
+
+    answer: Callable[[], bytes]
+    deliver: Callable[[bytes | RpcError], None]
+
+    def ask(self) -> bytes | RpcError:
+        try:
+            return self.answer()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the daemon must not wait for ever
+            return _status(exc)
+
+
+class UnaryCall:
+    """A call of one request and one response, answered by a plain function.
+
+    Where that cannot answer at once, it returns what can.
+    """
+
+    def __init__(self, answer: Callable[[bytes], bytes | Callable[[], bytes]]) -> None:
+        self._answer = answer
+        self._asked = False
+        self._response: list[Buffer] = []
+        self._failed: RpcError | None = None
+        self.done = False
+
+    def receive(self, message: bytes) -> Lookup | None:
+        if self._asked:
+            raise RpcError(Code.INTERNAL, "a unary call carries one request")
+        self._asked = True
+        answer = self._answer(message)
+        if callable(answer):
+            return Lookup(answer, self._deliver)
+        self._deliver(answer)
+        return None
+
+    def send(self, limit: int) -> Sequence[Buffer]:  # noqa: ARG002 - one small message whatever the limit
+        if self._failed:
+            raise self._failed
+        response, self._response = self._response, []
+        return response
+
+    def _deliver(self, outcome: bytes | RpcError) -> None:
+        if isinstance(outcome, RpcError):
+            self._failed = outcome
+        else:
+            self._response = [framed(outcome)]
+        self.done = True
+
+
+@dataclass(slots=True)
+class _Stream:
+    call: Call
+    received: bytearray = field(default_factory=bytearray)
+    unsent: memoryview = field(default_factory=lambda: memoryview(b""))  # held back by flow control
+    failed: RpcError | None = None
+
+    def messages(self, data: bytes) -> list[bytes]:
+        """The request messages that are complete with *data*."""
+        self.received += data
+        found: list[bytes] = []
+        position = 0
+        while len(self.received) - position >= MESSAGE_PREFIX.size:
+            compressed, length = MESSAGE_PREFIX.unpack_from(self.received, position)
+            if compressed:
+                raise RpcError(Code.UNIMPLEMENTED, "compressed messages are not supported")
+            if length > MAX_GRPC_MESSAGE_BYTES:
+                raise RpcError(Code.RESOURCE_EXHAUSTED, f"a message of {length} bytes is too large")
+            start, end = position + MESSAGE_PREFIX.size, position + MESSAGE_PREFIX.size + length
+            if end > len(self.received):
+                break
+            found.append(bytes(self.received[start:end]))
+            position = end
+        del self.received[:position]
+        return found
+
+
+class TunnelBroken(Exception):
+    """The daemon broke HTTP/2's rules, so nothing more can be exchanged."""
+
+
+class Tunnel:
+    """The server's side of the connection; not safe for use by two threads at once."""
+
+    def __init__(self, services: Mapping[str, Callable[[Headers], Call]]) -> None:
+        """*services* maps a full method name, "/package.Service/Method", to what starts a call of it."""
+        self._services = services
+        self._joiner = DataFrameJoiner()
+        self._streams: dict[int, _Stream] = {}
+        self._lookups: list[Lookup] = []
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(
+                client_side=False,
+                header_encoding="utf-8",
+                validate_inbound_headers=False,
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+            )
+        )
+        self._h2.initiate_connection()
+        self._h2.update_settings(
+            {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _RECEIVE_WINDOW_BYTES}
+        )
+        self._h2.increment_flow_control_window(_RECEIVE_WINDOW_BYTES - 65535)
+
+    def receive(self, data: bytes | memoryview) -> Sequence[Lookup]:
+        """Take bytes from the daemon. What they ask for is answered by the next `send`.
+
+        What has to be looked up for it is returned, and answered by the next `send` after that.
+        """
+        try:
+            events = self._h2.receive_data(self._joiner.feed(data))
+            for event in events:
+                self._handle(event)
+        except h2.exceptions.ProtocolError as exc:
+            raise TunnelBroken(str(exc)) from exc
+        lookups, self._lookups = self._lookups, []
+        return lookups
+
+    def send(self, limit: int) -> bytes:
+        """About *limit* bytes for the daemon; empty if there is nothing to send for now."""
+        budget = limit
+        for number in list(self._streams):
+            if budget <= 0:
+                break
+            budget -= self._serve(number, self._streams[number], budget)
+        return self._h2.data_to_send()
+
+    def _handle(self, event: h2.events.Event) -> None:
+        match event:
+            case h2.events.DataReceived():
+                self._data_received(event)
+            case h2.events.RequestReceived():
+                self._request_received(event)
+            case h2.events.StreamReset():
+                self._streams.pop(event.stream_id, None)
+            case h2.events.ConnectionTerminated():
+                self._streams.clear()  # h2 sends nothing after a GOAWAY
+
+    def _request_received(self, event: h2.events.RequestReceived) -> None:
+        headers: dict[str, list[str]] = {}
+        for name, value in event.headers:
+            headers.setdefault(str(name), []).append(str(value))
+        head = [(":status", "200"), ("content-type", "application/grpc")]
+        try:
+            self._streams[event.stream_id] = _Stream(self._start(headers))
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            status = _status(exc)
+            head += _trailers(status.code, status.message)
+            self._h2.send_headers(event.stream_id, head, end_stream=True)
+        else:
+            self._h2.send_headers(event.stream_id, head)
+
+    def _start(self, headers: Headers) -> Call:
+        path = next(iter(headers.get(":path", ())), "a request without a path")
+        if service := self._services.get(path):
+            return service(headers)
+        raise RpcError(Code.UNIMPLEMENTED, f"{path} is not offered by this session")
+
+    def _data_received(self, event: h2.events.DataReceived) -> None:
+        if event.flow_controlled_length:
+            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        stream = self._streams.get(event.stream_id)
+        if stream is None or stream.failed:
+            return
+        try:
+            for message in stream.messages(event.data):
+                if lookup := stream.call.receive(message):
+                    self._lookups.append(lookup)
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            stream.failed = _status(exc)
+
+    def _serve(self, number: int, stream: _Stream, budget: int) -> int:
+        """Send what *stream* has and flow control admits, at most about *budget*; how much that was."""
+        sent = 0
+        while sent < budget and (window := self._h2.local_flow_control_window(number)) > 0:
+            if not stream.unsent and not self._refill(stream, budget - sent):
+                break
+            size = min(len(stream.unsent), window, MAX_FRAME_BYTES)
+            self._h2.send_data(number, stream.unsent[:size])
+            stream.unsent = stream.unsent[size:]
+            sent += size
+        if (
+            not stream.unsent
+            and (stream.failed or stream.call.done)
+            and not self._refill(stream, 1)
+        ):
+            self._finish(number, stream)
+        return sent
+
+    def _refill(self, stream: _Stream, limit: int) -> bool:
+        if stream.failed:
+            return False
+        try:
+            chunks = stream.call.send(limit)
+        except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
+            stream.failed = _status(exc)
+            return False
+        stream.unsent = memoryview(b"".join(chunks))
+        return bool(stream.unsent)
+
+    def _finish(self, number: int, stream: _Stream) -> None:
+        del self._streams[number]
+        failed = stream.failed
+        trailers = _trailers(failed.code, failed.message) if failed else _trailers(Code.OK, "")
+        self._h2.send_headers(number, trailers, end_stream=True)
+
+
+def _status(error: Exception) -> RpcError:
+    """What a call ends with whose service raised *error*."""
+    if isinstance(error, RpcError):
+        return error
+    # Not its message, which may quote a secret.
+    frames = traceback.extract_tb(error.__traceback__)
+    places = ", ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)
+    _log.error("a service of the session failed: %s at %s", type(error).__name__, places)
+    return RpcError(Code.INTERNAL, "the builder met an error of its own")
+
+
+def _trailers(code: Code, message: str) -> list[tuple[str, str]]:
+    # grpc/grpc doc/PROTOCOL-HTTP2.md, Responses: the message is percent-encoded.
+    return [("grpc-status", str(int(code))), ("grpc-message", urllib.parse.quote(message))]

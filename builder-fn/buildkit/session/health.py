@@ -1,0 +1,22 @@
+"""Pure. Health: the daemon asks every 5 s whether the session is alive, and drops it after two silences.
+
+moby/buildkit v0.32.2 session/grpc.go, monitorHealth; grpc/grpc doc/health-checking.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .grpc_server import UnaryCall
+
+if TYPE_CHECKING:
+    from .grpc_server import Call, Headers
+
+CHECK = "/grpc.health.v1.Health/Check"
+
+_SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
+
+
+def check(_headers: Headers) -> Call:
+    """The Check method: whoever can run it is serving."""
+    return UnaryCall(lambda _request: _SERVING)

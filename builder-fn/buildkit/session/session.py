@@ -1,0 +1,118 @@
+"""I/O: one Control.Session stream. Pumps bytes between the daemon and a Tunnel.
+
+The daemon calls back over this stream; what it may call is what the caller passes in, and no more. Bytes
+for the daemon are made only when gRPC asks for the next message, so that a large context is never queued.
+What takes its time to be looked up, does so beside all this.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+import grpc
+
+from .grpc_server import Tunnel, TunnelBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..rpc.control import Control
+    from .grpc_server import Call, Headers, Lookup
+
+# One message on the outer stream: large enough to be cheap, small enough to share the channel.
+_BATCH_BYTES = 512 << 10
+
+# A Dockerfile names as many registries as it likes, and each lookup may be the run of a program.
+_MOST_LOOKUPS = 4
+
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """Open from construction until `close` or `cancel`; two threads serve it meanwhile.
+
+    A lookup has a thread of its own; none begins once the session is to end.
+
+    *heard* is called with every message of the daemon's, from a thread of the session.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        services: Mapping[str, Callable[[Headers], Call]],
+        *,
+        shared_key: str,
+        heard: Callable[[], None],
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self._tunnel = Tunnel(services)
+        self._lock = threading.Lock()  # the tunnel's, held for as long as it makes a batch
+        # That there may be something to send. It takes no lock for longer than an instant: gRPC calls
+        # `close` from the one thread that serves all calls on the channel, those of other builds too.
+        self._changed = threading.Event()
+        self._closing = False
+        self._looking_up = threading.BoundedSemaphore(_MOST_LOOKUPS)
+        self._heard = heard
+        # Names: moby/buildkit v0.32.2 session/session.go, headerSessionID and its neighbours.
+        metadata = (
+            ("x-docker-expose-session-uuid", self.id),
+            ("x-docker-expose-session-sharedkey", shared_key),
+            *(("x-docker-expose-session-grpc-method", method) for method in services),
+        )
+        self._call = control.session(self._outgoing(), metadata=metadata)
+        self._call.add_callback(self.close)
+        threading.Thread(target=self._read, name="session", daemon=True).start()
+
+    def close(self) -> None:
+        """Half-close once all that is due has been sent; the daemon then ends the stream."""
+        self._closing = True
+        self._changed.set()
+
+    def cancel(self) -> None:
+        """End the stream now."""
+        self._call.cancel()
+        self.close()
+
+    def _outgoing(self) -> Iterator[bytes]:
+        while True:
+            self._changed.clear()
+            closing = self._closing  # Before the look into the tunnel, so that all due is sent.
+            with self._lock:
+                data = self._tunnel.send(_BATCH_BYTES)
+            if data:
+                yield data
+            elif closing:
+                return
+            else:
+                self._changed.wait()
+
+    def _read(self) -> None:
+        try:
+            for data in self._call:
+                self._heard()
+                with self._lock:
+                    lookups = self._tunnel.receive(data)
+                self._changed.set()
+                for lookup in lookups:
+                    threading.Thread(
+                        target=self._look_up, args=(lookup,), name="lookup", daemon=True
+                    ).start()
+        except TunnelBroken as exc:
+            _log.error("the session's tunnel broke: %s", exc)
+            self._call.cancel()
+        except grpc.RpcError:
+            pass  # Solve fails with it, and says why.
+        finally:
+            self.close()
+
+    def _look_up(self, lookup: Lookup) -> None:
+        with self._looking_up:
+            if self._closing:
+                return
+            outcome = lookup.ask()
+        with self._lock:
+            lookup.deliver(outcome)
+        self._changed.set()

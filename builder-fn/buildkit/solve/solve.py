@@ -1,0 +1,217 @@
+"""I/O: one build on one daemon, from opening its Session to the end of its Status.
+
+Session, Solve and Status run side by side on one channel, and so on one daemon. What they report meets in
+one queue, which the caller drains by iterating; nothing here decides how long a build may take.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from ..failure.build_failed import build_failed
+from ..image.content import ImageContent
+from ..outcome import BuildResult
+from ..progress.phases import Phases
+from ..progress.printer import Progress
+from ..progress.pushes import Pushes
+from ..progress.redacted_status import redacted_status
+from ..progress.status_stream import STATUS_ENDED, StatusStream
+from ..progress.steps import Steps
+from ..rpc.grpc_status import details_of
+from ..rpc.liveness import Liveness
+from ..rpc.unavailable import daemon_unavailable
+from ..session.session import Session
+from .gateway import Gateway
+from .request import SolveSpec, solve_request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ...errors import BuilderError
+    from ...pb import control_pb2 as pb
+    from ...redaction import Redactor
+    from ..outcome import BuildWarning, Step
+    from ..rpc.control import Control
+    from ..session.grpc_server import Call, Headers
+
+_DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
+
+# How often the caller gets to look at its clock and its client.
+_TICK_SECONDS = 0.25
+# Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
+_STATUS_GRACE_SECONDS = 0.5
+
+# What is put into the queue beside what Status says.
+_SOLVE_ENDED = object()
+
+
+class Solve:
+    """A running build. Iterate it for log lines, then ask for its `result`; always `close` it."""
+
+    def __init__(  # noqa: PLR0913 - the last three by keyword
+        self,
+        control: Control,
+        spec: SolveSpec,
+        services: Mapping[str, Callable[[Headers], Call]],
+        *,
+        shared_key: str,
+        redactor: Redactor,
+        patience: float,
+    ) -> None:
+        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        self._control = control
+        self._redactor = redactor
+        self._platforms = spec.frontend_attrs.get("platform", "")
+        self._progress = Progress(redactor)
+        self._steps = Steps()
+        self._phases = Phases()
+        self._updated = time.monotonic()
+        self._pushes = Pushes(spec.names if spec.push else ())
+        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._liveness = Liveness(control, patience)
+        self._session = Session(
+            control, services, shared_key=shared_key, heard=self._liveness.heard
+        )
+        self._solve = control.solve.future(solve_request(spec, self._session.id))
+        self._image: ImageContent | None = None  # once there is one
+        self._gateway: Gateway | None = None
+        if spec.secret_stamps:
+            self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
+        self._solve.add_done_callback(self._solve_ended)
+        self._status = StatusStream(
+            control, spec.ref, into=self._events.put, heard=self._liveness.heard
+        )
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Log lines as they come, and an empty list at least every quarter of a second.
+
+        Ends when the image has been pushed, else when the daemon has ended. Raises DaemonUnavailable
+        if it falls silent.
+        """
+        solve_ended = status_ended = False
+        deadline = float("inf")
+        while not (solve_ended and status_ended):
+            try:
+                event = self._events.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                event = None
+            if event is _SOLVE_ENDED:
+                solve_ended = True
+                deadline = time.monotonic() + _STATUS_GRACE_SECONDS
+            elif event is STATUS_ENDED:
+                status_ended = True
+            elif event is not None:
+                yield self._take(event)
+                if self._pushes.done:
+                    return
+            elif time.monotonic() > deadline:
+                break
+            else:
+                if not solve_ended:
+                    self._liveness.require()
+                yield []
+        if lines := self._progress.finish():
+            yield lines
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Those that have started so far, in the order of the log."""
+        return self._steps.started(silence=time.monotonic() - self._updated)
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """The seconds that each phase has taken so far; by the names of build_report."""
+        return self._phases.seconds(silence=time.monotonic() - self._updated)
+
+    @property
+    def sent_bytes(self) -> int:
+        """What the daemon has been sent of the context so far."""
+        return self._phases.sent_bytes
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        """What the daemon has warned of so far."""
+        return self._progress.warnings
+
+    def result(self) -> BuildResult:
+        """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        if self._pushes.done:
+            return self._described(self._pushes.digest)
+        try:
+            response = self._solve.result(timeout=0)
+        except grpc.RpcError as exc:
+            # It is the call itself: by its traceback it leads to this build, which leads to it.
+            raise self._translate(exc) from exc.with_traceback(None)
+        except grpc.FutureCancelledError:
+            self._raise_gateway_error()
+            raise
+        return self._described(response.ExporterResponse.get(_DIGEST, ""))
+
+    def close(self) -> None:
+        """Leave nothing running, here or on the daemon; safe to call at any time.
+
+        After a push the daemon's own book-keeping is left to end by itself, and the session with it.
+        """
+        if self._pushes.done:
+            return
+        if self._solve.cancel():
+            self._session.cancel()
+        self._status.cancel()
+        if self._gateway:
+            self._gateway.cancel()
+        self._liveness.close()
+
+    def when_ended(self, then: Callable[[], None]) -> None:
+        """*then* is called, from any thread, once the daemon has done with the build, its record too."""
+        self._solve.add_done_callback(lambda _solve: then())
+
+    def _take(self, response: pb.StatusResponse) -> list[str]:
+        """The log lines that *response* adds."""
+        self._updated = time.monotonic()
+        status = redacted_status(response, self._redactor)
+        self._steps.update(status)
+        self._phases.update(status)
+        self._pushes.update(response)
+        # While it is pushed, so that nobody waits for it.
+        if self._pushes.digest and not self._image:
+            self._image = ImageContent(self._control.channel, self._pushes.digest)
+        return self._progress.update(status)
+
+    def _described(self, digest: str) -> BuildResult:
+        if not digest:
+            return BuildResult()
+        if not self._image or self._image.digest != digest:
+            self._image = ImageContent(self._control.channel, digest)
+        return self._image.result()
+
+    def _raise_gateway_error(self) -> None:
+        error = self._gateway.error if self._gateway else None
+        if isinstance(error, grpc.RpcError):
+            raise daemon_unavailable(error) from error
+        if error:
+            raise error
+
+    def _solve_ended(self, _solve: object) -> None:
+        self._session.close()
+        if self._gateway:
+            self._gateway.cancel()
+        self._events.put(_SOLVE_ENDED)
+
+    def _translate(self, error: grpc.RpcError) -> BuilderError:
+        code = error.code()
+        details_bin = details_of(error)
+        # The daemon's own answers carry details; a lost connection cannot.
+        lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
+        if lost:
+            return daemon_unavailable(error)
+        return build_failed(
+            error.details() or "",
+            details_bin,
+            self._progress,
+            self._redactor,
+            platforms=self._platforms,
+        )

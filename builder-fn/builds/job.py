@@ -1,0 +1,54 @@
+"""Pure. A build as it was asked for, and under which id it will be known."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..request.bundle import Bundle
+    from ..telemetry.build_report import Arrival
+
+_ID_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """*key* is the name of the signer's; *patience*, in seconds, is how long the caller would wait in line.
+
+    One that is *claimed* is on record from now on, and built once however often it comes.
+    """
+
+    build_id: str
+    bundle: Bundle
+    key: str
+    arrival: Arrival
+    caller_gone: Callable[[], bool]
+    claimed: bool = False
+    detached: bool = False
+    patience: float = math.inf
+
+    def without_sources(self) -> Order:
+        """What there is to say of a build that has ended; the request's body can go."""
+        return replace(self, bundle=self.bundle.without_sources())
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """What the build's record says of it."""
+        image = self.bundle.config.image
+        return {"image": image.text, "name": image.untagged, "key": self.key}
+
+
+def new_id() -> str:
+    return secrets.token_hex(_ID_DIGITS // 2)
+
+
+def id_of_call(call_id: str, body_digest: str) -> str:
+    """The same for the same call with the same body, which a queue may deliver twice, and for no other."""
+    said = f"{len(call_id)}:{call_id}{body_digest}"
+    return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:_ID_DIGITS]

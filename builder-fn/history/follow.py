@@ -1,0 +1,163 @@
+"""I/O: one build as any replica can follow it, from its place in line to its end.
+
+What a build says, Status tells from its beginning on, while it runs and ever after; what became of it, the
+history does. That is asked again and again rather than listened to: who dies says nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..buildkit.outcome import BuildResult
+from ..buildkit.progress.build_log import DaemonLog
+from ..buildkit.progress.status_stream import STATUS_ENDED, StatusStream
+from ..buildkit.rpc.liveness import Liveness
+from ..errors import DaemonUnavailable, Interrupted
+from .attempt import State
+from .journal_entries import JournalLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..buildkit.outcome import BuildWarning, Step
+    from ..buildkit.progress.build_log import BuildLog
+    from ..buildkit.rpc.control import Control
+    from .attempt import Attempt, BuildRecord
+    from .search import History
+
+# How often the caller gets to look at its clock and its client.
+_TICK_SECONDS = 0.25
+# How often the history is asked what has become of the build.
+_LOOK_SECONDS = 1.0
+# From the end of Status to the complete record it takes some milliseconds.
+_SETTLE_SECONDS = 0.01
+
+
+class Follow:
+    """Iterate it for log lines, then ask for its `result`, as of a Solve; always `close` it.
+
+    *record* is the build's as it was last seen.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        history: History,
+        attempt: Attempt,
+        record: BuildRecord,
+        *,
+        patience: float,
+    ) -> None:
+        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        self.record = record
+        self._control = control
+        self._history = history
+        self._attempt = attempt
+        self._patience = patience
+        self._liveness = Liveness(control, patience)
+        self._log: BuildLog = JournalLog()  # until it is known what it is
+        self._status: StatusStream | None = None
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Log lines as they come, and an empty list at least every quarter of a second.
+
+        The whole log, whenever it begins. Raises DaemonUnavailable if the daemon falls silent.
+        """
+        yield from self._wait_in_line()
+        if self._attempt.build is None:
+            return
+        yield from self._lines()
+        if lines := self._log.finish():
+            yield lines
+        self._settle()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self._log.steps
+
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        return self._log.warnings
+
+    def result(self) -> BuildResult:
+        """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        if self.record.error:
+            raise self.record.error
+        return self.record.result or BuildResult()
+
+    def close(self) -> None:
+        """Leave it to itself; safe to call at any time."""
+        if self._status:
+            self._status.cancel()
+        self._liveness.close()
+
+    def _wait_in_line(self) -> Iterator[list[str]]:
+        looked_at = time.monotonic()
+        while self.record.state is State.QUEUED:
+            yield []
+            time.sleep(_TICK_SECONDS)
+            if time.monotonic() - looked_at >= _LOOK_SECONDS:
+                self._look(whichever=True)
+                looked_at = time.monotonic()
+
+    def _lines(self) -> Iterator[list[str]]:
+        if not self._attempt.is_journal:
+            self._log = DaemonLog(self._attempt.pushed_names)
+        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._status = StatusStream(
+            self._control, str(self.record.ref), into=events.put, heard=self._liveness.heard
+        )
+        looked_at = time.monotonic()
+        while True:
+            try:
+                event = events.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                if self._attempt.lingers:
+                    return
+                self._liveness.require()
+                yield []
+            else:
+                if event is STATUS_ENDED:
+                    return
+                yield self._log.update(event)
+            if time.monotonic() - looked_at >= _LOOK_SECONDS:
+                # A step that the daemon cannot kill may go on, and on, after the build was left.
+                if self._attempt.lingers:
+                    return
+                self._look()
+                looked_at = time.monotonic()
+
+    def _settle(self) -> None:
+        """Wait for the daemon to complete the record, and take it for the last word."""
+        deadline = time.monotonic() + self._patience
+        while not (self._pushed or self.record.ended):
+            if time.monotonic() > deadline:
+                raise DaemonUnavailable("buildkitd does not say how the build ended. Ask again.")
+            time.sleep(_SETTLE_SECONDS)
+            self._look()
+        if self._pushed:
+            told = self._attempt.told(result=self._history.image(self._pushed))
+        else:
+            progress = self._log.progress if isinstance(self._log, DaemonLog) else None
+            told = self._history.told(self._attempt, progress)
+        self.record = told or self.record
+
+    @property
+    def _pushed(self) -> str:
+        """The digest of the image, once all its names have it; nothing takes that back."""
+        pushes = self._log.pushes if isinstance(self._log, DaemonLog) else None
+        return pushes.digest if pushes and pushes.done else ""
+
+    def _look(self, *, whichever: bool = False) -> None:
+        """See what has become of the attempt, or of *whichever* is now the last one."""
+        for attempt in self._history.attempts(self.record.ref.build_id):
+            record = attempt.told()
+            if record and (whichever or record.ref == self.record.ref):
+                self._attempt, self.record = attempt, record
+                return
+        # A claim that was released, or a build that went down with the daemon.
+        error = Interrupted("The build was given up before its end. Try again.")
+        self.record = replace(self.record, state=State.FAILED, error=error)

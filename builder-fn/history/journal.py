@@ -1,0 +1,101 @@
+"""I/O: the public record of a build whose own must not be kept, because its steps may print secrets.
+
+It is a held build under the public ref, that the daemon keeps in its history: the log as we redacted it goes
+through the LLBBridge's warnings, which Status shows to whoever asks while the build runs and afterwards; the
+end is what we return.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import grpc
+
+from ..buildkit.failure.status_details import failed_with
+from ..errors import Busy
+from ..pb import gateway_pb2 as pb
+from .attempt import journal_attrs, journal_metadata
+from .journal_entries import Entries, steps_entry
+from .outcome_json import ERROR_DETAIL, error_document, result_document
+from .ref_lock import HeldBuild
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..buildkit.outcome import BuildResult, BuildWarning, Step
+    from ..buildkit.rpc.control import Control
+    from ..errors import BuilderError
+    from .refs import Ref
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Open from construction until `succeed` or `fail`; one thread writes it.
+
+    It dies with its process, and is then a build that was abandoned. If the daemon will not take an entry,
+    the build goes on without: its record is then incomplete, or interrupted.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        ref: Ref,
+        annotations: Mapping[str, str],
+        *,
+        patience: float,
+    ) -> None:
+        """Raises Busy if the ref is taken, DaemonUnavailable."""
+        self._patience = patience
+        attrs = journal_attrs(annotations)
+        self._held = HeldBuild(control, str(ref), attrs, patience=patience)
+        if not self._held.is_ours():
+            raise Busy("The build is going on already. Ask for it by its id.")
+        self._entries = Entries()
+        self._sent: grpc.Future[pb.WarnResponse] | None = None
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Add log lines, without secrets; waits for those before to have arrived."""
+        for entry in self._entries.of(lines):
+            self._send(entry)
+
+    def succeed(
+        self, result: BuildResult, steps: Iterable[Step], warnings: Iterable[BuildWarning]
+    ) -> None:
+        """End it. Returns when the record is complete, or there is no more patience."""
+        metadata = journal_metadata(result_document(result))
+        self._end(pb.ReturnRequest(result=pb.Result(metadata=metadata)), steps, warnings)
+
+    def fail(
+        self, error: BuilderError, steps: Iterable[Step], warnings: Iterable[BuildWarning]
+    ) -> None:
+        """Like `succeed`."""
+        status = failed_with(str(error), ERROR_DETAIL, error_document(error).encode())
+        self._end(pb.ReturnRequest(error=status), steps, warnings)
+
+    def _end(
+        self,
+        request: pb.ReturnRequest,
+        steps: Iterable[Step],
+        warnings: Iterable[BuildWarning],
+    ) -> None:
+        for entry in self._entries.rest():
+            self._send(entry)
+        self._send(steps_entry(steps, warnings))
+        self._arrived()
+        self._held.end(request)
+        self._held.wait()
+
+    def _send(self, entry: pb.WarnRequest) -> None:
+        self._arrived()
+        self._sent = self._held.bridge.warn(entry, timeout=self._patience)
+
+    def _arrived(self) -> None:
+        """Wait for the latest entry: they are in order only one after the other."""
+        if self._sent is None:
+            return
+        try:
+            self._sent.result()
+        except grpc.RpcError as exc:
+            _log.warning("the journal of build %s lost an entry: %s", self._held.ref, exc.details())

@@ -1,0 +1,161 @@
+"""I/O: the daemon's history of builds, asked and written to.
+
+It is the only store there is of builds, and all replicas share it. A completed record outlives the daemon;
+of a build that ran when the daemon died there is none, unless its owner leaves a verdict.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import grpc
+
+from ..buildkit.image.content import ImageContent, read_blob
+from ..buildkit.progress.pushes import Pushes
+from ..buildkit.rpc.unavailable import daemon_unavailable
+from ..pb import control_pb2 as pb
+from .attempt import attempts
+from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..buildkit.outcome import BuildResult
+    from ..buildkit.progress.printer import Progress
+    from ..buildkit.rpc.control import Control
+    from .attempt import Attempt, BuildRecord
+    from .refs import Ref
+
+# A failed build's hold the Dockerfile in base64, twice.
+_MAX_DETAILS_BYTES = 8 << 20
+
+# One that was cancelled has all of them; of one tried more than once some may be missed.
+_RECORDS_OF_A_BUILD = 4
+
+_log = logging.getLogger(__name__)
+
+
+class History:
+    """What *control*'s daemon keeps. All methods raise DaemonUnavailable."""
+
+    def __init__(self, control: Control, *, patience: float) -> None:
+        """*patience* is how many seconds one question may take."""
+        self._control = control
+        self._patience = patience
+
+    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
+        """At most *limit* builds, the newest first, and fewer if many of the newest records are others'.
+
+        Results have no more than the digest, and errors no more than their sentence.
+        """
+        most = limit * _RECORDS_OF_A_BUILD
+        found = attempts(self._listen(limit=most, active_only=False))
+        records = [told for each in found.values() if (told := _last_told(each))]
+        return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
+
+    def record(self, build_id: str) -> BuildRecord | None:
+        """The last attempt at a build, with all there is to know of it."""
+        tried = self.attempts(build_id)
+        last = next((each for each in tried if each.told()), None)
+        return self.told(last) if last else None
+
+    def attempts(self, build_id: str) -> Sequence[Attempt]:
+        """Those at one build, the last one first."""
+        if not is_build_id(build_id):
+            return ()
+        # Whoever asks for a claimed build that goes on may ask often: 0.5 ms however long the history is.
+        # To search it takes 6 µs a record (measured).
+        active = self._attempts(build_id, active_only=True)
+        if active and active[0].is_held:
+            return active
+        return self._attempts(build_id, active_only=False)
+
+    def is_active(self, ref: Ref, part: Part) -> bool:
+        name = ref.of(part)
+        return any(record.Ref == name for record in self._listen(active_only=True))
+
+    def told(self, attempt: Attempt, progress: Progress | None = None) -> BuildRecord | None:
+        """*attempt* with what the daemon keeps elsewhere; *progress* is made of its whole log."""
+        # From the end of the push to the end of the build it takes the daemon some milliseconds more.
+        if attempt.was_left and (digest := self._pushed(attempt)):
+            return attempt.told(result=self.image(digest))
+        record = attempt.told(details=self.details(attempt), progress=progress)
+        if record and record.result and record.result.digest and not attempt.is_journal:
+            return attempt.told(result=self.image(record.result.digest))
+        return record
+
+    def details(self, attempt: Attempt) -> bytes:
+        """What the daemon knows of the build's error, as a google.rpc.Status."""
+        if not attempt.error_digest:
+            return b""
+        try:
+            return read_blob(
+                self._control.channel,
+                attempt.error_digest,
+                most=_MAX_DETAILS_BYTES,
+                timeout=self._patience,
+            )
+        except grpc.RpcError as exc:
+            _log.warning("the details of an error are lost: %s", exc.details())
+            return b""
+
+    def image(self, digest: str) -> BuildResult:
+        """What there is to say of an image; at least its digest."""
+        return ImageContent(self._control.channel, digest).result()
+
+    def request_cancel(self, ref: Ref) -> None:
+        """Leave word for the owner of a build; see cancellation.py."""
+        self._leave(ref.of(Part.CANCEL), {})
+
+    def leave_verdict(self, ref: Ref, attrs: Mapping[str, str]) -> None:
+        """Leave word for who asks for a build that its owner ended."""
+        self._leave(ref.of(Part.VERDICT), attrs)
+
+    def _leave(self, ref: str, attrs: Mapping[str, str]) -> None:
+        """A record and nothing else, of a build of an empty graph."""
+        request = pb.SolveRequest(Ref=ref, Definition=b"", FrontendAttrs=attrs)
+        try:
+            self._control.solve(request, timeout=self._patience)
+        except grpc.RpcError as exc:
+            if exc.details() != f"job ID {ref} exists":  # then it has just been left
+                raise daemon_unavailable(exc) from exc
+
+    def _pushed(self, attempt: Attempt) -> str:
+        """The digest of what was pushed before the owner left, if all of it was."""
+        pushes = Pushes(attempt.pushed_names)
+        request = pb.StatusRequest(Ref=str(attempt.ref))
+        try:
+            for response in self._control.status(request, timeout=self._patience):
+                pushes.update(response)
+        except grpc.RpcError as exc:
+            raise daemon_unavailable(exc) from exc
+        return pushes.digest if pushes.done else ""
+
+    def _attempts(self, build_id: str, *, active_only: bool) -> Sequence[Attempt]:
+        found = self._of(build_id, filters_of(build_id), active_only=active_only)
+        if found and found[0].ref.attempt >= USUAL_ATTEMPTS:
+            all_attempts = filters_of_all_attempts(build_id)
+            found = self._of(build_id, all_attempts, active_only=active_only)
+        return found
+
+    def _of(self, build_id: str, filters: Sequence[str], *, active_only: bool) -> Sequence[Attempt]:
+        records = self._listen(filters, active_only=active_only)
+        return attempts(records).get(build_id, ())
+
+    def _listen(
+        self, filters: Sequence[str] = (), *, limit: int = 0, active_only: bool
+    ) -> Iterator[pb.BuildHistoryRecord]:
+        """All active records, then the completed ones that a filter lets through."""
+        request = pb.BuildHistoryRequest(
+            ActiveOnly=active_only, EarlyExit=True, Filter=filters, Limit=limit
+        )
+        try:
+            for event in self._control.listen_build_history(request, timeout=self._patience):
+                yield event.record
+        except grpc.RpcError as exc:
+            raise daemon_unavailable(exc) from exc
+
+
+def _last_told(tried: Sequence[Attempt]) -> BuildRecord | None:
+    return next((record for each in tried if (record := each.told())), None)

@@ -1,0 +1,207 @@
+"""Pure. Docker's config.json: for each registry its credentials, or the helper program that has them.
+
+Read as Docker's own tools read it, so that what `docker login` or `faas-cli registry-login` wrote
+works unchanged (docker/cli, config/configfile/file.go and config/credentials, as vendored by
+moby/buildkit v0.32.2). To run a helper is the business of credential_helper.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotReady, SecretsError
+from ..quoting import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# The registry of Docker Hub answers to more names than one: `docker login` writes the index's, images
+# have "docker.io", and buildkitd asks for the host it connects to
+# (moby/buildkit v0.32.2, session/auth/authprovider/authprovider.go, DockerHubRegistryHost).
+_DOCKER_HUB = "docker.io"
+_DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+_DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+# What a program's name is made from: it must never lead out of the folders that hold programs.
+_HELPER = re.compile(r"[A-Za-z0-9._-]+")
+
+# JSON can escape one half of a surrogate pair, of which no encoding makes bytes.
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """As moby.filesync.v1.CredentialsResponse has them: with an empty *username*, *secret* is a
+    refresh token rather than a password.
+    """
+
+    username: str = ""
+    secret: str = field(default="", repr=False)
+
+
+ANONYMOUS = Credentials()
+
+
+def is_sendable(text: str) -> bool:
+    """Whether the daemon can be told *text*: messages carry UTF-8."""
+    return not _HALF_PAIR.search(text)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAuth:
+    """What is known about registries, each by the name that _registry() gives its key."""
+
+    _known: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
+    _helpers: Mapping[str, str] = field(default_factory=dict)
+    _store: str = ""  # the helper for every registry that _helpers does not name
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RegistryAuth:
+        """The operator's file. Raises NotReady; the message quotes nothing secret."""
+        try:
+            return cls(*_parsed(text))
+        except _MalformedError as exc:
+            raise NotReady(f"The registry credentials (config.json) cannot be used: {exc}") from exc
+
+    @classmethod
+    def from_caller(cls, text: str | bytes) -> RegistryAuth:
+        """What came with a request. Raises SecretsError; the message quotes nothing secret.
+
+        Helpers are refused, since they would run programs of the caller's choice here.
+        """
+        source = "The registry credentials in the build secrets"
+        try:
+            known, helpers, store = _parsed(text)
+        except _MalformedError as exc:
+            raise SecretsError(f"{source} cannot be used: {exc}") from exc
+        if store or any(helpers.values()):
+            raise SecretsError(
+                f'{source} may hold "auths" only: "credsStore" and "credHelpers" are the operator\'s.'
+            )
+        return cls(known)
+
+    def over(self, other: RegistryAuth) -> RegistryAuth:
+        """These, and for every registry that these say nothing about, the *other*'s."""
+        return RegistryAuth(
+            {**other._known, **self._known},
+            {**other._helpers, **dict.fromkeys(self._known, ""), **self._helpers},
+            self._store or other._store,
+        )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All passwords and tokens that stand in the file."""
+        return tuple(known.secret for known in self._known.values() if known.secret)
+
+    def credentials(self, host: str) -> Credentials:
+        """What stands in the file about a registry as buildkitd names it, "host" or "host:port"."""
+        return self._known.get(_registry(host), ANONYMOUS)
+
+    def helper(self, host: str) -> str:
+        """The credential helper in charge of a registry, without "docker-credential-"; or nothing."""
+        return self._helpers.get(_registry(host), self._store)
+
+
+class _MalformedError(Exception):
+    """Why a file cannot be used; whose fault that is depends on whose file it is."""
+
+
+def _parsed(text: str | bytes) -> tuple[dict[str, Credentials], dict[str, str], str]:
+    """The file's "auths", "credHelpers" and "credsStore"."""
+    try:
+        document = _object(json.loads(text), "The file")
+    except (ValueError, RecursionError) as exc:
+        raise _MalformedError("It is not valid JSON.") from exc
+    auths = _object(document.get("auths"), '"auths"')
+    helpers = _object(document.get("credHelpers"), '"credHelpers"')
+    known = {_registry(key): _entry(key, auths[key]) for key in _by_precedence(auths)}
+    return (
+        # Docker leaves empty entries behind for what it gave to a helper.
+        {registry: found for registry, found in known.items() if found != ANONYMOUS},
+        {
+            _registry(key): _helper(f'"credHelpers" for {_shown(key)}', helpers[key])
+            for key in _by_precedence(helpers)
+        },
+        _helper('"credsStore"', document.get("credsStore")),
+    )
+
+
+def server(host: str) -> str:
+    """The name under which credential helpers know the registry that buildkitd calls *host*."""
+    registry = _registry(host)
+    return _DOCKER_HUB_KEY if registry == _DOCKER_HUB else registry
+
+
+def _registry(key: str) -> str:
+    """The host and port that a key is about: "https://Host:5000/v2/" is about "host:5000"."""
+    host = key.rpartition("://")[2].partition("/")[0].rpartition("@")[2].lower()
+    return _DOCKER_HUB if host in _DOCKER_HUB_NAMES else host
+
+
+def _shown(key: str) -> str:
+    return quoted(_registry(key))
+
+
+def _by_precedence(keys: Iterable[str]) -> list[str]:
+    """Where several keys are about one registry, the last one counts: Docker's tools look for the
+    plain name of a registry, or for Docker Hub's key, before they strip schemes and paths off others.
+    """
+    return sorted(keys, key=lambda key: (key == _DOCKER_HUB_KEY, "/" not in key))
+
+
+def _entry(key: str, value: Any) -> Credentials:
+    entry = _object(value, f"The entry for {_shown(key)}")
+    if token := _text(key, entry, "identitytoken"):
+        return Credentials(secret=token)
+    if auth := _text(key, entry, "auth"):
+        return _basic(key, auth)
+    found = Credentials(
+        username=_text(key, entry, "username"), secret=_text(key, entry, "password")
+    )
+    # A bearer token goes by FetchToken, which a client offers that speaks to registries itself.
+    if found == ANONYMOUS and _text(key, entry, "registrytoken"):
+        raise _MalformedError(
+            f'"registrytoken" for {_shown(key)} is not supported; use "auth" or "identitytoken".'
+        )
+    return found
+
+
+def _basic(key: str, auth: str) -> Credentials:
+    try:
+        decoded = base64.b64decode("".join(auth.split()), validate=True).decode()
+    except ValueError as exc:
+        raise _MalformedError(f'"auth" for {_shown(key)} must be base64.') from exc
+    username, colon, password = decoded.partition(":")
+    if not (username and colon):
+        raise _MalformedError(f'"auth" for {_shown(key)} must be the base64 of "user:password".')
+    return Credentials(username=username, secret=password.strip("\0"))
+
+
+def _helper(what: str, value: Any) -> str:
+    """Nothing is a helper's name, too: that of none (docker/cli, getConfiguredCredentialStore)."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or (value and not _HELPER.fullmatch(value)):
+        raise _MalformedError(f'{what} must be the name of a helper, such as "ecr-login".')
+    return value
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if value is None:  # Go's encoding/json takes null for nothing
+        return {}
+    if not isinstance(value, dict):
+        raise _MalformedError(f"{what} must be a JSON object.")
+    return value
+
+
+def _text(key: str, entry: dict[str, Any], name: str) -> str:
+    value = entry.get(name) or ""
+    if not isinstance(value, str):
+        raise _MalformedError(f'"{name}" for {_shown(key)} must be a string.')
+    if not is_sendable(value):
+        raise _MalformedError(f'"{name}" for {_shown(key)} has half a surrogate pair in it.')
+    return value

@@ -1,0 +1,220 @@
+"""Pure. The members of a tar, in one pass over its bytes and without copying their data.
+
+Reads what tar programs and libraries write: V7, ustar with prefix, GNU with long names and base-256
+numbers, and PAX. Which members are welcome is judged elsewhere. `tarfile` knows the dialects too, but
+takes ten times as long for thousands of small members.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from ...errors import ArchiveError
+from ...quoting import quoted
+from . import pax
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLOCK = 512
+_ZERO_BLOCK = bytes(BLOCK)
+
+# POSIX.1-2024 pax, "ustar Interchange Format":
+# name, mode, size, mtime, chksum, typeflag, linkname, magic, prefix.
+_FIELDS = struct.Struct("100s8s16x12s12s8sc100s6s82x155s12x")
+_USTAR = b"ustar\0"  # GNU's magic differs, and has other fields in place of the prefix
+
+FILE = b"0"
+HARD_LINK = b"1"
+SYMLINK = b"2"
+CHARACTER_DEVICE = b"3"
+BLOCK_DEVICE = b"4"
+DIRECTORY = b"5"
+FIFO = b"6"
+_CONTIGUOUS = b"7"
+_OLD_FILE = b"\0"
+
+_FILES = frozenset({FILE, _OLD_FILE, _CONTIGUOUS})
+_WITHOUT_DATA = frozenset({HARD_LINK, SYMLINK, CHARACTER_DEVICE, BLOCK_DEVICE, DIRECTORY, FIFO})
+
+_PAX_ALL = b"g"
+_PAX_NEXT = b"x"
+_SOLARIS_PAX_NEXT = b"X"
+_GNU_LONG_NAME = b"L"
+_GNU_LONG_LINK = b"K"
+_GNU_VOLUME_LABEL = b"V"
+_GNU_SPARSE = b"S"
+_EXTENSIONS = frozenset(
+    {_PAX_ALL, _PAX_NEXT, _SOLARIS_PAX_NEXT, _GNU_LONG_NAME, _GNU_LONG_LINK, _GNU_VOLUME_LABEL}
+)
+_MAX_EXTENSION_BYTES = 1 << 20  # as in Go's archive/tar, so that no real tar has more
+
+_KEYWORDS = frozenset({b"path", b"linkpath", b"size", b"mtime"})
+_SPARSE_KEYWORDS = b"GNU.sparse."  # what they begin with
+_SPARSE_NAME = b"GNU.sparse.name"
+
+_SECOND = 1_000_000_000
+
+
+class Member(NamedTuple):
+    """One member as the archive states it; *mtime* is in nanoseconds since 1970."""
+
+    name: bytes
+    type: bytes
+    mode: int
+    mtime: int
+    link: bytes
+    data: memoryview
+
+
+def members(body: memoryview) -> Iterator[Member]:
+    """Raises ArchiveError if *body* is no tar, is damaged or cut short, or has a sparse member."""
+    # What headers before a member say of it, beyond what its own has room for.
+    of_all: dict[bytes, bytes] = {}
+    of_next: dict[bytes, bytes] = {}
+    start = 0
+    while not _ends_at(body, start):
+        fields = _FIELDS.unpack_from(body, start)
+        name, mode, size, mtime, checksum, kind, link, magic, prefix = fields
+        if not _has_checksum(body[start : start + BLOCK], checksum):
+            raise _no_header(start)
+        name = name.split(b"\0", 1)[0]
+        start += BLOCK
+        if kind in _EXTENSIONS:
+            data = _data(body, start, _number(size), name)
+            said = of_all if kind == _PAX_ALL else of_next
+            said.update(_extension(kind, data))
+        else:
+            if magic == _USTAR and prefix[0]:
+                name = prefix.split(b"\0", 1)[0] + b"/" + name
+            link = link.split(b"\0", 1)[0]
+            length, time = _number(size), _number(mtime) * _SECOND
+            if of_next or of_all:
+                name, link, length, time = _overruled(of_all | of_next, name, link, length, time)
+                of_next = {}
+            if kind in _FILES:
+                kind = DIRECTORY if name.endswith(b"/") else FILE
+            elif kind == _GNU_SPARSE:
+                raise _sparse(name)
+            data = _data(body, start, 0 if kind in _WITHOUT_DATA else length, name)
+            yield Member(name, kind, _number(mode), time, link, data)
+        start += len(data) + -len(data) % BLOCK
+    if of_next:
+        raise ArchiveError("The archive is cut short: a header in it has no member after it.")
+
+
+def _extension(kind: bytes, data: memoryview) -> dict[bytes, bytes]:
+    """By PAX' keywords, of which those that say nothing of a build context are left out."""
+    if len(data) > _MAX_EXTENSION_BYTES:
+        raise ArchiveError(
+            f"The archive is damaged: a header in it extends over {len(data)} bytes."
+        )
+    if kind == _GNU_LONG_NAME:
+        return {b"path": bytes(data).rstrip(b"\0")}
+    if kind == _GNU_LONG_LINK:
+        return {b"linkpath": bytes(data).rstrip(b"\0")}
+    if kind == _GNU_VOLUME_LABEL:
+        return {}
+    said = {}
+    for keyword, value in pax.records(bytes(data)):
+        if keyword in _KEYWORDS:
+            said[keyword] = value
+        elif keyword.startswith(_SPARSE_KEYWORDS):
+            said[_SPARSE_NAME] = value if keyword == _SPARSE_NAME else said.get(_SPARSE_NAME, b"")
+    return said
+
+
+def _overruled(
+    said: dict[bytes, bytes], name: bytes, link: bytes, length: int, time: int
+) -> tuple[bytes, bytes, int, int]:
+    """What extended headers say instead; an empty value stands for the member's own header."""
+    name = said.get(b"path") or name
+    if _SPARSE_NAME in said:
+        raise _sparse(said[_SPARSE_NAME] or name)
+    link = said.get(b"linkpath") or link
+    if text := said.get(b"size"):
+        length = pax.size(text)
+    if text := said.get(b"mtime"):
+        time = pax.nanoseconds(text)
+    return name, link, length, time
+
+
+def _ends_at(body: memoryview, start: int) -> bool:
+    """Whether the archive ends: at the end of the bytes, or at the two zero blocks that mark it."""
+    if len(body) - start < BLOCK:
+        # Some writers leave out the end, and with it the padding of the last member.
+        if any(body[start:]):
+            raise _no_header(start)
+        return True
+    if body[start] or body[start : start + BLOCK] != _ZERO_BLOCK:
+        return False
+    if any(body[start + BLOCK : start + 2 * BLOCK]):
+        raise ArchiveError(
+            "The archive is damaged: it goes on after one block of zeros, where it should end."
+        )
+    return True
+
+
+def _no_header(start: int) -> ArchiveError:
+    if start == 0:
+        return ArchiveError(
+            "The body is not a tar archive, nor one compressed by gzip or zstd; "
+            "send one with com.openfaas.docker.config and context/ in it."
+        )
+    return ArchiveError(
+        f"The archive is damaged or cut short: there is no tar header at byte {start}."
+    )
+
+
+def _has_checksum(block: memoryview, field: bytes) -> bool:
+    """Whether the bytes of a header, its checksum *field* taken as spaces, add up to that field."""
+    try:
+        stated = _number(field)
+    except ArchiveError:
+        return False
+    # Adler-32's low half is 1 plus the sum, modulo 65521: the fastest sum that Python has.
+    others = (zlib.adler32(block) & 0xFFFF) - 1 - sum(field)
+    if (others + len(field) * ord(" ") - stated) % 65521 == 0:
+        return True
+    # Some old programs added the bytes as signed characters.
+    others = sum(block.cast("b")) - sum(memoryview(field).cast("b"))
+    return others + len(field) * ord(" ") == stated
+
+
+def _number(field: bytes) -> int:
+    """Octal digits among spaces and NULs, or base-256: GNU's way to state what those cannot."""
+    digits = field.strip(b"\0 ")
+    if digits.isdigit():
+        try:
+            return int(digits, 8)
+        except ValueError as exc:
+            raise _not_octal() from exc
+    if not digits:
+        return 0
+    if not field[0] & 0x80:
+        raise _not_octal()
+    # Two's complement, but for the first bit, which marks the base: the second is the sign.
+    number = int.from_bytes(field, "big") - (1 << 8 * len(field) - 1)
+    return number - (1 << 8 * len(field) - 1) if field[0] & 0x40 else number
+
+
+def _data(body: memoryview, start: int, length: int, name: bytes) -> memoryview:
+    if length < 0:
+        raise ArchiveError(f"The archive is damaged: {quoted(name)} has a negative size.")
+    data = body[start : start + length]
+    if len(data) < length:
+        raise ArchiveError(
+            f"The archive is cut short: {quoted(name)} should have {length} bytes, "
+            f"but {len(data)} are there."
+        )
+    return data
+
+
+def _not_octal() -> ArchiveError:
+    return ArchiveError("The archive is damaged: a number in one of its headers is not octal.")
+
+
+def _sparse(name: bytes) -> ArchiveError:
+    return ArchiveError(f"{quoted(name)} is stored as a sparse file; run tar without --sparse.")

@@ -1,0 +1,83 @@
+"""Pure. Decides whether the holder of a payload secret signed a request's body, and signs our answers.
+
+The scheme is go-sdk's (builder/builder.go): `X-Build-Signature: sha256=<hex>`, an HMAC-SHA256 over
+the exact bytes of the body. Where secrets are kept, and whether signing is on at all, is decided
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import NotReady, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+HEADER = "X-Build-Signature"
+# Beside our answers: the same, by the key that the request was signed with.
+RESULT_HEADER = "X-Build-Result-Signature"
+
+_VALUE = re.compile(r"sha256=([0-9a-fA-F]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A payload secret under the name that logs may show. Raises NotReady for a blank secret."""
+
+    name: str
+    secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.secret.strip():
+            raise NotReady(
+                f'The payload secret "{self.name}" is empty; write a random value to it.'
+            )
+
+    @property
+    def variants(self) -> tuple[bytes, ...]:
+        """The secret as clients read it from a file: faas-cli trims whitespace, go-sdk does not."""
+        trimmed = self.secret.strip()
+        return (trimmed,) if trimmed == self.secret else (trimmed, self.secret)
+
+
+def sign(body: bytes, key: Key) -> str:
+    """What to send beside *body*."""
+    return "sha256=" + hmac.new(key.secret, body, "sha256").hexdigest()
+
+
+def verify(body: bytes | memoryview, header_values: Sequence[str], keys: Iterable[Key]) -> Key:
+    """The key that signed *body*, with its secret as the signer has it.
+
+    *header_values* are the header's values as received; one that a proxy joined with commas counts
+    as several. Each variant of a secret tried costs one pass over the body. Raises SignatureError.
+    """
+    given = _given_digest(header_values)
+    for key in keys:
+        for secret in key.variants:
+            if hmac.compare_digest(hmac.new(secret, body, "sha256").digest(), given):
+                return Key(key.name, secret)
+    raise SignatureError(
+        f"The signature in {HEADER} does not match the body: sign the exact bytes sent, "
+        "with the payload secret of this builder."
+    )
+
+
+def _given_digest(header_values: Sequence[str]) -> bytes:
+    values = [part.strip() for value in header_values for part in value.split(",")]
+    if not any(values):
+        raise SignatureError(
+            f'The request is not signed: send {HEADER} as "sha256=" and the hexadecimal '
+            "HMAC-SHA256 of the body."
+        )
+    if len(values) > 1:
+        raise SignatureError(f"{HEADER} was sent {len(values)} times; send it once.")
+    match = _VALUE.fullmatch(values[0])
+    if match is None:
+        raise SignatureError(
+            f'{HEADER} is malformed: it must be "sha256=" followed by 64 hexadecimal digits.'
+        )
+    return bytes.fromhex(match[1])

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import gzip
+import json
+from contextlib import suppress
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function.errors import ArchiveError, BodyTooLarge, BuilderError, ConfigError
+from function.request.archive import Limits
+from function.request.bundle import Bundle, unpack
+
+from ..tar_members import Header, config, file, request, tar
+
+
+def _plain(body: bytes) -> bytes:
+    return body
+
+
+@pytest.mark.parametrize("compress", [_plain, gzip.compress, zstandard.compress])
+def test_unpacks_a_request_however_it_is_compressed(compress: object) -> None:
+    body = request(file("context/sub/x", b"data"))
+
+    found = unpack(memoryview(compress(body)), Limits())  # type: ignore[operator]
+
+    assert found.config.image.domain == "registry.example.com"
+    assert [entry.path for entry in found.context.entries] == ["Dockerfile", "sub", "sub/x"]
+    assert found.context.entries[-1].data == b"data"
+    assert found.sealed_secrets is None
+
+
+def test_the_context_of_a_nested_request_is_where_its_dockerfile_is() -> None:
+    body = tar(config(), file("context/fn/Dockerfile"), file("context/fn/handler.py"))
+
+    found = unpack(memoryview(body), Limits())
+
+    assert [entry.path for entry in found.context.entries] == ["Dockerfile", "handler.py"]
+
+
+def test_hands_on_the_secrets_sealed() -> None:
+    body = request(file("com.openfaas.secrets", b"version: v1"))
+
+    assert unpack(memoryview(body), Limits()).sealed_secrets == b"version: v1"
+
+
+def options(**values: object) -> bytes:
+    return json.dumps(values).encode()
+
+
+def unpacked(*members: Header) -> Bundle:
+    return unpack(memoryview(request(*members)), Limits())
+
+
+def test_options_may_be_committed_with_the_template_or_the_function() -> None:
+    found = unpacked(
+        file("context/builder-fn.json", options(target="ship", pull=True)),
+        file("context/function/builder-fn.json", options(target="test")),
+    )
+
+    assert (found.config.target, found.config.pull) == ("test", True)
+
+
+def test_the_file_of_options_is_in_the_context_all_the_same() -> None:
+    found = unpacked(file("context/builder-fn.json", b"{}"))
+
+    assert "builder-fn.json" in [entry.path for entry in found.context.entries]
+
+
+def test_a_nested_context_has_its_options_too() -> None:
+    body = tar(
+        config(),
+        file("context/fn/Dockerfile"),
+        file("context/fn/builder-fn.json", b'{"pull":true}'),
+    )
+
+    assert unpack(memoryview(body), Limits()).config.pull
+
+
+def test_options_may_name_the_dockerfile_there_is() -> None:
+    body = tar(
+        config(),
+        file("context/fn/docker/prod"),
+        file("context/fn/builder-fn.json", options(dockerfile="./docker/prod")),
+    )
+
+    found = unpack(memoryview(body), Limits())
+
+    assert found.config.dockerfile == "docker/prod"
+    assert [entry.path for entry in found.context.entries][-1] == "docker/prod"
+
+
+def test_a_dockerfile_that_options_name_must_be_there() -> None:
+    with pytest.raises(ArchiveError, match="no docker/prod in context/"):
+        unpacked(file("context/builder-fn.json", options(dockerfile="docker/prod")))
+
+
+def test_faults_of_options_are_told_with_their_file() -> None:
+    with pytest.raises(
+        ConfigError, match=r"pull in context/function/builder-fn\.json must be a bool"
+    ):
+        unpacked(file("context/function/builder-fn.json", options(pull=1)))
+
+
+def test_options_are_a_regular_file() -> None:
+    with pytest.raises(
+        ArchiveError, match=r"builder-fn\.json is a directory; it must be a regular"
+    ):
+        unpacked(file("context/builder-fn.json/x"))
+
+
+def test_options_have_a_size_that_people_write() -> None:
+    body = request(file("context/builder-fn.json", bytes(2000)))
+
+    with pytest.raises(BodyTooLarge, match=r"builder-fn\.json has 2000 bytes; 1000 are the most"):
+        unpack(memoryview(body), Limits(document_bytes=1000))
+
+
+def test_rejects_a_request_without_a_dockerfile() -> None:
+    with pytest.raises(ArchiveError, match="no Dockerfile in context/"):
+        unpack(memoryview(tar(config(), file("context/handler.py"))), Limits())
+
+
+def test_a_bomb_is_too_large_rather_than_unpacked() -> None:
+    bomb = gzip.compress(request(file("context/zeros", bytes(8 << 20))))
+
+    with pytest.raises(BodyTooLarge, match="unpacks to more than 1048576 bytes"):
+        unpack(memoryview(bomb), Limits(context_bytes=1 << 20))
+
+
+@given(st.binary(max_size=600))
+def test_arbitrary_bodies_raise_only_our_own_errors(body: bytes) -> None:
+    with suppress(BuilderError):
+        unpack(memoryview(body), Limits())
