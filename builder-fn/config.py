@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import go_duration
+from .buildkit import DaemonTLS
 from .errors import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# gRPC's own default receive limit is 4 MiB; buildkitd sends and accepts 16 MiB
-# (containerd defaults.DefaultMaxRecvMsgSize, vendored by moby/buildkit v0.32.2).
-MAX_GRPC_MESSAGE_BYTES = 16 << 20
 
 # go-sdk reads a stream by lines of at most 64 KiB and ends silently at a longer one
 # (go-sdk builder.go, bufio.Scanner). Counted as JSON; the rest is for what stands around the log.
@@ -25,16 +22,6 @@ MAX_STREAM_LINE_BYTES = 60 * 1024
 
 # What a build that failed may be answered with, where the answer is one document.
 FAILED_STATUSES = {"422": 422, "200": 200}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DaemonTLS:
-    """Paths of PEM files: the daemon's CA, and our certificate with its key."""
-
-    ca: Path
-    cert: Path
-    key: Path
-    server_name: str = ""  # when the certificate names another host than the URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

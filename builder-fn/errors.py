@@ -13,7 +13,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── ArchiveError 400
     │   ├── ConfigError 400
     │   ├── SecretsError 400
-    │   └── CommandError 400
+    │   └── QuestionError 400
     ├── BuildFailed 422             the caller must change the source
     │   ├── BuildTimedOut 422
     │   └── BuildCancelled 422
@@ -95,7 +95,7 @@ class SecretsError(RequestError):
     code = "bad_secrets"
 
 
-class CommandError(RequestError):
+class QuestionError(RequestError):
     """A request about builds says something that cannot be answered."""
 
     code = "bad_command"

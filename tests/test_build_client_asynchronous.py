@@ -15,7 +15,7 @@ from build_client import following
 from build_client.cli import main
 
 from function.builds.job import id_of_call
-from function.request.question import Command
+from function.request.question import Question
 
 from .scripted_builder import SECRET, one, progress, scripted_builder, signed, stream
 
@@ -260,7 +260,7 @@ def test_a_question_is_a_signed_and_timed_document(
     assert ask(operation, BUILD_ID, *options) == 0
 
     assert builder.paths == [f"/function/builder-fn/{operation}"]
-    asked = Command.parse(builder.bodies[0], operation, now=time.time(), max_age=60)
+    asked = Question.parse(builder.bodies[0], operation, now=time.time(), max_age=60)
     assert (asked.build_id, asked.offset) == (BUILD_ID, 3 if options else 0)
 
 
@@ -268,7 +268,7 @@ def test_a_list_is_as_long_as_was_asked_for(builder: Builder, ask: Program) -> N
     builder.will(one(200, {"builds": []}))
 
     assert ask("list", "--limit", "7") == 0
-    assert Command.parse(builder.bodies[0], "list", now=time.time(), max_age=60).limit == 7
+    assert Question.parse(builder.bodies[0], "list", now=time.time(), max_age=60).limit == 7
 
 
 @pytest.mark.parametrize(

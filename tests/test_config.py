@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from function.config import DaemonTLS, Settings
+from function.buildkit import DaemonTLS
+from function.config import Settings
 from function.errors import NotReady
 
 TLS = {"buildkit_tls_ca": "/ca", "buildkit_tls_cert": "/cert", "buildkit_tls_key": "/key"}

@@ -18,7 +18,8 @@ from werkzeug.datastructures import Headers
 
 from function import handler
 from function.buildkit.outcome import BuildResult
-from function.builds.admission import Owner
+from function.builds.admission import Account
+from function.callbacks.detached import finish
 
 from .callbacks.callback_receiver import receiver
 from .live.waiting import wait_until
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
     from flask.testing import FlaskClient
 
-    from function.builds.followed import Ongoing
+    from function.answers.ongoing import Ongoing
     from function.callbacks.target import Target
 
 SECRET = b"s3cret"
-OWNER = Owner("key", "image")
+OWNER = Account("key", "image")
 SECONDS = 10.0
 NDJSON = {"Accept": "application/x-ndjson"}
 
@@ -49,7 +50,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(handler, "_builder", None)
     yield tmp_path
     if handler._builder is not None:
-        handler._builder.client.connect_anew()
+        handler._builder.replica.client.reconnect()
 
 
 @pytest.fixture
@@ -233,7 +234,7 @@ def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
     monkeypatch.setenv("max_waiting", "0")
     body = request()
 
-    handler.builder().admission.request(OWNER)
+    handler.builder().replica.admission.request(OWNER)
     answer = client.post("/build", data=body, headers=signed(body))
 
     assert (answer.status_code, answer.get_json()["reason"]) == (429, "busy")
@@ -256,7 +257,7 @@ def test_an_answer_that_is_never_read_leaves_no_place_taken(
 
     handler.handle(event(body, signed(body) | NDJSON), None).close()
 
-    assert handler.builder().admission.request(OWNER).taken
+    assert handler.builder().replica.admission.request(OWNER).taken
 
 
 def test_the_public_template_is_enough() -> None:
@@ -271,7 +272,7 @@ def test_builds_that_wait_when_the_replica_stops_say_so(
     monkeypatch.setenv("max_builds", "1")
     body = request()
 
-    handler.builder().admission.request(OWNER)  # so that the build waits in line
+    handler.builder().replica.admission.request(OWNER)  # so that the build waits in line
     handler.stop()
     answer = client.post("/build", data=body, headers=signed(body))
 
@@ -368,7 +369,8 @@ class Ending:
 
 
 def finished(build: Ongoing, to: Target) -> None:
-    handler.builder().background.start(lambda: handler._finish(build, to, None), name="finishes")
+    replica = handler.builder().replica
+    replica.background.start(lambda: finish(build, to, None, replica.deliveries), name="finishes")
 
 
 def test_a_build_that_meets_an_error_of_our_own_is_called_back_too(

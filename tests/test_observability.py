@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from function.buildkit.rpc.daemon_state import DaemonState
+from function.buildkit.rpc.daemon_watch import DaemonState
 from function.errors import BuilderError
 from function.telemetry.build_report import PHASES, SUCCESS, Arrival, BuildReport
 from function.telemetry.metrics import Metrics

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from function import secret_files
+from function.buildkit import ANONYMOUS
 from function.config import Settings
 from function.errors import NotReady
-from function.registry.docker_config import ANONYMOUS
 from function.request.signature import Key
 
 

@@ -10,7 +10,8 @@ import yaml
 from serving.settings import ServerSettings
 
 from function import go_duration, secret_files
-from function.config import DaemonTLS, Settings
+from function.buildkit import DaemonTLS
+from function.config import Settings
 
 from . import stack_file
 

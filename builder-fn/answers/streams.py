@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Stream(Protocol):
     """One answer's encoder; each method gives bytes to send at once, or nothing."""
 
-    mimetype: ClassVar[str]
+    content_type: ClassVar[str]
     headers: ClassVar[Mapping[str, str]]
 
     def begin(self, build_id: str) -> bytes:
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 class JsonLines:
-    mimetype: ClassVar[str] = "application/x-ndjson"
+    content_type: ClassVar[str] = "application/x-ndjson"
     headers: ClassVar[Mapping[str, str]] = {}
 
     def begin(self, build_id: str) -> bytes:
@@ -54,7 +54,7 @@ class JsonLines:
 class EventStream:
     """Events `progress` and, at last, `result`. Their ids count from 1."""
 
-    mimetype: ClassVar[str] = "text/event-stream"
+    content_type: ClassVar[str] = "text/event-stream"
     # nginx, which many put in front of a gateway, collects what it is not told to pass on.
     headers: ClassVar[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -88,8 +88,8 @@ _FORMATS: tuple[type[JsonLines | EventStream], ...] = (JsonLines, EventStream)
 def requested(accept: str) -> Stream | None:
     """What an Accept header asks for: what has the highest q, lines before events; None for one document."""
     qualities = dict(_qualities(accept))
-    best = max(_FORMATS, key=lambda kind: qualities.get(kind.mimetype, 0.0))
-    quality = qualities.get(best.mimetype, 0.0)
+    best = max(_FORMATS, key=lambda kind: qualities.get(kind.content_type, 0.0))
+    quality = qualities.get(best.content_type, 0.0)
     return best() if quality > 0 and quality >= qualities.get(documents.JSON, 0.0) else None
 
 

@@ -1,1 +1,6 @@
-"""TODO."""
+"""A request's sealed secrets.
+
+envelope    the sealed file, opened: go-sdk's format
+opened      its values, sorted by who may see them
+plain_yaml  YAML of plain values, within bounds
+"""

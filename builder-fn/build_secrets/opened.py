@@ -23,7 +23,7 @@ class BuildSecrets:
 
     mounted: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     registry_auth: RegistryAuth = field(default_factory=RegistryAuth)
-    stamp_key: bytes = field(default=b"", repr=False)
+    secret_ids_key: bytes = field(default=b"", repr=False)
     values: tuple[bytes, ...] = field(default=(), repr=False)  # all that nobody may read in a log
 
     @classmethod
@@ -41,6 +41,6 @@ class BuildSecrets:
             registry_auth=registry_auth,
             # The current key, whichever the secrets were sealed for: else every rotation would change
             # the stamps twice, and rebuild each step that mounts a secret as often.
-            stamp_key=handed_out(keys).private_key,
+            secret_ids_key=handed_out(keys).private_key,
             values=(*opened.values(), *(text.encode() for text in registry_auth.secrets)),
         )

@@ -1,31 +1,65 @@
-"""The daemon: everything that is said to buildkitd, and everything it may ask of us.
+"""A client of buildkitd in Python: it builds, follows and describes; README.md shows a program.
 
-Protobuf and gRPC types stay inside; callers hand in a SolveSpec and services, and get lines and a result.
+    client      the way to one daemon
+    solve       one build: the request, the gateway for secrets, and the end
+    session     what the daemon may call back for: files, credentials, secrets
+    progress    what Status says, as log lines, steps, phases and pushes
+    failure     a failed Solve as a sentence and a failed step
+    image       the daemon's content store, and an image described from it
+    rpc         Control and LLBBridge on a gRPC channel, and whether the daemon is there
+    outcome     what a build comes to, as values
+    errors      every way to end badly
+    plain_text  a build's words made fit for an error
+
+With `fsutil` and `pb` beside it this package stands alone: it imports nothing else of the function.
 """
 
-from ..history.attempt import BuildRecord, State
-from ..history.claim import Claim
-from ..history.follow import Follow
-from ..history.journal import Journal
-from ..history.refs import Ref, is_build_id
 from .client import Client
+from .errors import (
+    BuildkitError,
+    CredentialsUnavailable,
+    DaemonUnavailable,
+    Misconfigured,
+    SolveFailed,
+    Trouble,
+)
+from .outcome import BuildResult, BuildWarning, FailedStep, Step
+from .progress.phases import BUILD, EXPORT, PULL, PUSH, TRANSFER
+from .progress.redactor import NOTHING_SECRET, Redactor
+from .rpc.channel import DaemonTLS
+from .rpc.daemon_watch import DaemonState
+from .session.auth import ANONYMOUS, Credentials
 from .session.services import session_services
 from .solve.request import SolveSpec
-from .solve.secret_ids import StampedSecrets, stamped
+from .solve.secret_ids import KeyedSecrets, keyed
 from .solve.solve import Solve
 
 __all__ = [
-    "BuildRecord",
-    "Claim",
+    "ANONYMOUS",
+    "BUILD",
+    "EXPORT",
+    "NOTHING_SECRET",
+    "PULL",
+    "PUSH",
+    "TRANSFER",
+    "BuildResult",
+    "BuildWarning",
+    "BuildkitError",
     "Client",
-    "Follow",
-    "Journal",
-    "Ref",
+    "Credentials",
+    "CredentialsUnavailable",
+    "DaemonState",
+    "DaemonTLS",
+    "DaemonUnavailable",
+    "FailedStep",
+    "KeyedSecrets",
+    "Misconfigured",
+    "Redactor",
     "Solve",
+    "SolveFailed",
     "SolveSpec",
-    "StampedSecrets",
-    "State",
-    "is_build_id",
+    "Step",
+    "Trouble",
+    "keyed",
     "session_services",
-    "stamped",
 ]

@@ -16,6 +16,14 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newl
 
 _CUT = " … "
 
+# The daemon's messages quote a step's whole command; what happened to it comes last. In characters.
+MAX_CAUSE = 2_000
+
+_NOISE = re.compile(r"^(?:failed to solve: |failed to compute cache key: |failed to prepare: )+")
+_CHECKSUM = re.compile(r"failed to calculate checksum of ref [^:]+(?:::[^:]+)?: ")
+# Absolute paths below the daemon's own folders; a path in the user's context or image is not one.
+_DAEMON_PATH = re.compile(r"/[^\s\"':]*(?:/buildkit[^\s\"':]*|/runc-[a-z]+/|/snapshots/)[^\s\"':]*")
+
 
 def plain(text: str) -> str:
     """*text* without escape sequences and control characters, tabs and newlines excepted."""
@@ -45,3 +53,16 @@ def fitting(lines: Iterable[str], most: int) -> list[str]:
             break
         found.append(line)
     return found
+
+
+def clean_message(message: str) -> str:
+    """*message* without the daemon's own paths and the words that only say that it failed."""
+    # Shortened first: a path is searched for in quadratic time.
+    message = ends_of(plain(_NOISE.sub("", message)), MAX_CAUSE)
+    message = _DAEMON_PATH.sub("(a path of the daemon)", _CHECKSUM.sub("", message))
+    return ends_of(message.strip(), MAX_CAUSE)
+
+
+def is_cancelled(vertex_error: str) -> bool:
+    """Whether a step was given up because another one failed, or its caller left."""
+    return vertex_error.endswith("context canceled")

@@ -1,1 +1,12 @@
-"""TODO."""
+"""Builds, from the line to their end, in this replica or another.
+
+builder     the replica's one builder: takes builds in, finds others, asks the daemon
+build       one build that runs here
+followed    one that another request, or another replica, runs or ran
+job         a build as it was asked for, and its id
+offer       what a build's session offers the daemon
+admission   the places for builds, and the line in front of them
+fair_line   the order of that line
+background  what no request waits for
+replica     what all builds of a replica share
+"""

@@ -23,7 +23,7 @@ _WEIGHT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class Account:
     """On whose account a build waits: keys take turns, and each key's images do."""
 
     key: str
@@ -57,7 +57,7 @@ class Admission:
 
     def request(
         self,
-        owner: Owner,
+        account: Account,
         *,
         detached: bool = False,
         size: int = 0,
@@ -69,7 +69,7 @@ class Admission:
         longer than *patience*, which is in seconds.
         """
         with self._changed:
-            place = Place(self, owner, detached=detached, size=size)
+            place = Place(self, account, detached=detached, size=size)
             if self._places > 0 and not self._line:
                 self._places -= 1
                 place.taken_at = self._clock()
@@ -120,7 +120,7 @@ class Admission:
     def _join(self, place: Place) -> None:
         self._room[place.detached] -= 1
         self._bytes_left -= place.size
-        self._line.append((place.owner.key, place.owner.image), place)
+        self._line.append((place.account.key, place.account.image), place)
         self._order_anew()
 
     def _make_room(self, place: Place) -> None:
@@ -129,7 +129,7 @@ class Admission:
 
     def _leave_line(self, place: Place) -> None:
         self._make_room(place)
-        self._line.remove((place.owner.key, place.owner.image), place)
+        self._line.remove((place.account.key, place.account.image), place)
         self._order_anew()
 
     def _refusal(self, place: Place, patience: float) -> Busy | None:
@@ -168,9 +168,11 @@ class Admission:
 class Place:
     """One build's admission; whoever requested it leaves."""
 
-    def __init__(self, admission: Admission, owner: Owner, *, detached: bool, size: int) -> None:
+    def __init__(
+        self, admission: Admission, account: Account, *, detached: bool, size: int
+    ) -> None:
         self._admission = admission
-        self.owner = owner
+        self.account = account
         self.detached = detached
         self.size = size
         self.taken_at: float | None = None  # by the admission's clock

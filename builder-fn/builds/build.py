@@ -1,7 +1,7 @@
-"""One build from start to finish: waits for its place, runs on the daemon, and ends however it must.
+"""I/O: runs one build from start to finish: waits for its place, has the daemon build it, and cleans up.
 
-Owns time and cleanup: the limit on a build's duration, the caller who hangs up, the replica that shuts
-down. What a daemon is and what an answer looks like are other modules' business.
+Owns time and cleanup: the limit on a build's duration, the caller that hangs up, the replica that shuts
+down. Other modules know the daemon and make the answer.
 """
 
 from __future__ import annotations
@@ -14,12 +14,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from .. import secret_files
-from ..build_secrets.opened import BuildSecrets
-from ..buildkit import Client, Ref, SolveSpec, session_services, stamped
-from ..buildkit.outcome import BuildResult, BuildWarning
-from ..callbacks.deliveries import Deliveries
-from ..context.ignore_file import local_trees, with_ignore_file
-from ..context.shared_key import Freshness, once
+from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
+from ..daemon_errors import translated
 from ..errors import (
     BuildCancelled,
     BuilderError,
@@ -27,27 +23,26 @@ from ..errors import (
     CallerGone,
     DaemonUnavailable,
     Interrupted,
-    NotReady,
     Unavailable,
 )
+from ..history import Ref
+from ..history.annotations import build_attrs
 from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
-from ..telemetry import log_lines, metrics
+from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
-from .admission import Admission, Owner
-from .background import Background
-from .followed import FollowedBuild, Followers, unknown
+from .admission import Account
+from .offer import offer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from ..buildkit import BuildRecord, Claim, Journal, Solve
-    from ..buildkit.outcome import Step
-    from ..config import Settings
+    from ..build_secrets.opened import BuildSecrets
+    from ..buildkit import Solve, Step
+    from ..history import Claim, Journal
     from ..registry.docker_config import RegistryAuth
-    from ..request.bundle import Bundle
-    from .followed import Ongoing
-    from .job import Order
+    from .job import Job
+    from .replica import Replica
 
 _log = logging.getLogger("builder-fn")
 
@@ -57,149 +52,27 @@ _TICK_SECONDS = 0.25
 _INTERNAL_REF_BYTES = 24
 
 
-class Builder:
-    """The replica's one builder: its connection to the daemon and its places for builds."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Raises NotReady if the settings cannot lead to a daemon."""
-        self.settings = settings
-        self.client = Client(
-            settings.buildkit_url, settings.buildkit_tls, patience=settings.daemon_patience
-        )
-        self.freshness = Freshness()
-        self.admission = Admission(
-            places=settings.max_builds,
-            waiting=settings.max_waiting,
-            detached=settings.max_detached,
-            waiting_bytes=settings.max_waiting_bytes,
-        )
-        self.background = Background()
-        self.followers = Followers(settings.max_followers)
-        self.metrics = metrics.Metrics(
-            places=settings.max_builds,
-            waiting=lambda: self.admission.waiting,
-            daemon=self.client.state,
-        )
-        self.deliveries = Deliveries(
-            private=settings.callback_private, ended=self.metrics.callback_ended
-        )
-        self.stopping = threading.Event()
-
-    def stop(self) -> None:
-        """End all running builds now; each answers that it was interrupted."""
-        self.stopping.set()
-        self.deliveries.stop()
-
-    def scraped(self) -> bytes:
-        """The metrics as Prometheus reads them, with the keys that requests may be signed with just now."""
-        for name in self._key_names():
-            self.metrics.expect_key(name)
-        return self.metrics.text()
-
-    def build(self, order: Order) -> Build | FollowedBuild:
-        """Line up for a build, or follow the one that this order has already become, in any replica.
-
-        The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable.
-        """
-        # A malformed file is better said before the build.
-        secret_files.registry_auth(self.settings)
-        build_secrets = self._opened(order.bundle)
-        if not order.claimed:
-            return Build(self, order, build_secrets, None)
-        claim = self.client.claim(order.build_id, order.annotations)
-        if claim is None:
-            return self._following(
-                order.build_id, order.caller_gone, again=lambda: self.build(order)
-            )
-        try:
-            return Build(self, order, build_secrets, claim)
-        except BaseException:
-            claim.release()
-            raise
-
-    def follow(
-        self, build_id: str, caller_gone: Callable[[], bool], *, offset: int = 0
-    ) -> FollowedBuild:
-        """A build that any replica runs or ran, its log from line *offset* on.
-
-        The caller closes it. Raises Busy, NotFound, DaemonUnavailable.
-        """
-        leave = self.followers.admit()
-        try:
-            return self._following(build_id, caller_gone, offset=offset, leave=leave)
-        except BaseException:
-            leave()
-            raise
-
-    def record(self, build_id: str) -> BuildRecord:
-        """Raises NotFound, DaemonUnavailable."""
-        record = self.client.record(build_id)
-        if record is None:
-            raise unknown(build_id)
-        return record
-
-    def cancel(self, build_id: str) -> BuildRecord:
-        """Have a build ended, whichever replica runs it; how it stood. Raises NotFound, DaemonUnavailable."""
-        record = self.client.request_cancel(build_id)
-        if record is None:
-            raise unknown(build_id)
-        return record
-
-    def _following(
-        self,
-        build_id: str,
-        caller_gone: Callable[[], bool],
-        *,
-        offset: int = 0,
-        leave: Callable[[], None] | None = None,
-        again: Callable[[], Ongoing] | None = None,
-    ) -> FollowedBuild:
-        def require_reader() -> None:
-            if self.stopping.is_set():
-                raise Interrupted("The builder is shutting down. The build goes on: ask again.")
-            if caller_gone():
-                raise CallerGone("The caller hung up; the build goes on.")
-
-        follow = self.client.follow(build_id)
-        if follow is None:
-            raise unknown(build_id)
-        return FollowedBuild(follow, require_reader, offset=offset, leave=leave, again=again)
-
-    def _key_names(self) -> list[str]:
-        if self.settings.disable_hmac:
-            return [metrics.UNSIGNED]
-        try:
-            return [key.name for key in secret_files.payload_keys(self.settings)]
-        except NotReady:
-            return []
-
-    def _opened(self, bundle: Bundle) -> BuildSecrets:
-        if bundle.sealed_secrets is None:
-            return BuildSecrets()
-        return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
-
-
 class Build:
     """Iterate `lines` to its end, then there is a `result`. `close` cancels what still runs."""
 
     def __init__(
-        self, builder: Builder, order: Order, build_secrets: BuildSecrets, claim: Claim | None
+        self, replica: Replica, job: Job, build_secrets: BuildSecrets, claim: Claim | None
     ) -> None:
         """Takes the *claim* over. Raises Busy."""
-        config = order.bundle.config
-        self.id = order.build_id
+        config = job.bundle.config
+        self.id = job.build_id
         self.image = config.image.text
         self.result: BuildResult | None = None
         self._ref = claim.ref if claim else Ref(self.id)
         self._claim = claim
-        self._order = order
-        self._builder = builder
+        self._job = job
+        self._replica = replica
         self._secrets = build_secrets
         self._redactor = Redactor((*build_secrets.values, *detection.values(config.build_args)))
 
         def registry_auth() -> RegistryAuth:
             """The request's own, then the operator's, which may be rotated while a build runs."""
-            return build_secrets.registry_auth.over(secret_files.registry_auth(builder.settings))
+            return build_secrets.registry_auth.over(secret_files.registry_auth(replica.settings))
 
         self._registries = RegistryLookup(registry_auth)
         self._warnings = (
@@ -209,24 +82,24 @@ class Build:
         )
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
-        self._place = builder.admission.request(
-            Owner(order.key, config.image.name),
-            detached=order.detached,
-            size=order.bundle.size,
-            patience=order.patience,
+        self._place = replica.admission.request(
+            Account(job.key, config.image.name),
+            detached=job.detached,
+            size=job.bundle.size,
+            patience=job.patience,
         )
         self._solve: Solve | None = None
         self._journal: Journal | None = None
         self._closed = False
         self._cancelled = threading.Event()
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
-        builder.metrics.in_flight.inc()
-        builder.client.on_cancel(self._ref, self._cancelled.set)
+        replica.metrics.in_flight.inc()
+        replica.history.on_cancel(self._ref, self._cancelled.set)
 
     @property
     def image_ref(self) -> str:
         """The name that was asked for, without its tag, and the digest that was pushed."""
-        name = self._order.bundle.config.image.untagged
+        name = self._job.bundle.config.image.untagged
         return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
 
     @property
@@ -249,12 +122,13 @@ class Build:
         Raises BuilderError if the build does not succeed.
         """
         try:
-            for lines in self._lines():
-                if self._journal and lines:
-                    self._journal.write(lines)
-                yield lines
-            assert self._solve  # noqa: S101 - it gave the lines
-            self.result = self._solve.result()
+            with translated():
+                for lines in self._lines():
+                    if self._journal and lines:
+                        self._journal.write(lines)
+                    yield lines
+                assert self._solve  # noqa: S101 - it gave the lines
+                self.result = self._solve.result()
             self._error = None
         except BuilderError as exc:
             self._error = self._registries.cause_of(exc)
@@ -281,7 +155,7 @@ class Build:
             if self._solve is not None:
                 last_things.callback(self._solve.close)
             last_things.callback(self._declare)
-            last_things.callback(self._builder.client.forget, self._ref)
+            last_things.callback(self._replica.history.forget, self._ref)
 
     def _lines(self) -> Iterator[list[str]]:
         yield [f"WARN: {warning.message}" for warning in self._warnings]
@@ -313,17 +187,17 @@ class Build:
         told = self._journal is not None and not isinstance(error, DaemonUnavailable)
         if not (error and ours and on_record) or told:
             return
-        client, ref, annotations = self._builder.client, self._ref, self._order.annotations
+        history, ref, annotations = self._replica.history, self._ref, self._job.annotations
         claim = self._claim
         if isinstance(error, DaemonUnavailable):
             # A host that vanished without a word leaves a connection that looks alive. And the caller
             # need not wait for whether it comes back.
-            client.connect_anew()
-            self._builder.background.start(
-                lambda: client.declare(ref, annotations, error, claim=claim), name=f"verdict {ref}"
+            self._replica.client.reconnect()
+            self._replica.background.start(
+                lambda: history.declare(ref, annotations, error, claim=claim), name=f"verdict {ref}"
             )
         else:
-            client.declare(ref, annotations, error, claim=claim)
+            history.declare(ref, annotations, error, claim=claim)
 
     def _leave_record(self) -> None:
         """End the journal, and the claim once there is nothing more to come."""
@@ -345,16 +219,16 @@ class Build:
         An error leads by its traceback to this build, which would live until a full garbage collection.
         """
         self._error = None
-        self._order = self._order.without_sources()
+        self._job = self._job.without_sources()
 
     def _account(self) -> None:
         report = self._report()
-        self._builder.metrics.in_flight.dec()
-        self._builder.metrics.build_ended(report)
+        self._replica.metrics.in_flight.dec()
+        self._replica.metrics.build_ended(report)
         _log.log(
             log_lines.level(own_fault=report.own_fault),
             "build ended",
-            extra=log_lines.said(log_lines.build_fields(report)),
+            extra=log_lines.with_fields(log_lines.build_fields(report)),
         )
 
     def _report(self) -> BuildReport:
@@ -364,47 +238,43 @@ class Build:
         return BuildReport(
             build_id=self.id,
             image=self._redactor.text(self.image),
-            key=self._order.key,
+            key=self._job.key,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.own_fault,
             error=self._redactor.text(str(error)) if error else "",
             digest=result.digest,
             size=result.size,
             duration=self.duration,
-            arrival=self._order.arrival,
-            phases={**self._order.arrival.phases, WAIT: waited, **(solve.phases if solve else {})},
+            arrival=self._job.arrival,
+            phases={**self._job.arrival.phases, WAIT: waited, **(solve.phases if solve else {})},
             sent_bytes=solve.sent_bytes if solve else 0,
             steps=len(steps),
             cache_hits=sum(step.cached for step in steps),
         )
 
     def _start(self) -> Solve:
-        config, order = self._order.bundle.config, self._order
-        secrets_ = stamped(self._secrets.mounted, self._secrets.stamp_key)
+        config, job = self._job.bundle.config, self._job
+        keyed_secrets = keyed(self._secrets.mounted, self._secrets.secret_ids_key)
         # What a step prints would stand in the daemon's records as it was printed.
         internal = bool(self._redactor)
         if internal:
-            self._journal = self._builder.client.journal(self._ref, order.annotations)
+            self._journal = self._replica.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
-            annotations=order.annotations,
-            frontend_attrs=config.frontend_attrs,
+            frontend_attrs={**config.frontend_attrs, **build_attrs(job.annotations)},
             names=() if config.skip_push else config.names,
-            secret_stamps=secrets_.stamps,
+            secret_ids=keyed_secrets.ids,
             internal=internal,
         )
-        context = self._order.bundle.context
-        offered = with_ignore_file(context, config.dockerfile)
-        if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
-            key = once()
-        else:
-            key, offered = self._builder.freshness.prepare(config.image.name, offered)
-        trees = local_trees(offered, context, config.dockerfile)
-        services = session_services(trees, self._registries, secrets_.offered)
-        return self._builder.client.solve(spec, services, shared_key=key, redactor=self._redactor)
+        offered = offer(
+            job.bundle, self._replica.shared_keys, self._registries, keyed_secrets.offered
+        )
+        return self._replica.client.solve(
+            spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
+        )
 
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
-        asked, most = self._order.bundle.config.timeout, self._builder.settings.build_timeout
+        asked, most = self._job.bundle.config.timeout, self._replica.settings.build_timeout
         if asked and asked > most:
             yield BuildWarning(
                 message=f"The build asks for a timeout of {asked:g} s, and this builder allows "
@@ -412,14 +282,14 @@ class Build:
             )
 
     def _require_reason_to_go_on(self) -> None:
-        if self._builder.stopping.is_set():
+        if self._replica.stopping.is_set():
             raise Interrupted("The builder is shutting down and could not finish. Try again.")
         if self._cancelled.is_set():
             raise BuildCancelled("The build was cancelled, as was asked for.")
-        if self._order.caller_gone():
+        if self._job.caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
-        most = self._builder.settings.build_timeout
-        limit = min(self._order.bundle.config.timeout or most, most)
+        most = self._replica.settings.build_timeout
+        limit = min(self._job.bundle.config.timeout or most, most)
         if self._waited is not None and self.duration - self._waited > limit:
             remedy = (
                 "have the operator raise build_timeout" if limit == most else "raise its timeout"

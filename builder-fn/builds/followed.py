@@ -1,4 +1,4 @@
-"""A build that another request waits for, or nobody, or that has ended: in this replica or another.
+"""Follows a build that another request waits for, or nobody, or that has ended: here or in another replica.
 
 I/O: what it iterates comes from the daemon, which has the record.
 """
@@ -8,47 +8,26 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from ..errors import BuilderError, Busy, NotFound
+from ..errors import BuilderError, Busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..buildkit import BuildRecord, Follow
-    from ..buildkit.outcome import BuildResult, BuildWarning, Step
-
-
-class Ongoing(Protocol):
-    """A build, to whoever reads of it. Iterate `lines` to its end, then there is a `result`."""
-
-    id: str
-    image: str
-    result: BuildResult | None
-
-    @property
-    def image_ref(self) -> str: ...
-    @property
-    def duration(self) -> float: ...
-    @property
-    def steps(self) -> Sequence[Step]: ...
-    @property
-    def warnings(self) -> Sequence[BuildWarning]: ...
-
-    def lines(self) -> Iterator[list[str]]:
-        """The log as it comes, and an empty list now and then. Raises BuilderError for a failure."""
-
-    def close(self) -> None: ...
+    from ..answers.ongoing import Ongoing
+    from ..buildkit import BuildResult, BuildWarning, Step
+    from ..history import BuildRecord, Follow
 
 
 class Followers:
-    """Who may follow builds at one time: each holds a thread of the server."""
+    """Admits followers of builds, so many at one time: each holds a thread of the server."""
 
     def __init__(self, most: int) -> None:
         self._free = threading.BoundedSemaphore(most)
 
     def admit(self) -> Callable[[], None]:
-        """What to call when he leaves; it may be called twice. Raises Busy."""
+        """Return what to call when the follower leaves; it may be called twice. Raises Busy."""
         if not self._free.acquire(blocking=False):
             raise Busy("As many as can already follow builds here. Try again later.")
         leaving = ExitStack()
@@ -70,8 +49,8 @@ class FollowedBuild:
     ) -> None:
         """*require_reader* raises BuilderError once there is nobody to follow it for.
 
-        *leave* is called when it is closed. *again* orders the build anew if whoever runs it goes away, for a
-        caller who has stayed.
+        *leave* is called when it is closed. *again* begins the build once more if the replica that runs it
+        goes away, for a caller that has stayed.
         """
         self._follow = follow
         self._require_reader = require_reader
@@ -80,7 +59,7 @@ class FollowedBuild:
         self._again = again
         self._successor: Ongoing | None = None
         self.id = follow.record.ref.build_id
-        self.image = image_of(follow.record)
+        self.image = follow.record.image
         self.result: BuildResult | None = None
 
     @property
@@ -126,20 +105,9 @@ class FollowedBuild:
             self.close()
 
     def close(self) -> None:
-        self._again = None  # with the order, and so the request's body
+        self._again = None  # with the job, and so the request's body
         self._follow.close()
         if self._leave:
             self._leave()
         if self._successor:
             self._successor.close()
-
-
-def image_of(record: BuildRecord) -> str:
-    return record.annotations.get("image", "")
-
-
-def unknown(build_id: str) -> NotFound:
-    return NotFound(
-        f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
-        "never been begun."
-    )

@@ -1,4 +1,4 @@
-"""Pure. A build as it was asked for, and under which id it will be known."""
+"""Pure. Describes a build as it was asked for, and names the id that it will be known by."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ID_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Job:
     """*key* is the name of the signer's; *patience*, in seconds, is how long the caller would wait in line.
 
     One that is *claimed* is on record from now on, and built once however often it comes.
@@ -33,13 +33,13 @@ class Order:
     detached: bool = False
     patience: float = math.inf
 
-    def without_sources(self) -> Order:
-        """What there is to say of a build that has ended; the request's body can go."""
+    def without_sources(self) -> Job:
+        """Return what there is to say of a build that has ended; the request's body can go."""
         return replace(self, bundle=self.bundle.without_sources())
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """What the build's record says of it."""
+        """The words that the build's record says of it."""
         image = self.bundle.config.image
         return {"image": image.text, "name": image.untagged, "key": self.key}
 
@@ -49,6 +49,6 @@ def new_id() -> str:
 
 
 def id_of_call(call_id: str, body_digest: str) -> str:
-    """The same for the same call with the same body, which a queue may deliver twice, and for no other."""
+    """Return the same id for the same call with the same body, which a queue may deliver twice."""
     said = f"{len(call_id)}:{call_id}{body_digest}"
     return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:_ID_DIGITS]

@@ -134,7 +134,7 @@ class Deliveries:
                     private=self._private,
                 )
             except Exception:  # noqa: BLE001 - logged; the others' turn must come
-                _log.exception("unexpected error", extra=log_lines.said(_names(delivery)))
+                _log.exception("unexpected error", extra=log_lines.with_fields(_names(delivery)))
                 answered = "The builder met an error of its own."
             with self._changed:
                 self._attempted(pending, answered)
@@ -187,7 +187,8 @@ class Deliveries:
                 error=why,
             )
             _log.warning(
-                "callback not delivered", extra=log_lines.said({**_names(delivery), **fields})
+                "callback not delivered",
+                extra=log_lines.with_fields({**_names(delivery), **fields}),
             )
         self._ended(outcome)
         self._pending.remove(pending)

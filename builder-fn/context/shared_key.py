@@ -44,7 +44,7 @@ class _Memory:
         return all(self.contents.get(look, content) == content for look, content in looks.items())
 
 
-class Freshness:
+class SharedKeys:
     """Chooses the shared key of each build."""
 
     def __init__(self, *, names: int = 128, files: int = 100_000) -> None:

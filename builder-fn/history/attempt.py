@@ -1,45 +1,32 @@
-"""Pure. The daemon's history as records of our builds.
+"""Pure. Reads the daemon's history as attempts at our builds, and each attempt as a BuildRecord.
 
-Our annotations travel as frontend attributes, which the daemon keeps and dockerfile.v0 ignores. What its own
-record cannot tell, the others of the build do (refs.py): that it waits, that its owner has died although a
-step goes on, and why its owner ended it, when all that the daemon knows is that the caller left.
+Our annotations travel as frontend attributes (annotations.py). What the build's own record cannot tell, the
+others of the build do (refs.py): that it waits, that its owner has died although a step goes on, and why its
+owner ended it, when all that the daemon knows is that the caller left. standing.py has the table.
 """
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..buildkit.failure.build_failed import build_failed
+from ..buildkit.failure.build_failed import solve_failed
 from ..buildkit.failure.status_details import detail
 from ..buildkit.outcome import BuildResult
-from ..buildkit.progress.printer import Progress
+from ..buildkit.progress.printer import Printer
 from ..buildkit.rpc.grpc_status import Code
+from ..daemon_errors import translation
 from ..errors import BuildCancelled, BuildFailed, CallerGone, Interrupted, Unavailable
-from .outcome_json import ERROR_DETAIL, error_document, error_from, result_from
+from .annotations import ERROR, JOURNAL, RESULT, annotations_of, claim_token
+from .outcome_json import ERROR_DETAIL, error_from, result_from
 from .refs import Part, Ref, parsed
+from .standing import Blame, Claimed, Own, State, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ..errors import BuilderError
     from ..pb import control_pb2 as pb
-
-_ANNOTATION = "com.openfaas.builder."
-# Ours beside the owner's.
-_ERROR = _ANNOTATION + "record.error"
-_JOURNAL = _ANNOTATION + "record.journal"
-_RESULT = _ANNOTATION + "record.result"
-_CLAIM = _ANNOTATION + "record.claim"
-_OURS = _ANNOTATION + "record."
-
-
-class State(enum.StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +44,10 @@ class BuildRecord:
     completed: float | None = None
     result: BuildResult | None = None  # if it succeeded
     error: BuilderError | None = None  # if it failed
+
+    @property
+    def image(self) -> str:
+        return self.annotations.get("image", "")
 
     @property
     def ended(self) -> bool:
@@ -79,25 +70,16 @@ class Attempt:
     def build(self) -> pb.BuildHistoryRecord | None:
         """The build's own, if it is ours and not somebody else's of a like name."""
         record = self.records.get(Part.BUILD)
-        return record if record and _annotations(record) else None
+        return record if record and annotations_of(record) else None
 
     @property
     def is_journal(self) -> bool:
-        return self.build is not None and _JOURNAL in self.build.FrontendAttrs
+        return self.build is not None and JOURNAL in self.build.FrontendAttrs
 
     @property
     def is_held(self) -> bool:
-        """Whether it runs and its owner still answers for it; then no other record can tell more.
-
-        Not even a verdict, which is left before the build is: what was told as ended must not run again.
-        """
-        claim = self.records.get(Part.CLAIM)
-        return (
-            self.build is not None
-            and not _ended(self.build)
-            and claim is not None
-            and not _ended(claim)
-        )
+        """Whether it runs and its owner still answers for it; then no other record can tell more."""
+        return self._own() is Own.RUNNING and self._claimed() is Claimed.OPEN
 
     @property
     def was_left(self) -> bool:
@@ -107,19 +89,19 @@ class Attempt:
     @property
     def lingers(self) -> bool:
         """Whether the daemon is still about a build that has ended for all others."""
-        record = self.told()
+        record = self.record()
         if record is None or self.build is None:
             return False
         return record.ended and not _ended(self.build)
 
     @property
     def error_digest(self) -> str:
-        """Where the content store has the error's details."""
+        """The digest under which the content store has the error's details."""
         return self.build.externalError.digest if self.build else ""
 
     @property
     def pushed_names(self) -> tuple[str, ...]:
-        """What the image is to be pushed as."""
+        """The names that the image is to be pushed as."""
         return tuple(
             name
             for exporter in (self.build.Exporters if self.build else ())
@@ -128,75 +110,80 @@ class Attempt:
             if name
         )
 
-    def told(
+    def record(
         self,
         *,
         result: BuildResult | None = None,
         details: bytes = b"",
-        progress: Progress | None = None,
+        printer: Printer | None = None,
     ) -> BuildRecord | None:
-        """None if there is nothing to tell, since it never began.
+        """Return what there is to tell; None if that is nothing, since the build never began.
 
         *result* is what it came to, if that is known from elsewhere; *details* are what `error_digest`
-        leads to, and *progress* is made of its whole log.
+        leads to, and *printer* has taken its whole log.
         """
         if self.build is not None and result is not None:
-            return self._told(State.SUCCEEDED, self.build, result=result)
-        if self.build is not None:
-            return self._of_build(self.build, details, progress or Progress())
-        if verdict := self._verdict():
-            return self._told(State.FAILED, self.records[Part.VERDICT], error=verdict)
-        claim = self.records.get(Part.CLAIM)
-        if claim is not None and not _ended(claim):
-            return self._told(State.QUEUED, claim)
-        if claim is not None and claim.HasField("error"):
-            return self._told(State.FAILED, claim, error=self._owner_gone())
-        return None
-
-    def _of_build(
-        self, build: pb.BuildHistoryRecord, details: bytes, progress: Progress
-    ) -> BuildRecord:
-        if _ended(build) and not build.HasField("error"):
-            return self._told(State.SUCCEEDED, build, result=self._result(build))
-        if error := self._error(build, details, progress):
-            return self._told(State.FAILED, build, error=error)
-        return self._told(State.RUNNING, build)
-
-    def _error(
-        self, build: pb.BuildHistoryRecord, details: bytes, progress: Progress
-    ) -> BuilderError | None:
-        if self.is_held:
+            return self._record(State.SUCCEEDED, self.build, result=result)
+        verdict = self._verdict()
+        found = standing(self._own(), self._claimed(), verdict=verdict is not None)
+        if found is None:
             return None
-        if verdict := self._verdict():
-            return verdict
+        state, blame = found
+        match blame:
+            case Blame.VERDICT:
+                error = verdict
+            case Blame.OWNER_GONE:
+                error = self._owner_gone()
+            case Blame.DAEMON:
+                error = self._daemons_error(details, printer or Printer())
+            case Blame.NOBODY:
+                error = None
+        telling = self.build or self.records[Part.VERDICT if verdict else Part.CLAIM]
+        result = self._result(telling) if state is State.SUCCEEDED else None
+        return self._record(state, telling, result=result, error=error)
+
+    def _own(self) -> Own:
+        if self.build is None:
+            return Own.NONE
+        if self.was_left:
+            return Own.LEFT
+        if not _ended(self.build):
+            return Own.RUNNING
+        return Own.FAILED if self.build.HasField("error") else Own.SUCCEEDED
+
+    def _claimed(self) -> Claimed:
         claim = self.records.get(Part.CLAIM)
-        # The daemon may be long about a build that was left: it waits for a step that it cannot kill.
-        if self.was_left or (claim is not None and claim.HasField("error")):
-            return self._owner_gone()
-        if not _ended(build):
-            return None
-        if self.is_journal:
-            document = detail(details, ERROR_DETAIL)
-            return error_from(document) if document else BuildFailed(build.error.message)
-        platforms = build.FrontendAttrs.get("platform", "")
-        return build_failed(build.error.message, details, progress, platforms=platforms)
+        if claim is None:
+            return Claimed.NONE
+        if claim.HasField("error"):
+            return Claimed.BROKEN
+        return Claimed.ENDED if _ended(claim) else Claimed.OPEN
 
     def _verdict(self) -> BuilderError | None:
         record, claim = self.records.get(Part.VERDICT), self.records.get(Part.CLAIM)
         # A daemon that came back without its records gives the ref to another owner, on whose build the one
         # before may still pass a verdict.
-        if record is None or (claim is not None and _token(record) != _token(claim)):
+        if record is None or (claim is not None and claim_token(record) != claim_token(claim)):
             return None
-        return error_from(record.FrontendAttrs.get(_ERROR, ""))
+        return error_from(record.FrontendAttrs.get(ERROR, ""))
 
     def _owner_gone(self) -> BuilderError:
         if Part.CANCEL in self.records:
             return BuildCancelled("The build was cancelled, as was asked for.")
         return Interrupted("The builder that ran the build went away before its end. Try again.")
 
+    def _daemons_error(self, details: bytes, printer: Printer) -> BuilderError:
+        assert self.build is not None  # noqa: S101 - by the table
+        message = self.build.error.message
+        if self.is_journal:
+            document = detail(details, ERROR_DETAIL)
+            return error_from(document) if document else BuildFailed(message)
+        platforms = self.build.FrontendAttrs.get("platform", "")
+        return translation(solve_failed(message, details, printer, platforms=platforms))
+
     def _result(self, build: pb.BuildHistoryRecord) -> BuildResult:
         if self.is_journal:
-            return result_from(build.ExporterResponse.get(_RESULT, ""))
+            return result_from(build.ExporterResponse.get(RESULT, ""))
         results = build.Result.Results
         return BuildResult(digest=results[min(results)].digest if results else "")
 
@@ -206,7 +193,7 @@ class Attempt:
         ends = [each.CompletedAt.ToNanoseconds() / 1e9 for each in ended if _ended(each)]
         return max(ends, default=None)
 
-    def _told(
+    def _record(
         self,
         state: State,
         record: pb.BuildHistoryRecord,
@@ -216,7 +203,7 @@ class Attempt:
     ) -> BuildRecord:
         return BuildRecord(
             ref=self.ref,
-            annotations=_annotations(record),
+            annotations=annotations_of(record),
             state=state,
             created=record.CreatedAt.ToNanoseconds() / 1e9,
             completed=self._completed(record, state),
@@ -226,7 +213,7 @@ class Attempt:
 
 
 def attempts(records: Iterable[pb.BuildHistoryRecord]) -> dict[str, list[Attempt]]:
-    """Those that *records* tell of, by the build's id, the last one first."""
+    """Sort *records* into the attempts that they tell of, by the build's id, the last attempt first."""
     found: dict[Ref, Attempt] = {}
     for record in records:
         if name := parsed(record.Ref):
@@ -238,43 +225,6 @@ def attempts(records: Iterable[pb.BuildHistoryRecord]) -> dict[str, list[Attempt
     for ref in sorted(found, key=lambda ref: ref.attempt, reverse=True):
         by_build.setdefault(ref.build_id, []).append(found[ref])
     return by_build
-
-
-def build_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
-    """The frontend attributes of a build that says *annotations* of itself."""
-    return {_ANNOTATION + name: value for name, value in annotations.items()}
-
-
-def journal_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
-    return {**build_attrs(annotations), _JOURNAL: "1"}
-
-
-def journal_metadata(result_document: str) -> dict[str, bytes]:
-    """What a journal returns for a build that succeeded."""
-    return {_RESULT: result_document.encode()}
-
-
-def claim_attrs(annotations: Mapping[str, str], token: str) -> dict[str, str]:
-    return {**build_attrs(annotations), _CLAIM: token}
-
-
-def verdict_attrs(
-    annotations: Mapping[str, str], error: BuilderError, token: str
-) -> dict[str, str]:
-    """*token* is that of the claim, if there is one."""
-    return {**claim_attrs(annotations, token), _ERROR: error_document(error)}
-
-
-def _annotations(record: pb.BuildHistoryRecord) -> dict[str, str]:
-    return {
-        name.removeprefix(_ANNOTATION): value
-        for name, value in record.FrontendAttrs.items()
-        if name.startswith(_ANNOTATION) and not name.startswith(_OURS)
-    }
-
-
-def _token(record: pb.BuildHistoryRecord) -> str:
-    return record.FrontendAttrs.get(_CLAIM, "")
 
 
 def _age(record: pb.BuildHistoryRecord) -> tuple[int, bool]:

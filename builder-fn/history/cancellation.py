@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..errors import NotReady
+from ..buildkit import Misconfigured
 from ..pb import control_pb2 as pb
 from .refs import Part, filters_of_all, parsed
 
@@ -38,7 +38,7 @@ class CancelListener:
     """One daemon's requests to cancel; safe for use by many threads. Listens from the first build on."""
 
     def __init__(self, control: Callable[[], Control]) -> None:
-        """*control* leads to the daemon, or raises NotReady."""
+        """*control* leads to the daemon, or raises Misconfigured."""
         self._control = control
         self._lock = threading.Lock()
         self._running: dict[Ref, Callable[[], None]] = {}
@@ -68,7 +68,7 @@ class CancelListener:
                 for event in self._stream():
                     pause = _MIN_PAUSE_SECONDS
                     self._take(event.record.Ref)
-            except (grpc.RpcError, NotReady) as exc:
+            except (grpc.RpcError, Misconfigured) as exc:
                 if not _is_over(exc):
                     _log.debug("requests to cancel cannot be heard: %s", exc)
                     time.sleep(pause)

@@ -11,12 +11,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import Busy, DaemonUnavailable
+from ..buildkit import DaemonUnavailable
+from ..errors import Busy
 from ..pb import gateway_pb2
-from .attempt import claim_attrs
-from .ref_lock import HeldBuild
+from .annotations import claim_attrs
+from .ref_lock import RefLock
 from .refs import Part, Ref
-from .search import History
+from .search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,13 +40,13 @@ class Claim:
 
     ref: Ref
     token: str  # that tells it from others of the same ref
-    held: HeldBuild = field(repr=False)
+    lock: RefLock = field(repr=False)
 
     def release(self) -> None:
         """Say that the build has ended, or is not to begin. Does not wait; safe to call twice."""
         # An end without an error is told from a holder's death. The record stays: to delete one, the daemon
         # searches all its content for what is not needed any more (0.9 s with 16,000 records, measured).
-        self.held.end(gateway_pb2.ReturnRequest(result=gateway_pb2.Result()))
+        self.lock.end(gateway_pb2.ReturnRequest(result=gateway_pb2.Result()))
 
 
 class Claims:
@@ -54,7 +55,7 @@ class Claims:
     def __init__(self, control: Control, *, patience: float) -> None:
         self._control = control
         self._patience = patience
-        self._history = History(control, patience=patience)
+        self._search = Search(control, patience=patience)
 
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
         """None if the build waits, runs or has ended: it can be followed.
@@ -64,48 +65,48 @@ class Claims:
         """
         deadline = time.monotonic() + _REF_TAKEN_SECONDS + self._patience
         while time.monotonic() < deadline:
-            tried = self._tried(build_id)
-            if self._is_answered_for(tried):
+            earlier = self._attempts_told_of(build_id)
+            if self._is_answered_for(earlier):
                 return None
             # All who claim a build at one time come to the same ref, of which one gets it.
-            ref = tried[0].ref.next() if tried else Ref(build_id)
-            claim = self._held(ref, annotations)
+            ref = earlier[0].ref.next() if earlier else Ref(build_id)
+            claim = self._locked(ref, annotations)
             if claim is None:
                 time.sleep(_PAUSE_SECONDS)
-            elif len(self._others(claim)) == len(tried):
+            elif len(self._others(claim)) == len(earlier):
                 return claim
             else:  # Somebody had it meanwhile.
                 claim.release()
-                claim.held.wait()
+                claim.lock.wait()
         raise Busy("The build was given up just now. Try again.")
 
-    def _held(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
+    def _locked(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
         token = secrets.token_hex(16)
         attrs = claim_attrs(annotations, token)
-        held = HeldBuild(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
-        return Claim(ref, token, held) if held.is_ours() else None
+        lock = RefLock(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
+        return Claim(ref, token, lock) if lock.is_ours() else None
 
     def _others(self, claim: Claim) -> Sequence[Attempt]:
         """What there is to tell of the build beside *claim*, once that is on record, too."""
         deadline = time.monotonic() + self._patience
-        while not self._history.is_active(claim.ref, Part.CLAIM):
+        while not self._search.is_active(claim.ref, Part.CLAIM):
             if time.monotonic() > deadline:
                 claim.release()
                 raise DaemonUnavailable(
                     "buildkitd does not show what it accepted. Try again later."
                 )
             time.sleep(_POLL_SECONDS)
-        return self._tried(claim.ref.build_id, but=claim.ref)
+        return self._attempts_told_of(claim.ref.build_id, but=claim.ref)
 
-    def _tried(self, build_id: str, *, but: Ref | None = None) -> Sequence[Attempt]:
+    def _attempts_told_of(self, build_id: str, *, but: Ref | None = None) -> Sequence[Attempt]:
         """The attempts that there is something to tell of, the last one first, without the claim of *but*."""
-        tried = self._history.attempts(build_id)
-        for attempt in tried:
+        earlier = self._search.attempts(build_id)
+        for attempt in earlier:
             if attempt.ref == but:
                 attempt.records.pop(Part.CLAIM, None)
-        return [attempt for attempt in tried if attempt.told()]
+        return [attempt for attempt in earlier if attempt.record()]
 
-    def _is_answered_for(self, tried: Sequence[Attempt]) -> bool:
+    def _is_answered_for(self, earlier: Sequence[Attempt]) -> bool:
         """Whether there is an attempt for which no other one may be made."""
-        records = map(self._history.told, tried)
+        records = map(self._search.completed_record, earlier)
         return any(record is not None and not record.repeatable for record in records)

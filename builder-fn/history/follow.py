@@ -16,8 +16,8 @@ from ..buildkit.progress.build_log import DaemonLog
 from ..buildkit.progress.status_stream import STATUS_ENDED, StatusStream
 from ..buildkit.rpc.liveness import Liveness
 from ..errors import DaemonUnavailable, Interrupted
-from .attempt import State
-from .journal_entries import JournalLog
+from .journal.entries import JournalLog
+from .standing import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..buildkit.progress.build_log import BuildLog
     from ..buildkit.rpc.control import Control
     from .attempt import Attempt, BuildRecord
-    from .search import History
+    from .search import Search
 
 # How often the caller gets to look at its clock and its client.
 _TICK_SECONDS = 0.25
@@ -45,7 +45,7 @@ class Follow:
     def __init__(
         self,
         control: Control,
-        history: History,
+        search: Search,
         attempt: Attempt,
         record: BuildRecord,
         *,
@@ -54,7 +54,7 @@ class Follow:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self.record = record
         self._control = control
-        self._history = history
+        self._search = search
         self._attempt = attempt
         self._patience = patience
         self._liveness = Liveness(control, patience)
@@ -139,10 +139,10 @@ class Follow:
             time.sleep(_SETTLE_SECONDS)
             self._look()
         if self._pushed:
-            told = self._attempt.told(result=self._history.image(self._pushed))
+            told = self._attempt.record(result=self._search.image(self._pushed))
         else:
-            progress = self._log.progress if isinstance(self._log, DaemonLog) else None
-            told = self._history.told(self._attempt, progress)
+            printer = self._log.printer if isinstance(self._log, DaemonLog) else None
+            told = self._search.completed_record(self._attempt, printer)
         self.record = told or self.record
 
     @property
@@ -153,8 +153,8 @@ class Follow:
 
     def _look(self, *, whichever: bool = False) -> None:
         """See what has become of the attempt, or of *whichever* is now the last one."""
-        for attempt in self._history.attempts(self.record.ref.build_id):
-            record = attempt.told()
+        for attempt in self._search.attempts(self.record.ref.build_id):
+            record = attempt.record()
             if record and (whichever or record.ref == self.record.ref):
                 self._attempt, self.record = attempt, record
                 return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..buildkit.rpc.llb_bridge import Bridge
+from ..buildkit.rpc.llb_bridge import LLBBridge
 from ..buildkit.rpc.unavailable import daemon_silent, daemon_unavailable
 from ..pb import control_pb2, gateway_pb2
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.005
 
 
-class HeldBuild:
+class RefLock:
     """Asked for on construction. Once `is_ours`, it is until `end` or `drop`."""
 
     def __init__(
@@ -36,7 +36,7 @@ class HeldBuild:
     ) -> None:
         """*attrs* stand in its record; *patience* is in seconds."""
         self.ref = ref
-        self.bridge = Bridge(control.channel, ref)
+        self.bridge = LLBBridge(control.channel, ref)
         self._patience = patience
         self._token = secrets.token_hex(16)
         request = control_pb2.SolveRequest(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..buildkit.outcome import BuildResult
-    from ..buildkit.progress.printer import Progress
+    from ..buildkit.progress.printer import Printer
     from ..buildkit.rpc.control import Control
     from .attempt import Attempt, BuildRecord
     from .refs import Ref
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 # A failed build's hold the Dockerfile in base64, twice.
 _MAX_DETAILS_BYTES = 8 << 20
 
-# One that was cancelled has all of them; of one tried more than once some may be missed.
+# One that was cancelled has all of them; of one found_attempts more than once some may be missed.
 _RECORDS_OF_A_BUILD = 4
 
 _log = logging.getLogger(__name__)
 
 
-class History:
+class Search:
     """What *control*'s daemon keeps. All methods raise DaemonUnavailable."""
 
     def __init__(self, control: Control, *, patience: float) -> None:
@@ -51,14 +51,14 @@ class History:
         """
         most = limit * _RECORDS_OF_A_BUILD
         found = attempts(self._listen(limit=most, active_only=False))
-        records = [told for each in found.values() if (told := _last_told(each))]
+        records = [told for each in found.values() if (told := _last_record(each))]
         return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
 
     def record(self, build_id: str) -> BuildRecord | None:
         """The last attempt at a build, with all there is to know of it."""
-        tried = self.attempts(build_id)
-        last = next((each for each in tried if each.told()), None)
-        return self.told(last) if last else None
+        found_attempts = self.attempts(build_id)
+        last = next((each for each in found_attempts if each.record()), None)
+        return self.completed_record(last) if last else None
 
     def attempts(self, build_id: str) -> Sequence[Attempt]:
         """Those at one build, the last one first."""
@@ -75,14 +75,16 @@ class History:
         name = ref.of(part)
         return any(record.Ref == name for record in self._listen(active_only=True))
 
-    def told(self, attempt: Attempt, progress: Progress | None = None) -> BuildRecord | None:
-        """*attempt* with what the daemon keeps elsewhere; *progress* is made of its whole log."""
+    def completed_record(
+        self, attempt: Attempt, printer: Printer | None = None
+    ) -> BuildRecord | None:
+        """*attempt* with what the daemon keeps elsewhere; *printer* has taken its whole log."""
         # From the end of the push to the end of the build it takes the daemon some milliseconds more.
         if attempt.was_left and (digest := self._pushed(attempt)):
-            return attempt.told(result=self.image(digest))
-        record = attempt.told(details=self.details(attempt), progress=progress)
+            return attempt.record(result=self.image(digest))
+        record = attempt.record(details=self.details(attempt), printer=printer)
         if record and record.result and record.result.digest and not attempt.is_journal:
-            return attempt.told(result=self.image(record.result.digest))
+            return attempt.record(result=self.image(record.result.digest))
         return record
 
     def details(self, attempt: Attempt) -> bytes:
@@ -157,5 +159,5 @@ class History:
             raise daemon_unavailable(exc) from exc
 
 
-def _last_told(tried: Sequence[Attempt]) -> BuildRecord | None:
-    return next((record for each in tried if (record := each.told())), None)
+def _last_record(found_attempts: Sequence[Attempt]) -> BuildRecord | None:
+    return next((record for each in found_attempts if (record := each.record())), None)

@@ -11,14 +11,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from ..errors import Unavailable
+from ..buildkit import BuildkitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
     from .refs import Ref
-    from .search import History
+    from .search import Search
 
 _MOST_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def leave_verdict(
-    history: Callable[[], AbstractContextManager[History]], ref: Ref, attrs: Mapping[str, str]
+    history: Callable[[], AbstractContextManager[Search]], ref: Ref, attrs: Mapping[str, str]
 ) -> None:
     """Returns when it is left, or when that will have to wait; *history* is that of the daemon now."""
 
@@ -35,7 +35,7 @@ def leave_verdict(
         try:
             with history() as current:
                 current.leave_verdict(ref, attrs)
-        except Unavailable:
+        except BuildkitError:
             return False
         return True
 

@@ -5,6 +5,7 @@
     index      where in a text any of many strings stands, or a long piece of one
     forms      a secret as programs write it: plainly, in base64, in hexadecimal
     parts      what in a secret is secret even when it stands alone: its lines, tokens, passwords
+    detection  what looks like a secret where nobody said that it is one: in build arguments
 
 A secret is a whole file more often than a token (.npmrc, pip.conf, .netrc, a key in PEM), and a program
 prints any part of it. So it is not enough to look for the value. What is never shown, for a value of four
@@ -21,7 +22,7 @@ characters and more without the white space around it:
   entities (XML, HTML), in any dialect: there the text is decoded rather than the secret encoded;
 - any of these with colours or other control characters in between.
 
-A password's name is known by its words (secret_detection). It stands before `=`, `:`, a space in a .netrc,
+A password's name is known by its words (detection). It stands before `=`, `:`, a space in a .netrc,
 or `>` and an element's content, or is the key of NuGet.config's key and value. Outside of quotes and
 elements its value ends at a space, a quote or an angle bracket. What looks like a switch, a path, a URL or
 a reference, as `true` and `${TOKEN}` do, is no password, and a plain word behind `auth` or `token` is none.

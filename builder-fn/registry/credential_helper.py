@@ -18,8 +18,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from ..buildkit import ANONYMOUS, Credentials
 from ..errors import NotReady
-from .docker_config import ANONYMOUS, Credentials, is_sendable
+from .docker_config import is_sendable
 
 _PREFIX = "docker-credential-"
 _NONE_FOUND = b"credentials not found in native keychain"

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..buildkit import ANONYMOUS, Credentials
 from ..errors import NotReady, SecretsError
 from ..quoting import quoted
 
@@ -31,19 +32,6 @@ _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 
 # JSON can escape one half of a surrogate pair, of which no encoding makes bytes.
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """As moby.filesync.v1.CredentialsResponse has them: with an empty *username*, *secret* is a
-    refresh token rather than a password.
-    """
-
-    username: str = ""
-    secret: str = field(default="", repr=False)
-
-
-ANONYMOUS = Credentials()
 
 
 def is_sendable(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""I/O: one build's credentials, looked up whenever the daemon asks.
+"""I/O: looks up one build's credentials, whenever the daemon asks.
 
 It asks as a pull or a push begins, and a push may come long after the build began: what was read or
 fetched for the one may have ended by the other, so nothing is kept for longer than a burst of questions.
@@ -6,18 +6,22 @@ fetched for the one may have ended by the other, so nothing is kept for longer t
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..buildkit import ANONYMOUS, CredentialsUnavailable
 from ..errors import NotReady
 from . import credential_helper
-from .docker_config import ANONYMOUS, Credentials, server
+from .docker_config import server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..buildkit import Credentials
     from ..errors import BuilderError
     from .docker_config import RegistryAuth
 
@@ -25,20 +29,18 @@ if TYPE_CHECKING:
 # connection may be shared (moby/buildkit v0.32.2, util/resolver/authorizer.go, authHandlerNS.get).
 _BURST_SECONDS = 2.0
 
+_ID_BYTES = 8
+_FAILURE = re.compile(rf"\(lookup ([0-9a-f]{{{2 * _ID_BYTES}}})\)")
+
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
     found: Credentials | NotReady
     until: float  # monotonic
 
-    def get(self) -> Credentials:
-        if isinstance(self.found, NotReady):
-            raise self.found
-        return self.found
-
 
 class RegistryLookup:
-    """Call it with a registry's host; safe for use by many threads."""
+    """Answers when called with a registry's host; safe for use by many threads."""
 
     def __init__(
         self, known: Callable[[], RegistryAuth], clock: Callable[[], float] = time.monotonic
@@ -46,42 +48,48 @@ class RegistryLookup:
         """*known* says what there is at the moment, and may raise NotReady."""
         self._known = known
         self._clock = clock
-        self._lock = threading.Lock()  # of the two below; nobody is asked under it
+        self._lock = threading.Lock()  # of the three below; nobody is asked under it
         self._answers: dict[str, _Answer] = {}
-        self._asking: dict[str, threading.Lock] = {}  # held while a host's helper is asked
+        self._asking: dict[str, threading.Lock] = {}  # held while a host is looked up
+        self._failures: dict[str, NotReady] = {}  # by the id that the daemon was told
 
-    def __call__(self, host: str) -> Credentials | Callable[[], Credentials]:
-        """What is known about a registry, or ANONYMOUS; where a helper has to be asked, what asks it.
+    def __call__(self, host: str) -> Credentials:
+        """Return what is known about a registry, or ANONYMOUS; a helper is asked for as long as it takes.
 
-        That takes as long as the helper, in any thread. Both raise NotReady.
+        Raises CredentialsUnavailable with an id, by which `cause_of` finds what was wrong.
         """
-        if answer := self._recent(host):
-            return answer.get()
-        try:
-            known = self._known()
-        except NotReady as exc:
-            return self._keep(host, exc).get()
-        if helper := known.helper(host):
-            return lambda: self._asked(host, helper, known)
-        return self._keep(host, known.credentials(host)).get()
-
-    def cause_of(self, failure: BuilderError) -> BuilderError:
-        """*failure*, or what made a lookup fail if that is what the daemon says of its own failure."""
-        with self._lock:
-            answers = list(self._answers.values())
-        for answer in answers:
-            if isinstance(answer.found, NotReady) and str(answer.found) in str(failure):
-                return answer.found
-        return failure
-
-    def _asked(self, host: str, helper: str, known: RegistryAuth) -> Credentials:
         with self._lock:
             asking = self._asking.setdefault(host, threading.Lock())
-        with asking:  # Who waited for somebody to be told the same, has been told it, too.
-            answer = self._recent(host)
-            if answer is None:
-                answer = self._keep(host, _told(host, helper, known))
-        return answer.get()
+        with asking:  # Of those that come together one asks, and all get its answer.
+            answer = self._recent(host) or self._keep(host, self._found(host))
+        if isinstance(answer.found, NotReady):
+            raise self._failed(answer.found)
+        return answer.found
+
+    def cause_of(self, failure: BuilderError) -> BuilderError:
+        """Return what made a lookup fail if *failure* quotes its id, else *failure* itself."""
+        if match := _FAILURE.search(str(failure)):
+            with self._lock:
+                return self._failures.get(match[1], failure)
+        return failure
+
+    def _found(self, host: str) -> Credentials | NotReady:
+        try:
+            known = self._known()
+            if helper := known.helper(host):
+                found = credential_helper.get(helper, server(host))
+                if found != ANONYMOUS:
+                    return found
+            # Docker's tools stop at the helper; but nobody writes down credentials not to be used.
+            return known.credentials(host)
+        except NotReady as exc:
+            return exc.with_traceback(None)
+
+    def _failed(self, error: NotReady) -> CredentialsUnavailable:
+        failure_id = secrets.token_hex(_ID_BYTES)
+        with self._lock:
+            self._failures[failure_id] = error
+        return CredentialsUnavailable(f"{error} (lookup {failure_id})")
 
     def _recent(self, host: str) -> _Answer | None:
         with self._lock:
@@ -93,12 +101,3 @@ class RegistryLookup:
         with self._lock:
             self._answers[host] = answer
         return answer
-
-
-def _told(host: str, helper: str, known: RegistryAuth) -> Credentials | NotReady:
-    try:
-        found = credential_helper.get(helper, server(host))
-    except NotReady as exc:
-        return exc
-    # Docker's tools stop at the helper; but nobody writes down credentials not to be used.
-    return known.credentials(host) if found == ANONYMOUS else found

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CommandError, SignatureError
+from ..errors import QuestionError, SignatureError
 from .options import Document
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FOREVER = 1e15  # seconds; JSON has numbers of any length, and 1e999 is infinit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Question:
     operation: str
     build_id: str = ""
     offset: int = 0  # of the first log line that is wanted
@@ -36,14 +36,14 @@ class Command:
     @classmethod
     def parse(
         cls, document: bytes | memoryview, operation: str, *, now: float, max_age: float
-    ) -> Command:
+    ) -> Question:
         """The command in *document*, which must be for *operation* and of less than *max_age* seconds ago.
 
-        Raises CommandError; SignatureError for one that is too old or from the future.
+        Raises QuestionError; SignatureError for one that is too old or from the future.
         """
         values = Document("The request", document).values()
         if values.get("op") != operation:
-            raise CommandError(f'"op" in the request must be "{operation}", as its address says.')
+            raise QuestionError(f'"op" in the request must be "{operation}", as its address says.')
         _require_recent(values.get("time"), now, max_age)
         chosen: dict[str, Any] = {"operation": operation}
         for key, (name, read) in _FIELDS.items():
@@ -51,13 +51,13 @@ class Command:
                 chosen[name] = read(key, values[key])
         command = cls(**chosen)
         if operation != "list" and not command.build_id:
-            raise CommandError('The request has no "buildId"; it says which build is meant.')
+            raise QuestionError('The request has no "buildId"; it says which build is meant.')
         return command
 
 
 def _build_id(key: str, value: Any) -> str:
     if not isinstance(value, str) or not _BUILD_ID.fullmatch(value):
-        raise CommandError(
+        raise QuestionError(
             f'"{key}" must be the 32 hexadecimal digits that the build answered with.'
         )
     return value
@@ -65,13 +65,13 @@ def _build_id(key: str, value: Any) -> str:
 
 def _offset(key: str, value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise CommandError(f'"{key}" must be a whole number of log lines, from 0 on.')
+        raise QuestionError(f'"{key}" must be a whole number of log lines, from 0 on.')
     return value
 
 
 def _limit(key: str, value: Any) -> int:
     if type(value) is not int or not 0 < value <= _MOST_LISTED:
-        raise CommandError(f'"{key}" must be a whole number from 1 to {_MOST_LISTED}.')
+        raise QuestionError(f'"{key}" must be a whole number from 1 to {_MOST_LISTED}.')
     return value
 
 
@@ -84,7 +84,7 @@ _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
 
 def _require_recent(time: Any, now: float, max_age: float) -> None:
     if isinstance(time, bool) or not isinstance(time, int | float) or not abs(time) < _FOREVER:
-        raise CommandError(
+        raise QuestionError(
             '"time" in the request must be the time it was signed at, in seconds since 1970.'
         )
     if abs(now - time) > max_age:

@@ -1,1 +1,6 @@
-"""TODO."""
+"""What the operator is told.
+
+build_report  a build that ended, as values
+log_lines     the log: one line of JSON each
+metrics       Prometheus' metrics
+"""

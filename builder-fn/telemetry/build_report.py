@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..buildkit import BUILD, EXPORT, PULL, PUSH, TRANSFER
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SUCCESS = "success"  # an outcome; the others are the codes of errors
 
-# The phases of a build, in order. The first three are ours; on the others see buildkit/phases.py.
+# The phases of a build, in order. The first three are ours; on the others see buildkit/progress/phases.py.
 VERIFY, UNPACK, WAIT = "verify", "unpack", "wait"
-TRANSFER, PULL, BUILD, EXPORT, PUSH = "transfer", "pull", "build", "export", "push"
 PHASES = (VERIFY, UNPACK, WAIT, TRANSFER, PULL, BUILD, EXPORT, PUSH)
 
 

@@ -21,7 +21,7 @@ _MAX_TEXT = 1_000
 _MAX_TRACE = 6_000
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Formats records; one that carries `fields`, a mapping, shows them as well."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -38,9 +38,9 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def said(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a logger takes as `extra`, to show *fields*."""
-    return {"fields": fields}
+def with_fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `extra` with which a logger shows *values*."""
+    return {"fields": values}
 
 
 def build_fields(report: BuildReport) -> Mapping[str, Any]:

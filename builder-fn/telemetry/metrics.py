@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from ..buildkit.rpc.daemon_state import DaemonState
+    from ..buildkit import DaemonState
     from .build_report import BuildReport
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -325,7 +325,7 @@ def _delivery(given: argparse.Namespace) -> Delivery:
 
 
 def _config(given: argparse.Namespace, environ: Mapping[str, str]) -> dict[str, object]:
-    """builder-fn/options/build_config.py has the same keys."""
+    """builder-fn/request/options/build_config.py has the same keys."""
     return {
         "image": given.image,
         "buildArgs": dict(_build_arg(text, environ) for text in given.build_arg),

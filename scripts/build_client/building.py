@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .arguments import BuildOptions
     from .terminal import View
 
-# Where a context may say itself which its Dockerfile is (builder-fn/options/build_config.py).
+# Where a context may say itself which its Dockerfile is (builder-fn/request/options/build_config.py).
 _OPTIONS_FILES: Final = frozenset({"builder-fn.json", "function/builder-fn.json"})
 
 

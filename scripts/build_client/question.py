@@ -1,7 +1,7 @@
 """Pure. What is asked about builds, as a request.
 
 It is a small JSON document, signed as a tar is; it says when, so that a signature is not good for ever
-(builder-fn/command.py).
+(builder-fn/request/question.py).
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def request(
 
 
 def id_of_call(call_id: str, body: bytes, signature: str | None) -> str:
-    """The build that a queued call will be, however often it is delivered (builder-fn/order.py)."""
+    """The build that a queued call will be, however often it is delivered (builder-fn/builds/job.py)."""
     told_by = signature or hashlib.sha256(body).hexdigest()
     return hashlib.sha256(f"{len(call_id)}:{call_id}{told_by}".encode()).hexdigest()[:_ID_DIGITS]

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.answers import documents
-from function.buildkit.failure.build_failed import build_failed
+from function.buildkit.failure.build_failed import solve_failed
 from function.buildkit.outcome import BuildResult, BuildWarning, FailedStep, Step
-from function.buildkit.progress.printer import Progress
+from function.buildkit.progress.printer import Printer
 from function.config import MAX_STREAM_LINE_BYTES as LINE
+from function.daemon_errors import translation
 from function.errors import BuildFailed, Busy, SignatureError
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
@@ -26,6 +27,12 @@ CHARACTERS = st.sampled_from('a\x01"\\\x1b\n\tü€🎉\u2028')
 long_lines = st.builds(
     lambda text, times: text * times, st.text(CHARACTERS, max_size=8), st.integers(0, 20_000)
 )
+
+
+def failed_build(message: str, details: bytes, printer: Printer) -> BuildFailed:
+    error = translation(solve_failed(message, details, printer))
+    assert isinstance(error, BuildFailed)
+    return error
 
 
 def succeeded(**changes: Any) -> dict[str, Any]:
@@ -98,14 +105,14 @@ def test_a_heartbeat_is_progress_without_lines() -> None:
 def test_the_last_line_is_short_enough_whatever_a_build_printed(
     name: str, cause: str, filename: str, source: str, output: list[str]
 ) -> None:
-    progress = Progress()
+    progress = Printer()
     vertex = pb.Vertex(digest=VERTEX, name=name)
     vertex.started.seconds = 1
     log = pb.VertexLog(vertex=VERTEX, msg="\n".join([*output, ""]).encode())
     progress.update(pb.StatusResponse(vertexes=[vertex], logs=[log]))
     info = {"filename": filename, "data": encoded(source)}
     spans = [{"start": {"line": 1}, "end": {"line": 1000}}]
-    error = build_failed(
+    error = failed_build(
         cause,
         rpc_status_pb2.Status(
             details=[
@@ -258,7 +265,7 @@ def test_what_was_not_pushed_has_no_digest() -> None:
 
 def test_failure_says_what_when_and_where() -> None:
     step = FailedStep(name="[2/2] RUN false", file="Dockerfile", line=2, exit_code=1)
-    error = build_failed("cause", b"", Progress())
+    error = failed_build("cause", b"", Printer())
 
     document = documents.failed(error, build_id=BUILD_ID, duration=2.0, failed_step=step)
 
@@ -282,7 +289,7 @@ def test_failure_says_what_when_and_where() -> None:
 def test_an_exit_code_of_zero_is_not_left_out() -> None:
     step = FailedStep(name="a", exit_code=0)
 
-    document = documents.failed(build_failed("", b"", Progress()), failed_step=step)
+    document = documents.failed(failed_build("", b"", Printer()), failed_step=step)
 
     assert document["failedStep"] == {"name": "a", "exitCode": 0}
 

@@ -11,8 +11,8 @@ from build_client import sealing
 
 from function.build_secrets.envelope import SealingKey
 from function.build_secrets.opened import REGISTRY_AUTH, BuildSecrets
+from function.buildkit import Credentials
 from function.errors import SecretsError
-from function.registry.docker_config import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from function.buildkit import Client, SolveSpec
-from function.buildkit.client import target
-from function.errors import BuildFailed, NotReady
+from function.buildkit import Client, Misconfigured, SolveFailed, SolveSpec
+from function.buildkit.rpc.channel import target
+from function.daemon_errors import translation
 from function.pb import rpc_status_pb2
 
 if TYPE_CHECKING:
@@ -51,8 +51,10 @@ def test_an_address_is_named_as_grpc_names_it(url: str, name: str) -> None:
     ],
 )
 def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
-    with pytest.raises(NotReady, match=r'^buildkit_url must be "tcp://host:port" or'):
+    with pytest.raises(Misconfigured, match=r'"tcp://host:port" or "unix:///path"') as raised:
         target(url)
+
+    assert str(translation(raised.value)).startswith('buildkit_url must be "tcp://host:port" or')
 
 
 DOCKERFILE = b"# a comment\n" * 20_000 + b"COPY nothing /\n"
@@ -106,7 +108,7 @@ def failing(tmp_path: Path) -> Iterator[Solve]:
 def test_a_failed_build_of_a_long_dockerfile_says_why(failing: Solve) -> None:
     assert [line for lines in failing for line in lines] == []
 
-    with pytest.raises(BuildFailed) as raised:
+    with pytest.raises(SolveFailed) as raised:
         failing.result()
 
     assert str(raised.value) == "the build failed (Dockerfile:20001): not found"

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from function.builds.admission import Admission, Owner, Place
+from function.builds.admission import Account, Admission, Place
 from function.errors import Busy
 
-OWNER = Owner("key", "image")
+OWNER = Account("key", "image")
 
 
 def test_admits_as_many_as_there_are_places() -> None:
@@ -103,7 +103,7 @@ def test_keys_take_turns_and_so_do_the_images_of_a_key() -> None:
     admission = Admission(places=1, waiting=9)
     running = admission.request(OWNER)
     owners = [*["a b"] * 3, "a c", "d e"]
-    places = [admission.request(Owner(*owner.split())) for owner in owners]
+    places = [admission.request(Account(*owner.split())) for owner in owners]
 
     assert [place.position for place in places] == [1, 4, 5, 3, 2]
     for expected in (0, 4, 3, 1, 2):
@@ -192,32 +192,32 @@ def admission_of_builds_that_take(seconds: float, *, places: int, waiting: int) 
 def test_who_is_soon_in_turn_is_not_turned_away_for_the_length_of_the_line() -> None:
     admission = admission_of_builds_that_take(60, places=1, waiting=9)
     for _ in range(8):
-        admission.request(Owner("a", "image"))
+        admission.request(Account("a", "image"))
 
     with pytest.raises(Busy, match="expected in 120 s, and the caller waits 100 s") as raised:
-        admission.request(Owner("b", "image"), patience=100)
+        admission.request(Account("b", "image"), patience=100)
 
     assert raised.value.retry_after == 120
-    assert admission.request(Owner("b", "image"), patience=200).position == 2
+    assert admission.request(Account("b", "image"), patience=200).position == 2
 
 
 def test_a_full_line_tells_the_wait_of_who_would_be_soon_in_turn() -> None:
     admission = admission_of_builds_that_take(60, places=1, waiting=5)
     for _ in range(5):
-        admission.request(Owner("a", "image"))
+        admission.request(Account("a", "image"))
 
     with pytest.raises(Busy, match="line is full") as raised:
-        admission.request(Owner("b", "image"))
+        admission.request(Account("b", "image"))
 
     assert raised.value.retry_after == 120
 
 
-OWNERS = st.builds(Owner, st.sampled_from("abc"), st.sampled_from("xy"))
+OWNERS = st.builds(Account, st.sampled_from("abc"), st.sampled_from("xy"))
 
 
 @given(st.integers(1, 3), st.lists(OWNERS, max_size=8), OWNERS, st.floats(1, 600, allow_nan=False))
 def test_only_who_would_wait_too_long_is_turned_away_and_moves_nobody(
-    places: int, owners: list[Owner], late: Owner, patience: float
+    places: int, owners: list[Account], late: Account, patience: float
 ) -> None:
     admission = admission_of_builds_that_take(60, places=places, waiting=9)
     waiting = [admission.request(owner) for owner in owners]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.context import shared_key
-from function.context.shared_key import Freshness, once
+from function.context.shared_key import SharedKeys, once
 from function.fsutil.tree import Entry, Kind, Tree
 
 SECOND = 1_000_000_000
@@ -27,13 +27,13 @@ def looks(sent: Tree) -> list[tuple[str, int, int, int]]:
 
 
 def test_an_unchanged_context_is_not_sent_twice() -> None:
-    fresh = Freshness()
+    fresh = SharedKeys()
 
     assert fresh.prepare("image", tree(b"a", b"b")) == fresh.prepare("image", tree(b"a", b"b"))
 
 
 def test_a_changed_file_of_the_same_size_and_time_looks_different() -> None:
-    fresh = Freshness()
+    fresh = SharedKeys()
     _, before = fresh.prepare("image", tree(b"old"))
 
     _, after = fresh.prepare("image", tree(b"new"))
@@ -42,7 +42,7 @@ def test_a_changed_file_of_the_same_size_and_time_looks_different() -> None:
 
 
 def test_only_the_changed_file_looks_different() -> None:
-    fresh = Freshness()
+    fresh = SharedKeys()
     key, before = fresh.prepare("image", tree(b"same", b"old"))
 
     key_after, after = fresh.prepare("image", tree(b"same", b"new"))
@@ -54,14 +54,14 @@ def test_only_the_changed_file_looks_different() -> None:
 
 @given(st.integers(min_value=-(10**18), max_value=4 * 10**18))
 def test_the_second_that_an_image_keeps_is_never_changed(mtime: int) -> None:
-    _, sent = Freshness().prepare("image", tree(b"a", mtime=mtime))
+    _, sent = SharedKeys().prepare("image", tree(b"a", mtime=mtime))
 
     assert sent.entries[0].mtime // SECOND == mtime // SECOND
 
 
 @given(st.lists(st.lists(st.sampled_from([b"aa", b"bb", b"cc"]), max_size=3), max_size=8))
 def test_under_one_key_one_look_is_one_content(builds: list[list[bytes]]) -> None:
-    fresh = Freshness(names=2, files=4)
+    fresh = SharedKeys(names=2, files=4)
     seen: dict[object, bytes] = {}
 
     for contents in builds:
@@ -74,7 +74,7 @@ def test_contents_that_look_alike_by_chance_are_kept_apart_by_the_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shared_key, "_NANOSECONDS", 1)  # every stamp is the same
-    fresh = Freshness()
+    fresh = SharedKeys()
     key, before = fresh.prepare("image", tree(b"old"))
 
     key_after, after = fresh.prepare("image", tree(b"new"))
@@ -84,17 +84,17 @@ def test_contents_that_look_alike_by_chance_are_kept_apart_by_the_key(
 
 
 def test_contexts_of_different_images_have_different_keys() -> None:
-    fresh = Freshness()
+    fresh = SharedKeys()
 
     assert fresh.prepare("a", tree(b"x"))[0] != fresh.prepare("b", tree(b"x"))[0]
 
 
 def test_another_replica_never_has_the_same_key() -> None:
-    assert Freshness().prepare("a", tree(b"x"))[0] != Freshness().prepare("a", tree(b"x"))[0]
+    assert SharedKeys().prepare("a", tree(b"x"))[0] != SharedKeys().prepare("a", tree(b"x"))[0]
 
 
 def test_what_is_forgotten_gets_a_new_key() -> None:
-    fresh = Freshness(names=1)
+    fresh = SharedKeys(names=1)
     key, _ = fresh.prepare("a", tree(b"x"))
     fresh.prepare("b", tree(b"x"))
 
@@ -102,7 +102,7 @@ def test_what_is_forgotten_gets_a_new_key() -> None:
 
 
 def test_a_memory_that_is_full_starts_anew() -> None:
-    fresh = Freshness(files=1)
+    fresh = SharedKeys(files=1)
     key, _ = fresh.prepare("a", tree(b"x"))
 
     assert fresh.prepare("a", tree(b"y"))[0] != key
@@ -111,7 +111,7 @@ def test_a_memory_that_is_full_starts_anew() -> None:
 def test_a_directory_keeps_its_time_to_the_nanosecond() -> None:
     folder = Entry("d", Kind.DIRECTORY, 0o755, 123_456_789)
 
-    assert Freshness().prepare("a", Tree((folder,)))[1] == Tree((folder,))
+    assert SharedKeys().prepare("a", Tree((folder,)))[1] == Tree((folder,))
 
 
 def test_a_key_for_once_is_never_repeated() -> None:
@@ -123,5 +123,5 @@ def test_a_stamp_never_carries_a_time_out_of_its_64_bits(mtime: int) -> None:
     for number in range(50):
         content = memoryview(str(number).encode())
         entry = Entry("a", Kind.FILE, 0o644, mtime, content)
-        _, sent = Freshness().prepare("fn", Tree((entry,)))
+        _, sent = SharedKeys().prepare("fn", Tree((entry,)))
         assert -(1 << 63) <= sent.entries[0].mtime < 1 << 63

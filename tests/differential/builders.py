@@ -15,9 +15,8 @@ import tarfile
 import time
 from typing import TYPE_CHECKING
 
-from function.buildkit import Client, SolveSpec, session_services
+from function.buildkit import Client, SolveFailed, SolveSpec, session_services
 from function.context.ignore_file import local_trees, with_ignore_file
-from function.errors import BuildFailed
 from function.registry.docker_config import RegistryAuth
 from function.request.archive import Limits
 from function.request.bundle import unpack
@@ -25,7 +24,7 @@ from function.request.bundle import unpack
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from function.context.shared_key import Freshness
+    from function.context.shared_key import SharedKeys
 
 CONFIG = {"image": "differential:1"}
 _ATTRS = {"no-cache": "", "build-arg:SOURCE_DATE_EPOCH": "1700000000"}
@@ -35,7 +34,7 @@ FAILED = "failed"
 _FORGET_SECONDS = 30.0
 
 
-def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> str:
+def ours(client: Client, freshness: SharedKeys, folder: Path, name: str = "") -> str:
     """The digest of the image, or FAILED. Builds of one *name* share what the daemon has of it."""
     bundle = unpack(memoryview(tar_of(folder)), Limits())
     offered = with_ignore_file(bundle.context)
@@ -44,8 +43,7 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
         ref=secrets.token_hex(16),
         frontend_attrs=_ATTRS,
         names=("docker.io/library/differential:1",),
-        push=False,
-        exporter_attrs={"rewrite-timestamp": "true"},
+        exporter_attrs={"push": "false", "rewrite-timestamp": "true"},
     )
     services = session_services(local_trees(offered, bundle.context), RegistryAuth().credentials)
     solve = client.solve(spec, services, shared_key=key)
@@ -53,7 +51,7 @@ def ours(client: Client, freshness: Freshness, folder: Path, name: str = "") -> 
         for _ in solve:
             pass
         return solve.result().digest
-    except BuildFailed:
+    except SolveFailed:
         return FAILED
     finally:
         solve.close()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stack import buildkitd, machine
 
 from function.buildkit import Client
-from function.context.shared_key import Freshness
+from function.context.shared_key import SharedKeys
 
 from .builders import buildctls, ours
 from .contexts import CONTEXTS, Context, Directory, File, HardLink, Link
@@ -35,8 +35,8 @@ def client(address: str) -> Client:
 
 
 @pytest.fixture(scope="module")
-def freshness() -> Freshness:
-    return Freshness()
+def freshness() -> SharedKeys:
+    return SharedKeys()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 
 def assert_alike(
-    context: Context, client: Client, freshness: Freshness, address: str, base: Path
+    context: Context, client: Client, freshness: SharedKeys, address: str, base: Path
 ) -> str:
     folder = base / "context"
     folder.mkdir()
@@ -59,7 +59,7 @@ def assert_alike(
 
 @pytest.mark.parametrize("name", CONTEXTS)
 def test_builds_what_buildctl_builds(
-    name: str, client: Client, freshness: Freshness, address: str, folder: Path
+    name: str, client: Client, freshness: SharedKeys, address: str, folder: Path
 ) -> None:
     digest = assert_alike(CONTEXTS[name], client, freshness, address, folder)
     assert digest.startswith("sha256:"), f"{name}: neither can build it, so it proves nothing"
@@ -119,7 +119,7 @@ def contexts(draw: st.DrawFn) -> Context:
 )
 @pytest.mark.timeout(600)
 def test_builds_or_refuses_whatever_buildctl_does(
-    context: Context, client: Client, freshness: Freshness, address: str
+    context: Context, client: Client, freshness: SharedKeys, address: str
 ) -> None:
     base = Path(tempfile.mkdtemp(prefix="differential-"))
     try:
@@ -129,7 +129,7 @@ def test_builds_or_refuses_whatever_buildctl_does(
 
 
 def test_never_builds_a_file_the_daemon_has_instead_of_the_one_sent(
-    client: Client, freshness: Freshness, folder: Path
+    client: Client, freshness: SharedKeys, folder: Path
 ) -> None:
     """Same names, sizes, modes and times; other contents, back and forth, and some files unchanged."""
     contents = [b"one", b"two", b"one", b"six", b"two"]

@@ -16,19 +16,17 @@ from function.errors import (
     DaemonUnavailable,
     Interrupted,
 )
-from function.history.attempt import (
-    Attempt,
-    BuildRecord,
-    State,
-    attempts,
+from function.history.annotations import (
     build_attrs,
     claim_attrs,
     journal_attrs,
     journal_metadata,
     verdict_attrs,
 )
+from function.history.attempt import Attempt, BuildRecord, attempts
 from function.history.outcome_json import ERROR_DETAIL, error_document, result_document
 from function.history.refs import Part, Ref
+from function.history.standing import State
 from function.pb import control_pb2 as pb
 
 ID = "a1" * 16
@@ -70,7 +68,7 @@ def only(*records: pb.BuildHistoryRecord) -> Attempt:
 
 
 def told(*records: pb.BuildHistoryRecord) -> BuildRecord:
-    made = only(*records).told()
+    made = only(*records).record()
     assert made
     return made
 
@@ -159,7 +157,7 @@ def test_what_the_owner_said_of_the_end_is_the_last_word(
 
 def test_success_is_not_to_be_taken_back() -> None:
     assert told(record(ended=True), verdict(CallerGone("Gone."))).state is State.SUCCEEDED
-    made = only(record(error=LEFT), DIED).told(result=BuildResult(digest="sha256:1"))
+    made = only(record(error=LEFT), DIED).record(result=BuildResult(digest="sha256:1"))
     assert made
     assert (made.state, made.result) == (State.SUCCEEDED, BuildResult(digest="sha256:1"))
 
@@ -170,12 +168,12 @@ def test_what_ended_for_no_reason_of_its_own_may_run_again(error: BuilderError) 
 
 
 def test_what_never_began_is_nothing() -> None:
-    assert only(RELEASED).told() is None
-    assert only(CANCEL).told() is None
+    assert only(RELEASED).record() is None
+    assert only(CANCEL).record() is None
 
 
 def test_somebody_elses_build_is_not_told_of() -> None:
-    assert only(record(attrs={"build-arg:a": "b"}, ended=True)).told() is None
+    assert only(record(attrs={"build-arg:a": "b"}, ended=True)).record() is None
     assert attempts([pb.BuildHistoryRecord(Ref="somebody-elses")]) == {}
 
 
@@ -205,7 +203,7 @@ def test_a_journal_ends_as_its_writer_said() -> None:
     failure = BuildFailed("It failed.", FailedStep(name="RUN", line=3))
     bad = only(record(attrs=journal_attrs(ANNOTATIONS), error=(UNKNOWN, "It failed.")))
     details = failed_with("It failed.", ERROR_DETAIL, error_document(failure).encode())
-    for made, step in ((bad.told(details=details), failure.failed_step), (bad.told(), None)):
+    for made, step in ((bad.record(details=details), failure.failed_step), (bad.record(), None)):
         assert made
         assert isinstance(made.error, BuildFailed)
         assert (str(made.error), made.error.failed_step) == ("It failed.", step)
@@ -215,7 +213,7 @@ def test_details_of_the_daemons_say_where_a_build_failed() -> None:
     source = {"info": {"filename": "Dockerfile"}, "ranges": [{"start": {"line": 2}}]}
     details = failed_with("", "errdefs.Source+json", json.dumps(source).encode())
 
-    made = only(record(error=(UNKNOWN, "exit code: 3"))).told(details=details)
+    made = only(record(error=(UNKNOWN, "exit code: 3"))).record(details=details)
 
     assert made
     assert isinstance(made.error, BuildFailed)
@@ -261,7 +259,7 @@ def test_a_verdict_on_another_claim_of_the_same_ref_is_passed_over() -> None:
     assert told(HELD, late).state is State.QUEUED
     assert told(record(), RELEASED, late).state is State.RUNNING
     assert told(record(ended=True), RELEASED, late).state is State.SUCCEEDED
-    assert only(RELEASED, late).told() is None
+    assert only(RELEASED, late).record() is None
 
 
 @pytest.mark.parametrize("token", [TOKEN, ""], ids=["its claim was lost", "it had no claim"])

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from function.buildkit.rpc.control import Control
-from function.history.ref_lock import HeldBuild
+from function.history.ref_lock import RefLock
 from function.pb import control_pb2, gateway_pb2
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def control(daemon: Daemon, tmp_path: Path) -> Iterator[Control]:
         server.stop(None).wait()
 
 
-def held(control: Control, *, patience: float = PATIENCE) -> HeldBuild:
-    made = HeldBuild(control, "the build", {}, patience=patience)
+def held(control: Control, *, patience: float = PATIENCE) -> RefLock:
+    made = RefLock(control, "the build", {}, patience=patience)
     assert made.is_ours()
     return made
 

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from function.buildkit import Client, SolveSpec, session_services
+from function.buildkit import ANONYMOUS, Client, SolveSpec, session_services
 from function.context.shared_key import once
 from function.fsutil.tree import Entry, Kind, Tree
-from function.registry.docker_config import ANONYMOUS
+from function.history import History
+from function.history.annotations import build_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,10 +64,10 @@ def claimed(process: subprocess.Popen[str]) -> bool:
 
 
 def main(daemon: str, build_id: str, dockerfile: str = "") -> None:
-    client = Client(daemon, None, patience=PATIENCE)
+    client = Client(daemon, patience=PATIENCE)
     client.version()
     sys.stdin.readline()
-    claim = client.claim(build_id, ANNOTATIONS)
+    claim = History(client).claim(build_id, ANNOTATIONS)
     say("claimed" if claim else "refused")
     if claim and dockerfile:
         data = memoryview(dockerfile.encode())
@@ -74,7 +75,7 @@ def main(daemon: str, build_id: str, dockerfile: str = "") -> None:
         services = session_services(
             {"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {}
         )
-        spec = SolveSpec(ref=str(claim.ref), annotations=ANNOTATIONS)
+        spec = SolveSpec(ref=str(claim.ref), frontend_attrs=build_attrs(ANNOTATIONS))
         for lines in client.solve(spec, services, shared_key=once()):
             for line in lines:
                 say(line)

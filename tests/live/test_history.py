@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from function.buildkit import Client, Ref, SolveSpec, State, session_services
+from function.buildkit import ANONYMOUS, BuildkitError, SolveSpec, session_services
 from function.buildkit.outcome import BuildResult, BuildWarning, FailedStep, Step
 from function.context.shared_key import once
 from function.errors import (
@@ -27,8 +27,10 @@ from function.errors import (
     Interrupted,
 )
 from function.fsutil.tree import Entry, Kind, Tree
-from function.registry.docker_config import ANONYMOUS
+from function.history import Ref, State
+from function.history.annotations import build_attrs
 
+from .daemon import Daemon
 from .gate import Gate
 from .replica import ANNOTATIONS, PATIENCE, claimed, go, replica, said
 from .waiting import wait_until
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     from stack.buildkitd import Buildkitd
     from stack.machine import Machine
 
-    from function.buildkit import BuildRecord, Claim, Follow, Solve
+    from function.buildkit import Solve
+    from function.history import BuildRecord, Claim, Follow
 
 # From a replica's death to the report of it: the promise is seconds, the rest is for a busy machine.
 SOON = 8.0
@@ -63,13 +66,13 @@ class Told:
 
 
 @pytest.fixture
-def one(shared_daemon: str) -> Client:
-    return Client(shared_daemon, None, patience=PATIENCE)
+def one(shared_daemon: str) -> Daemon:
+    return Daemon(shared_daemon, patience=PATIENCE)
 
 
 @pytest.fixture
-def another(shared_daemon: str) -> Client:
-    return Client(shared_daemon, None, patience=PATIENCE)
+def another(shared_daemon: str) -> Daemon:
+    return Daemon(shared_daemon, patience=PATIENCE)
 
 
 @pytest.fixture
@@ -78,17 +81,17 @@ def build_id() -> str:
 
 
 @pytest.fixture
-def claim(one: Client, build_id: str) -> Iterator[Claim]:
+def claim(one: Daemon, build_id: str) -> Iterator[Claim]:
     made = one.claim(build_id, ANNOTATIONS)
     assert made
     yield made
     made.release()
 
 
-def solve(client: Client, ref: Ref, dockerfile: str, *names: str) -> Solve:
+def solve(client: Daemon, ref: Ref, dockerfile: str, *names: str) -> Solve:
     data = memoryview(dockerfile.encode())
     tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
-    spec = SolveSpec(ref=str(ref), annotations=ANNOTATIONS, names=names)
+    spec = SolveSpec(ref=str(ref), frontend_attrs=build_attrs(ANNOTATIONS), names=names)
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
     return client.solve(spec, services, shared_key=once())
 
@@ -98,7 +101,7 @@ def fresh(dockerfile: str) -> str:
     return dockerfile.format(uuid.uuid4().hex)
 
 
-def states_until_long_ended(client: Client, build_id: str) -> list[State]:
+def states_until_long_ended(client: Daemon, build_id: str) -> list[State]:
     """As they follow one another, until one has stood for as long as anything here may take."""
     states = [recorded(client, build_id).state]
     deadline = time.monotonic() + WAIT
@@ -120,7 +123,7 @@ def told(build: Solve | Follow) -> Told:
             log += lines
         try:
             result = build.result()
-        except BuilderError as exc:
+        except (BuilderError, BuildkitError) as exc:
             error, failed_step = str(exc), getattr(exc, "failed_step", None)
     steps = [step.name for step in build.steps]
     return Told(log, steps, build.warnings, result, error, failed_step)
@@ -143,24 +146,24 @@ def same(one: Told, another: Told) -> bool:
     return True
 
 
-def following(client: Client, build_id: str) -> Follow:
+def following(client: Daemon, build_id: str) -> Follow:
     follow = client.follow(build_id)
     assert follow
     return follow
 
 
-def recorded(client: Client, build_id: str) -> BuildRecord:
+def recorded(client: Daemon, build_id: str) -> BuildRecord:
     record = client.record(build_id)
     assert record
     return record
 
 
-def error_of(client: Client, build_id: str) -> BuilderError | None:
+def error_of(client: Daemon, build_id: str) -> BuilderError | None:
     return recorded(client, build_id).error
 
 
 def test_a_running_build_is_followed_from_its_beginning(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     dockerfile = fresh(
         "FROM debian:trixie-slim\nRUN for i in 1 2 3; do echo $i; sleep 0.5; done # {}\n"
@@ -177,7 +180,7 @@ def test_a_running_build_is_followed_from_its_beginning(
 
 
 def test_a_build_that_has_ended_is_followed_all_the_same(
-    one: Client, another: Client, build_id: str, claim: Claim, mirror: str
+    one: Daemon, another: Daemon, build_id: str, claim: Claim, mirror: str
 ) -> None:
     dockerfile = "FROM scratch as built\nCOPY . /\n"  # a lower-case "as" is warned of
     own = told(solve(one, claim.ref, dockerfile, f"{mirror}/history/{build_id}:1"))
@@ -194,7 +197,7 @@ def test_a_build_that_has_ended_is_followed_all_the_same(
 
 
 def test_a_failed_build_failed_the_same_way_for_all(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     own = told(solve(one, claim.ref, fresh("FROM debian:trixie-slim\nRUN echo why; exit 3 # {}\n")))
     followed = told(following(another, build_id))
@@ -209,7 +212,7 @@ def test_a_failed_build_failed_the_same_way_for_all(
     assert isinstance(record.error, BuildFailed)
 
 
-def test_a_record_says_what_its_owner_said_of_it(one: Client, another: Client) -> None:
+def test_a_record_says_what_its_owner_said_of_it(one: Daemon, another: Daemon) -> None:
     build_id = uuid.uuid4().hex
     said_of_it = {"image": "registry.test/ä:1", "call-id": "x" * 4000}
     claim = one.claim(build_id, said_of_it)
@@ -223,7 +226,7 @@ def test_a_record_says_what_its_owner_said_of_it(one: Client, another: Client) -
 
 
 def test_a_build_is_on_record_while_it_waits_and_can_be_followed_from_there(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     assert recorded(another, build_id).state is State.QUEUED
     with ThreadPoolExecutor() as threads:
@@ -235,7 +238,7 @@ def test_a_build_is_on_record_while_it_waits_and_can_be_followed_from_there(
 
 
 def test_a_build_that_never_began_leaves_nothing(
-    one: Client, another: Client, build_id: str
+    one: Daemon, another: Daemon, build_id: str
 ) -> None:
     claim = one.claim(build_id, ANNOTATIONS)
     assert claim
@@ -247,7 +250,7 @@ def test_a_build_that_never_began_leaves_nothing(
     assert "given up" in told(follow).error
 
 
-def test_a_claim_is_released_although_nobody_refers_to_it(one: Client, another: Client) -> None:
+def test_a_claim_is_released_although_nobody_refers_to_it(one: Daemon, another: Daemon) -> None:
     for build_id in (uuid.uuid4().hex for _ in range(5)):
         claim = one.claim(build_id, ANNOTATIONS)
         assert claim
@@ -270,14 +273,14 @@ def test_of_many_threads_that_claim_a_build_one_has_it_although_its_ref_was_just
     shared_daemon: str,
 ) -> None:
     build_id = uuid.uuid4().hex
-    clients = [Client(shared_daemon, None, patience=PATIENCE) for _ in range(6)]
+    clients = [Daemon(shared_daemon, patience=PATIENCE) for _ in range(6)]
     given_up = clients[0].claim(build_id, ANNOTATIONS)
     assert given_up
     given_up.release()
     wait_until(lambda: clients[0].record(build_id) is None)
     at_once = threading.Barrier(len(clients))
 
-    def claim(client: Client) -> Claim | None:
+    def claim(client: Daemon) -> Claim | None:
         at_once.wait(WAIT)
         return client.claim(build_id, ANNOTATIONS)
 
@@ -289,7 +292,7 @@ def test_of_many_threads_that_claim_a_build_one_has_it_although_its_ref_was_just
 
 
 def test_a_build_that_has_ended_cannot_be_claimed(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     assert another.claim(build_id, ANNOTATIONS) is None
     told(solve(one, claim.ref, QUICK))
@@ -300,7 +303,7 @@ def test_a_build_that_has_ended_cannot_be_claimed(
 
 
 def test_a_replica_that_dies_is_reported_within_seconds_whatever_its_step_does(
-    another: Client, shared_daemon: str, build_id: str
+    another: Daemon, shared_daemon: str, build_id: str
 ) -> None:
     with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
         go(owner)
@@ -319,7 +322,7 @@ def test_a_replica_that_dies_is_reported_within_seconds_whatever_its_step_does(
 
 
 def test_a_replica_that_dies_while_its_build_waits_is_reported_within_seconds(
-    another: Client, shared_daemon: str, build_id: str
+    another: Daemon, shared_daemon: str, build_id: str
 ) -> None:
     with replica(shared_daemon, build_id) as owner:
         go(owner)
@@ -335,7 +338,7 @@ def test_a_replica_that_dies_while_its_build_waits_is_reported_within_seconds(
 
 
 def test_an_abandoned_build_runs_again_at_once_under_its_id(
-    another: Client, one: Client, shared_daemon: str, build_id: str
+    another: Daemon, one: Daemon, shared_daemon: str, build_id: str
 ) -> None:
     with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
         go(owner)
@@ -355,7 +358,7 @@ def test_an_abandoned_build_runs_again_at_once_under_its_id(
 
 
 def test_a_build_is_cancelled_from_another_replica(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     asked = threading.Event()
     one.on_cancel(claim.ref, asked.set)
@@ -377,7 +380,7 @@ def test_a_build_is_cancelled_from_another_replica(
 
 
 def test_a_build_whose_owner_died_when_it_was_to_be_cancelled_is_cancelled(
-    another: Client, shared_daemon: str, build_id: str
+    another: Daemon, shared_daemon: str, build_id: str
 ) -> None:
     with replica(shared_daemon, build_id, fresh(UNKILLABLE)) as owner:
         go(owner)
@@ -390,7 +393,7 @@ def test_a_build_whose_owner_died_when_it_was_to_be_cancelled_is_cancelled(
 
 
 def test_a_request_to_cancel_that_came_before_its_listener_is_heard(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     asked = threading.Event()
     another.request_cancel(build_id)
@@ -401,7 +404,7 @@ def test_a_request_to_cancel_that_came_before_its_listener_is_heard(
 
 
 def test_what_has_ended_or_never_was_is_not_to_be_cancelled(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     told(solve(one, claim.ref, QUICK))
     wait_until(lambda: recorded(one, build_id).ended)
@@ -415,7 +418,7 @@ def test_what_has_ended_or_never_was_is_not_to_be_cancelled(
 
 
 def test_only_builds_are_listed_each_once_and_the_newest_first(
-    one: Client, another: Client
+    one: Daemon, another: Daemon
 ) -> None:
     ids = [uuid.uuid4().hex for _ in range(3)]
     for build_id in ids:
@@ -439,7 +442,7 @@ def test_only_builds_are_listed_each_once_and_the_newest_first(
 
 
 def test_why_an_owner_ended_its_build_is_known_to_all(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     build = solve(one, claim.ref, fresh(UNKILLABLE))
     next(line for lines in build for line in lines if line.endswith(" up"))
@@ -458,7 +461,7 @@ def test_why_an_owner_ended_its_build_is_known_to_all(
 
 @pytest.mark.parametrize("is_claimed", [True, False], ids=["claimed", "without a claim"])
 def test_a_build_that_was_told_as_ended_is_never_told_as_running(
-    one: Client, another: Client, *, is_claimed: bool
+    one: Daemon, another: Daemon, *, is_claimed: bool
 ) -> None:
     for build_id in (uuid.uuid4().hex for _ in range(5)):
         claim = one.claim(build_id, ANNOTATIONS) if is_claimed else None
@@ -479,7 +482,7 @@ def test_a_build_that_was_told_as_ended_is_never_told_as_running(
 
 @pytest.mark.parametrize("ends_well", [True, False], ids=["succeeds", "fails"])
 def test_a_journal_is_followed_as_a_build_is(
-    one: Client, another: Client, build_id: str, claim: Claim, *, ends_well: bool
+    one: Daemon, another: Daemon, build_id: str, claim: Claim, *, ends_well: bool
 ) -> None:
     steps = (Step(name="[1/1] RUN ä", duration=1.5, cached=True),)
     warnings = (BuildWarning(message="w", file="Dockerfile", line=1, detail=("d",)),)
@@ -514,7 +517,7 @@ def test_a_journal_is_followed_as_a_build_is(
 
 
 def test_a_journal_is_nobodys_but_its_writers(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     journal = one.journal(claim.ref, ANNOTATIONS)
 
@@ -526,7 +529,7 @@ def test_a_journal_is_nobodys_but_its_writers(
 
 
 def test_a_long_journal_can_be_followed_from_behind(
-    one: Client, another: Client, build_id: str, claim: Claim
+    one: Daemon, another: Daemon, build_id: str, claim: Claim
 ) -> None:
     journal = one.journal(claim.ref, ANNOTATIONS)
     for _ in range(30):
@@ -548,7 +551,7 @@ def test_builds_are_remembered_by_a_daemon_that_comes_back(
     root = machine.account.scratch(machine.paths, "history")
     daemon = start_daemon(root=root)
     port = int(daemon.address.rpartition(":")[2])
-    client = Client(daemon.address, None, patience=PATIENCE)
+    client = Daemon(daemon.address, patience=PATIENCE)
     ended, lost = uuid.uuid4().hex, uuid.uuid4().hex
     claim = client.claim(ended, ANNOTATIONS)
     assert claim
@@ -566,7 +569,7 @@ def test_builds_are_remembered_by_a_daemon_that_comes_back(
     client.declare(claim.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."), claim=claim)
     start_daemon(root=root, port=port)
 
-    wait_until(lambda: client.state().up)
+    wait_until(lambda: client.client.state().up)
     assert recorded(client, ended).state is State.SUCCEEDED
     wait_until(
         lambda: isinstance(client.record(lost) and error_of(client, lost), DaemonUnavailable)
@@ -585,12 +588,12 @@ def test_a_verdict_that_comes_late_is_none_on_another_claim(
     start_daemon: Callable[..., Buildkitd], build_id: str
 ) -> None:
     daemon = start_daemon()
-    owner = Client(daemon.address, None, patience=PATIENCE)
+    owner = Daemon(daemon.address, patience=PATIENCE)
     lost = owner.claim(build_id, ANNOTATIONS)
     assert lost
     daemon.kill()
     start_daemon(port=int(daemon.address.rpartition(":")[2]))  # without its records
-    another = Client(daemon.address, None, patience=PATIENCE)
+    another = Daemon(daemon.address, patience=PATIENCE)
     claim = another.claim(build_id, ANNOTATIONS)
     assert claim
     assert claim.ref == lost.ref
@@ -606,7 +609,7 @@ def test_who_asks_a_silent_daemon_how_it_is_ends_no_build(
     start_daemon: Callable[..., Buildkitd], build_id: str
 ) -> None:
     daemon = start_daemon()
-    client = Client(daemon.address, None, patience=2.0)
+    client = Daemon(daemon.address, patience=2.0)
     claim = client.claim(build_id, ANNOTATIONS)
     assert claim
     with Gate() as gate:
@@ -630,7 +633,7 @@ def test_a_daemon_that_falls_silent_is_not_waited_for(
     start_daemon: Callable[..., Buildkitd],
 ) -> None:
     daemon = start_daemon()
-    client = Client(daemon.address, None, patience=2.0)
+    client = Daemon(daemon.address, patience=2.0)
     build_id = uuid.uuid4().hex
     claim = client.claim(build_id, ANNOTATIONS)
     assert claim

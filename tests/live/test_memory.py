@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from function.builds.build import Builder
-from function.builds.job import Order, new_id
+from function.builds.builder import Builder
+from function.builds.job import Job, new_id
 from function.config import Settings
 from function.errors import BuilderError
 from function.request.archive import Limits
@@ -24,7 +24,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from function.builds.followed import Ongoing
+    from function.answers.ongoing import Ongoing
 
 
 @contextmanager
@@ -41,9 +41,9 @@ class Body(io.BytesIO):
     """Bytes that can be asked after."""
 
 
-def order(dockerfile: str, *, claimed: bool) -> tuple[Order, weakref.ref[Body]]:
+def job(dockerfile: str, *, claimed: bool) -> tuple[Job, weakref.ref[Body]]:
     body = Body(Request({"Dockerfile": dockerfile, "a": "a"}, config={"skipPush": True}).tar())
-    made = Order(
+    made = Job(
         build_id=new_id(),
         bundle=unpack(body.getbuffer(), Limits()),
         key="payload-secret",
@@ -69,7 +69,7 @@ def test_a_build_that_has_ended_lets_go_of_the_body(
     builder_here: Builder, dockerfile: str, *, claimed: bool
 ) -> None:
     with no_collection():
-        ordered, body = order(dockerfile, claimed=claimed)
+        ordered, body = job(dockerfile, claimed=claimed)
         build = builder_here.build(ordered)
         del ordered
         assert body() is not None

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from stack.registry_client import RegistryClient
 
-from function.buildkit import Client, SolveSpec, session_services, stamped
+from function.buildkit import ANONYMOUS, Client, SolveSpec, keyed, session_services
 from function.buildkit.session.filesync import DIFF_COPY
 from function.context.shared_key import once
 from function.errors import BuilderError, BuildFailed, DaemonUnavailable
 from function.fsutil.tree import Entry, Kind, Tree
-from function.registry.docker_config import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,12 +65,12 @@ def started(
 ) -> Solve:
     data = memoryview(dockerfile.encode())
     tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
-    given = stamped(secrets, KEY)
+    given = keyed(secrets, KEY)
     spec = SolveSpec(
         ref=uuid.uuid4().hex,
         frontend_attrs=attrs,
         names=(name,) if name else (),
-        secret_stamps=given.stamps if through_gateway else {},
+        secret_ids=given.ids if through_gateway else {},
         internal=True,
     )
     locals_ = {"context": tree, "dockerfile": tree}
@@ -289,7 +288,7 @@ def test_the_log_is_as_it_is_without_secrets(client: Client) -> None:
     assert warnings[0] == warnings[1] > 0
 
 
-def test_an_image_holds_neither_secret_nor_stamp(client: Client, mirror: str) -> None:
+def test_an_image_holds_neither_secret_nor_its_id(client: Client, mirror: str) -> None:
     name = f"{mirror}/secrets/config:{uuid.uuid4().hex}"
     secrets = {"token": b"a value of this test"}
     built = build(client, fresh(f"{BASE}RUN {AS_FILE} true\n"), secrets, name=name)
@@ -298,8 +297,8 @@ def test_an_image_holds_neither_secret_nor_stamp(client: Client, mirror: str) ->
     image = RegistryClient(mirror).image(repository, tag, "amd64")
     assert built.digest == image.digest
     assert secrets["token"] not in image.config
-    assert stamped(secrets, KEY).stamps["token"].encode() not in image.config
-    assert stamped(secrets, KEY).stamps["token"] not in "".join(built.log)
+    assert keyed(secrets, KEY).ids["token"].encode() not in image.config
+    assert keyed(secrets, KEY).ids["token"] not in "".join(built.log)
 
 
 class Unanswered:
@@ -324,7 +323,7 @@ def test_a_daemon_that_falls_silent_under_the_gateway_is_found(
     daemon = start_daemon()
     client = Client(daemon.address, None, patience=PATIENCE)
     call = Unanswered()
-    spec = SolveSpec(ref=uuid.uuid4().hex, secret_stamps={"token": "5ta"})
+    spec = SolveSpec(ref=uuid.uuid4().hex, secret_ids={"token": "token@5ta"})
     # The frontend cannot make its graph without the Dockerfile.
     solve = client.solve(spec, {DIFF_COPY: lambda _headers: call}, shared_key=once())
     try:

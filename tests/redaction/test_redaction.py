@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from function.buildkit.plain_text import plain
-from function.buildkit.progress.printer import Progress
+from function.buildkit.progress.printer import Printer
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 from function.redaction.detection import looks_secret
@@ -127,7 +127,7 @@ def build_log(redactor: Redactor, pieces: list[bytes]) -> list[str]:
     """The log of a build whose one step writes *pieces*, without numbers and times."""
     vertex = pb.Vertex(digest="sha256:a", name="RUN it")
     vertex.started.seconds = 100
-    progress = Progress(redactor)
+    progress = Printer(redactor)
     progress.update(pb.StatusResponse(vertexes=[vertex]))
     lines = [
         line

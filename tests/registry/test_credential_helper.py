@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from function.buildkit import ANONYMOUS, Credentials
 from function.errors import NotReady
 from function.registry import credential_helper
-from function.registry.docker_config import ANONYMOUS, Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable

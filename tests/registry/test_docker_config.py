@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from function.buildkit import ANONYMOUS, Credentials
 from function.errors import NotReady, SecretsError
-from function.registry.docker_config import ANONYMOUS, Credentials, RegistryAuth, server
+from function.registry.docker_config import RegistryAuth, server
 
 HUB = "https://index.docker.io/v1/"
 

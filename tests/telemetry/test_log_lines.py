@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.telemetry.build_report import PHASES, SUCCESS, Arrival, BuildReport
-from function.telemetry.log_lines import JsonLines, build_fields, level, refusal_fields, said
+from function.telemetry.log_lines import (
+    JsonFormatter,
+    build_fields,
+    level,
+    refusal_fields,
+    with_fields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +43,9 @@ REPORT = BuildReport(
 
 def line(message: str = "build ended", fields: Mapping[str, Any] | None = None) -> str:
     named = {"msg": message, "levelname": "INFO", "name": "builder-fn"}
-    record = logging.makeLogRecord({**named, **said(fields or {})})
+    record = logging.makeLogRecord({**named, **with_fields(fields or {})})
     record.created = 1_800_000_000.25
-    return JsonLines().format(record)
+    return JsonFormatter().format(record)
 
 
 def test_a_build_is_one_line_with_what_to_join_on() -> None:
@@ -98,7 +104,7 @@ def test_only_the_builders_own_fault_is_an_error() -> None:
 def test_what_other_packages_log_becomes_a_line_as_well() -> None:
     record = logging.makeLogRecord({"msg": "Task queue depth is %d", "args": (3,)})
 
-    assert json.loads(JsonLines().format(record))["message"] == "Task queue depth is 3"
+    assert json.loads(JsonFormatter().format(record))["message"] == "Task queue depth is 3"
 
 
 def test_a_trace_stays_on_the_line() -> None:
@@ -107,7 +113,7 @@ def test_a_trace_stays_on_the_line() -> None:
     except KeyError:
         record = logging.makeLogRecord({"msg": "unexpected error", "exc_info": sys.exc_info()})
 
-    formatted = JsonLines().format(record)
+    formatted = JsonFormatter().format(record)
 
     assert "\n" not in formatted
     assert json.loads(formatted)["trace"].endswith("KeyError: 'NO SUCH NAME'")
@@ -125,7 +131,7 @@ def test_a_long_trace_does_not_block_the_watchdog() -> None:
     except ValueError:
         record = logging.makeLogRecord({"msg": "\x01" * 100_000, "exc_info": sys.exc_info()})
 
-    assert len(JsonLines().format(record).encode()) < WATCHDOG_BYTES
+    assert len(JsonFormatter().format(record).encode()) < WATCHDOG_BYTES
 
 
 TEXTS = st.one_of(st.text(), st.sampled_from(("\x01" * 100_000, "\U0001f4a5" * 100_000)))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from function.buildkit.rpc.daemon_state import DaemonState
+from function.buildkit.rpc.daemon_watch import DaemonState
 from function.telemetry.build_report import SUCCESS, Arrival, BuildReport
 from function.telemetry.metrics import Metrics
 from function.version import VERSION

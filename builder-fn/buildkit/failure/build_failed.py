@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
-from ...errors import BuildFailed
 from ...pb import rpc_status_pb2
-from ...redaction import NOTHING_SECRET
+from ..errors import SolveFailed
 from ..outcome import FailedStep
-from ..plain_text import ends_of, fitting, plain, start_of
+from ..plain_text import MAX_CAUSE, clean_message, ends_of, fitting, plain, start_of
+from ..progress.redactor import NOTHING_SECRET
 from . import registry as registry_failure
 from . import step as step_failure
 
 if TYPE_CHECKING:
-    from ...redaction import Redactor
-    from ..progress.printer import Progress, Step
+    from ..progress.printer import LoggedStep, Printer
+    from ..progress.redactor import Redactor
 
 _SOURCE = "errdefs.Source+json"
 _VERTEX = "errdefs.Vertex+json"
@@ -37,16 +36,10 @@ _EXCERPT_CONTEXT_LINES = 2
 # the sentence and into its fields. 2 x (300 + 300 + 4,000) + 2,000 + 2,000, each four bytes of UTF-8 at
 # worst, leave 10 kB for the rest.
 _MAX_NAME = 300  # a step's name is its whole instruction; a file's name is as long as a user likes
-_MAX_CAUSE = 2_000  # quotes the whole command, too; what happened to it comes last
 _MAX_OUTPUT = 4_000  # with _MAX_OUTPUT_LINE, so that one minified line cannot displace all others
 _MAX_OUTPUT_LINE = 500
 _MAX_EXCERPT = 2_000
 _MAX_EXCERPT_LINE = 300
-
-_NOISE = re.compile(r"^(?:failed to solve: |failed to compute cache key: |failed to prepare: )+")
-_CHECKSUM = re.compile(r"failed to calculate checksum of ref [^:]+(?:::[^:]+)?: ")
-# Absolute paths below the daemon's own folders; a path in the user's context or image is not one.
-_DAEMON_PATH = re.compile(r"/[^\s\"':]*(?:/buildkit[^\s\"':]*|/runc-[a-z]+/|/snapshots/)[^\s\"':]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,23 +52,23 @@ class _Details:
     exit_code: int | None = None
 
 
-def build_failed(
+def solve_failed(
     message: str,
     details_bin: bytes,
-    progress: Progress,
+    printer: Printer,
     redactor: Redactor = NOTHING_SECRET,
     *,
     platforms: str = "",
-) -> BuildFailed:
+) -> SolveFailed:
     """The error of a Solve for *platforms* that the daemon ended with *message* and those details."""
     details = _details(details_bin, redactor)
     message = redactor.text(message)
     cause = clean_message(message)
-    step = progress.step(details.vertex) if details.vertex else None
+    step = printer.step(details.vertex) if details.vertex else None
     if explained := _explained(message, cause, step, platforms):
-        cause = ends_of(f"{explained}\nbuildkitd said: {cause}", _MAX_CAUSE)
+        cause = ends_of(f"{explained}\nbuildkitd said: {cause}", MAX_CAUSE)
     if step is None and details.first_line is None:
-        return BuildFailed(f"The build failed: {cause}")
+        return SolveFailed(f"The build failed: {cause}")
     failed = FailedStep(
         name=start_of(plain(step.name), _MAX_NAME) if step else "",
         file=details.file,
@@ -84,10 +77,10 @@ def build_failed(
         output=_output(step) if step else (),
         excerpt=_excerpt(details),
     )
-    return BuildFailed(_sentence(failed, cause), failed)
+    return SolveFailed(_sentence(failed, cause), failed)
 
 
-def _explained(message: str, cause: str, step: Step | None, platforms: str) -> str:
+def _explained(message: str, cause: str, step: LoggedStep | None, platforms: str) -> str:
     name = step.name if step else ""
     last_output = plain(step.tail[-1]) if step and step.tail else ""
     return registry_failure.explain(message, name) or step_failure.explain(
@@ -95,20 +88,7 @@ def _explained(message: str, cause: str, step: Step | None, platforms: str) -> s
     )
 
 
-def clean_message(message: str) -> str:
-    """*message* without the daemon's own paths and the words that only say that it failed."""
-    # Shortened first: a path is searched for in quadratic time.
-    message = ends_of(plain(_NOISE.sub("", message)), _MAX_CAUSE)
-    message = _DAEMON_PATH.sub("(a path of the daemon)", _CHECKSUM.sub("", message))
-    return ends_of(message.strip(), _MAX_CAUSE)
-
-
-def is_cancelled(vertex_error: str) -> bool:
-    """Whether a step was given up because another one failed, or its caller left."""
-    return vertex_error.endswith("context canceled")
-
-
-def _output(step: Step) -> tuple[str, ...]:
+def _output(step: LoggedStep) -> tuple[str, ...]:
     newest_first = (start_of(plain(line), _MAX_OUTPUT_LINE) for line in reversed(step.tail))
     return tuple(reversed(fitting(newest_first, _MAX_OUTPUT)))
 

@@ -1,1 +1,13 @@
-"""TODO."""
+"""What Status says of a build, made into what people and callers read.
+
+status_stream    Status, read in a thread
+printer          log lines
+build_log        a build's log with its steps, for one that is followed
+steps            the Dockerfile's steps, how long each took, and which were cached
+phases           where the time went
+pushes           when the registry has the image
+chronology       a long response in the order of time
+vertex_warning   warnings
+redactor         the interface of what takes secrets out
+redacted_status  a response without secrets
+"""

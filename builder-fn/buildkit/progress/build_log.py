@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from .chronology import chronological
-from .printer import Progress
+from .printer import Printer
 from .pushes import Pushes
 from .steps import Steps
 
@@ -37,7 +37,7 @@ class DaemonLog:
 
     def __init__(self, names: Iterable[str]) -> None:
         """*names* are what its image is to be pushed as."""
-        self.progress = Progress()
+        self.printer = Printer()
         self.pushes = Pushes(names)
         self._steps = Steps()
 
@@ -46,11 +46,11 @@ class DaemonLog:
         lines: list[str] = []
         for piece in chronological(response):
             self._steps.update(piece)
-            lines += self.progress.update(piece)
+            lines += self.printer.update(piece)
         return lines
 
     def finish(self) -> list[str]:
-        return self.progress.finish()
+        return self.printer.finish()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -58,4 +58,4 @@ class DaemonLog:
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
-        return self.progress.warnings
+        return self.printer.warnings

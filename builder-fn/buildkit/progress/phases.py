@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...telemetry.build_report import BUILD, EXPORT, PULL, PUSH, TRANSFER
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ...pb import control_pb2 as pb
+
+TRANSFER, PULL, BUILD, EXPORT, PUSH = "transfer", "pull", "build", "export", "push"
 
 # From the beginning of a build to its end.
 _ORDER = (TRANSFER, PULL, BUILD, EXPORT, PUSH)

@@ -14,8 +14,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...redaction import NOTHING_SECRET
-from ..failure.build_failed import clean_message, is_cancelled
+from ..plain_text import clean_message, is_cancelled
+from .redactor import NOTHING_SECRET
 from .vertex_warning import build_warning
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ...pb import control_pb2 as pb
-    from ...redaction import RedactedLines, Redactor
     from ..outcome import BuildWarning
+    from .redactor import RedactedLines, Redactor
 
 # How much of a step's end an error repeats: Node's own words for a syntax error stand 34 lines above it.
 TAIL_LINES = 50
@@ -43,7 +43,7 @@ _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(slots=True)
-class Step:
+class LoggedStep:
     """A vertex of the build's graph, as the log has shown it so far."""
 
     number: int
@@ -95,12 +95,12 @@ class _Output:
         return [*lines, rest] if rest else lines
 
 
-class Progress:
+class Printer:
     """Takes a build's StatusResponses in order and keeps what an error will want to repeat."""
 
     def __init__(self, redactor: Redactor = NOTHING_SECRET) -> None:
         self._redactor = redactor
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, LoggedStep] = {}
         self._warnings: dict[BuildWarning, None] = {}  # in their order, each once
 
     @property
@@ -129,13 +129,13 @@ class Progress:
             _flush(step, lines)
         return lines
 
-    def step(self, digest: str) -> Step | None:
+    def step(self, digest: str) -> LoggedStep | None:
         """The step of a vertex, if it was ever seen."""
         return self._steps.get(digest)
 
-    def _step(self, digest: str, name: str = "") -> Step:
+    def _step(self, digest: str, name: str = "") -> LoggedStep:
         if digest not in self._steps:
-            self._steps[digest] = Step(number=len(self._steps) + 1, name=name)
+            self._steps[digest] = LoggedStep(number=len(self._steps) + 1, name=name)
         return self._steps[digest]
 
     def _begin(self, vertex: pb.Vertex, lines: list[str]) -> None:
@@ -215,12 +215,12 @@ def _lines_of(text: str) -> list[str]:
     ]
 
 
-def _flush(step: Step, lines: list[str]) -> None:
+def _flush(step: LoggedStep, lines: list[str]) -> None:
     for output in step.streams.values():
         _add(step, output.finish(), lines)
 
 
-def _add(step: Step, texts: Iterable[str], lines: list[str]) -> None:
+def _add(step: LoggedStep, texts: Iterable[str], lines: list[str]) -> None:
     """Output of *step*. The time in front tells it from what the builder says of the step itself."""
     for text in texts:
         step.tail.append(text[:_TAIL_CHARACTERS])

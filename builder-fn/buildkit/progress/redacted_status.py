@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...pb import control_pb2 as pb
 
 if TYPE_CHECKING:
-    from ...redaction import Redactor
+    from .redactor import Redactor
 
 
 def redacted_status(response: pb.StatusResponse, redactor: Redactor) -> pb.StatusResponse:

@@ -12,9 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..failure.build_failed import clean_message, is_cancelled
 from ..outcome import Step
-from ..plain_text import plain
+from ..plain_text import clean_message, is_cancelled, plain
 
 if TYPE_CHECKING:
     from ...pb import control_pb2 as pb

@@ -1,1 +1,10 @@
-"""TODO."""
+"""Control and LLBBridge on a gRPC channel.
+
+channel       the channel: its address, limits and TLS
+control       Control's methods
+llb_bridge    LLBBridge's methods, for one build
+grpc_status   status codes and details
+liveness      whether a silent daemon is still there
+daemon_watch  how the daemon is, asked seldom
+unavailable   why it cannot be spoken to, as a sentence
+"""

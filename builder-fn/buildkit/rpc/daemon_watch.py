@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ...errors import NotReady
 from ...pb import control_pb2 as pb
-from .daemon_state import DaemonState
+from ..errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +27,18 @@ _PATIENCE_SECONDS = 1.0
 _STATE_AGE_SECONDS = 5.0
 _USAGE_AGE_SECONDS = 60.0
 _USAGE_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonState:
+    """What is not known is empty."""
+
+    up: bool = False
+    version: str = ""
+    # What it keeps on disk, in bytes by BuildKit's kind of record ("regular", "exec.cachemount", …).
+    cache_bytes: Mapping[str, int] = field(default_factory=dict)
+    # Beyond so many bytes it clears its cache of what no build uses.
+    cache_limit: int = 0
 
 
 @dataclass(slots=True)
@@ -50,7 +61,7 @@ class DaemonWatch:
         silent: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*control* leads to the daemon, or raises NotReady; *silent* is told when it did not answer."""
+        """*control* leads to the daemon, or raises Misconfigured; *silent* is told when it did not answer."""
         self._control = control
         self._silent = silent
         self._clock = clock
@@ -72,7 +83,7 @@ class DaemonWatch:
         try:
             control = self._control()
             version = self._version(control, deadline)
-        except (NotReady, grpc.RpcError):
+        except (Misconfigured, grpc.RpcError):
             return DaemonState()
         try:
             self._read_usage(control, deadline)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ...errors import DaemonUnavailable
 from ...pb import control_pb2 as pb
+from ..errors import DaemonUnavailable, Trouble
 
 if TYPE_CHECKING:
     import grpc
@@ -46,7 +46,8 @@ class Liveness:
             elif now - self._probe_started > self._patience - _QUIET_SECONDS:
                 raise DaemonUnavailable(
                     f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
-                    "Try again later."
+                    "Try again later.",
+                    Trouble.SILENT,
                 )
         elif now - self._last_heard > _QUIET_SECONDS:
             self._probe_started = now

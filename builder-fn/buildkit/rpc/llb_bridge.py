@@ -1,4 +1,4 @@
-"""LLBBridge's methods as callables for one build, and nothing of what they are for.
+"""I/O: binds LLBBridge's methods to one build, and knows nothing of what they are for.
 
 Source of names and shapes: moby/buildkit v0.32.2 frontend/gateway/pb/gateway.proto; of the header,
 client/buildid/metadata.go.
@@ -17,8 +17,8 @@ _SERVICE = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD = "buildkit-controlapi-buildid"
 
 
-class Bridge:
-    """The methods, bound to the build of one ref. *timeout* is in seconds."""
+class LLBBridge:
+    """Calls the methods for the build of one ref. *timeout* is in seconds."""
 
     def __init__(self, channel: grpc.Channel, ref: str) -> None:
         self._channel = channel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import grpc
 
-from ...errors import DaemonUnavailable
-from ..failure.build_failed import clean_message
+from ..errors import DaemonUnavailable, Trouble
+from ..plain_text import clean_message
 
 # Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
 # comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").
@@ -20,17 +20,19 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     # Before the general case, since gRPC begins all of them with "failed to connect".
     if any(word in details.lower() for word in _TLS_WORDS):
         return DaemonUnavailable(
-            "buildkitd cannot be reached: the TLS handshake failed. Check the certificates in "
-            "buildkit_tls_ca, buildkit_tls_cert and buildkit_tls_key, and buildkit_server_name."
+            "buildkitd cannot be reached: the TLS handshake failed. Check the CA, the certificate and its "
+            "key, and the server's name.",
+            Trouble.TLS,
         )
     if "DNS" in details or "resol" in details:
         return DaemonUnavailable(
-            "buildkitd cannot be reached: the host in buildkit_url has no address."
+            "buildkitd cannot be reached: its host has no address.", Trouble.NO_ADDRESS
         )
     if "connect" in details.lower() and ("refused" in details or "failed to connect" in details):
         return DaemonUnavailable(
-            "buildkitd cannot be reached: no connection could be made. Check buildkit_url and that "
-            "the daemon runs."
+            "buildkitd cannot be reached: no connection could be made. Check its address and that it "
+            "runs.",
+            Trouble.NO_CONNECTION,
         )
     return DaemonUnavailable(
         f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
@@ -40,12 +42,4 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
 
 def daemon_silent() -> DaemonUnavailable:
     """No answer in time, on a connection that may be dead without knowing it."""
-    return DaemonUnavailable("buildkitd has not answered in time. Try again later.")
-
-
-def was_silent(error: DaemonUnavailable) -> bool:
-    """Whether *error* came of a question that was not answered in time."""
-    cause = error.__cause__
-    return isinstance(cause, grpc.FutureTimeoutError) or (
-        isinstance(cause, grpc.RpcError) and cause.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    )
+    return DaemonUnavailable("buildkitd has not answered in time. Try again later.", Trouble.SILENT)

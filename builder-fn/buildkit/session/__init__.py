@@ -1,1 +1,11 @@
-"""TODO."""
+"""What the daemon may call back for, over the Session stream.
+
+session      one Session stream: bytes to and fro
+grpc_server  a gRPC server on that stream, with h2
+data_frames  small DATA frames joined before h2 sees them
+services     the methods of one build's session
+filesync     FileSync: the context
+auth         Auth: credentials for registries
+secrets      Secrets: values for steps
+health       Health: that the session lives
+"""

@@ -21,8 +21,8 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from ...config import MAX_GRPC_MESSAGE_BYTES
 from ...fsutil.wire import MESSAGE_PREFIX, framed
+from ..rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from ..rpc.grpc_status import Code, RpcError
 from .data_frames import MAX_FRAME_BYTES, DataFrameJoiner
 
@@ -59,7 +59,7 @@ class Call(Protocol):
 class Lookup:
     """What a call's answer waits for: `ask`, in any thread, then `deliver` what that returned.
 
-    To ask may take seconds; to deliver is for one thread at a time, as the tunnel's own methods are.
+    To ask may take seconds; to deliver is for one thread at a time, as the server's own methods are.
     """
 
     answer: Callable[[], bytes]
@@ -72,14 +72,20 @@ class Lookup:
             return _status(exc)
 
 
-class UnaryCall:
-    """A call of one request and one response, answered by a plain function.
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method of one request and one response. A *slow* one is always answered by a Lookup."""
 
-    Where that cannot answer at once, it returns what can.
-    """
+    answer: Callable[[bytes], bytes]
+    slow: bool = False
 
-    def __init__(self, answer: Callable[[bytes], bytes | Callable[[], bytes]]) -> None:
-        self._answer = answer
+    def __call__(self, _headers: Headers) -> Call:
+        return _UnaryCall(self)
+
+
+class _UnaryCall:
+    def __init__(self, method: Unary) -> None:
+        self._method = method
         self._asked = False
         self._response: list[Buffer] = []
         self._failed: RpcError | None = None
@@ -89,10 +95,9 @@ class UnaryCall:
         if self._asked:
             raise RpcError(Code.INTERNAL, "a unary call carries one request")
         self._asked = True
-        answer = self._answer(message)
-        if callable(answer):
-            return Lookup(answer, self._deliver)
-        self._deliver(answer)
+        if self._method.slow:
+            return Lookup(lambda: self._method.answer(message), self._deliver)
+        self._deliver(self._method.answer(message))
         return None
 
     def send(self, limit: int) -> Sequence[Buffer]:  # noqa: ARG002 - one small message whatever the limit
@@ -136,11 +141,11 @@ class _Stream:
         return found
 
 
-class TunnelBroken(Exception):
+class ConnectionBroken(Exception):
     """The daemon broke HTTP/2's rules, so nothing more can be exchanged."""
 
 
-class Tunnel:
+class GrpcServer:
     """The server's side of the connection; not safe for use by two threads at once."""
 
     def __init__(self, services: Mapping[str, Callable[[Headers], Call]]) -> None:
@@ -174,7 +179,7 @@ class Tunnel:
             for event in events:
                 self._handle(event)
         except h2.exceptions.ProtocolError as exc:
-            raise TunnelBroken(str(exc)) from exc
+            raise ConnectionBroken(str(exc)) from exc
         lookups, self._lookups = self._lookups, []
         return lookups
 

@@ -5,18 +5,11 @@ moby/buildkit v0.32.2 session/grpc.go, monitorHealth; grpc/grpc doc/health-check
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from .grpc_server import UnaryCall
-
-if TYPE_CHECKING:
-    from .grpc_server import Call, Headers
-
 CHECK = "/grpc.health.v1.Health/Check"
 
 _SERVING = b"\x08\x01"  # HealthCheckResponse{status: SERVING}
 
 
-def check(_headers: Headers) -> Call:
-    """The Check method: whoever can run it is serving."""
-    return UnaryCall(lambda _request: _SERVING)
+def check(_request: bytes) -> bytes:
+    """Answer the Check method: a session that can run it is serving."""
+    return _SERVING

@@ -12,18 +12,15 @@ from google.protobuf.message import DecodeError
 
 from ...pb import secrets_pb2 as pb
 from ..rpc.grpc_status import Code, RpcError
-from .grpc_server import UnaryCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .grpc_server import Call, Headers
-
 GET_SECRET = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105 - a method
 
 
-def get_secret(secrets: Mapping[str, bytes]) -> Callable[[Headers], Call]:
-    """The GetSecret method over values by id."""
+def get_secret(secrets: Mapping[str, bytes]) -> Callable[[bytes], bytes]:
+    """Answer the GetSecret method from values by id."""
 
     def answer(message: bytes) -> bytes:
         try:
@@ -34,4 +31,4 @@ def get_secret(secrets: Mapping[str, bytes]) -> Callable[[Headers], Call]:
             raise RpcError(Code.NOT_FOUND, "the build was given no secret of that name")
         return pb.GetSecretResponse(data=secrets[request.ID]).SerializeToString()
 
-    return lambda _headers: UnaryCall(answer)
+    return answer

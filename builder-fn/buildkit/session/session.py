@@ -1,4 +1,4 @@
-"""I/O: one Control.Session stream. Pumps bytes between the daemon and a Tunnel.
+"""I/O: one Control.Session stream. Pumps bytes between the daemon and a GrpcServer.
 
 The daemon calls back over this stream; what it may call is what the caller passes in, and no more. Bytes
 for the daemon are made only when gRPC asks for the next message, so that a large context is never queued.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from .grpc_server import Tunnel, TunnelBroken
+from .grpc_server import ConnectionBroken, GrpcServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -48,8 +48,8 @@ class Session:
         heard: Callable[[], None],
     ) -> None:
         self.id = str(uuid.uuid4())
-        self._tunnel = Tunnel(services)
-        self._lock = threading.Lock()  # the tunnel's, held for as long as it makes a batch
+        self._server = GrpcServer(services)
+        self._lock = threading.Lock()  # the server's, held for as long as it makes a batch
         # That there may be something to send. It takes no lock for longer than an instant: gRPC calls
         # `close` from the one thread that serves all calls on the channel, those of other builds too.
         self._changed = threading.Event()
@@ -79,9 +79,9 @@ class Session:
     def _outgoing(self) -> Iterator[bytes]:
         while True:
             self._changed.clear()
-            closing = self._closing  # Before the look into the tunnel, so that all due is sent.
+            closing = self._closing  # Before the look at the server, so that all due is sent.
             with self._lock:
-                data = self._tunnel.send(_BATCH_BYTES)
+                data = self._server.send(_BATCH_BYTES)
             if data:
                 yield data
             elif closing:
@@ -94,14 +94,14 @@ class Session:
             for data in self._call:
                 self._heard()
                 with self._lock:
-                    lookups = self._tunnel.receive(data)
+                    lookups = self._server.receive(data)
                 self._changed.set()
                 for lookup in lookups:
                     threading.Thread(
                         target=self._look_up, args=(lookup,), name="lookup", daemon=True
                     ).start()
-        except TunnelBroken as exc:
-            _log.error("the session's tunnel broke: %s", exc)
+        except ConnectionBroken as exc:
+            _log.error("the session's connection broke: %s", exc)
             self._call.cancel()
         except grpc.RpcError:
             pass  # Solve fails with it, and says why.

@@ -2,7 +2,7 @@
 
 A Solve that names no frontend waits for a client of the LLBBridge to be one (moby/buildkit v0.32.2
 client/build.go and control/gateway). This one has the frontend proper make the graph, gives the secrets in
-it their stamped ids, and returns what comes of that; nothing of the first graph is ever run, since the
+it their keyed ids, and returns what comes of that; nothing of the first graph is ever run, since the
 daemon runs only what is returned. An error returned in its place becomes the Solve's own, details and all.
 """
 
@@ -16,10 +16,9 @@ import grpc
 from ...pb import gateway_pb2 as pb
 from ...pb import rpc_status_pb2
 from ..rpc.grpc_status import Code, details_of
-from ..rpc.llb_bridge import Bridge
+from ..rpc.llb_bridge import LLBBridge
 from .llb import MalformedDefinition, with_secret_ids
 from .request import FRONTEND
-from .secret_ids import stamped_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +33,10 @@ class Gateway:
         self, channel: grpc.Channel, spec: SolveSpec, *, failed: Callable[[], None]
     ) -> None:
         """*failed* is called if there will be no result, for which the Solve on *channel* would wait."""
-        self._bridge = Bridge(channel, spec.ref)
+        self._bridge = LLBBridge(channel, spec.ref)
         self.error: Exception | None = None  # once it has failed
         self._spec = spec
-        self._ids = {name: stamped_id(name, stamp) for name, stamp in spec.secret_stamps.items()}
+        self._ids = spec.secret_ids
         self._failed = failed
         self._lock = threading.Lock()
         self._cancelled = False
@@ -75,9 +74,9 @@ class Gateway:
         for ref in _refs(result):
             definition = ref.definition
             ref.ClearField("definition")  # the daemon knows what it is by its id
-            stamped = with_secret_ids(definition, self._ids)
-            if stamped is not definition:
-                ref.id = self._solved(pb.SolveRequest(Definition=stamped)).ref.id
+            keyed = with_secret_ids(definition, self._ids)
+            if keyed is not definition:
+                ref.id = self._solved(pb.SolveRequest(Definition=keyed)).ref.id
         return result
 
     def _solved(self, request: pb.SolveRequest) -> pb.Result:

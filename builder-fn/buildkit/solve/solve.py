@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..failure.build_failed import build_failed
+from ..failure.build_failed import solve_failed
 from ..image.content import ImageContent
 from ..outcome import BuildResult
 from ..progress.phases import Phases
-from ..progress.printer import Progress
+from ..progress.printer import Printer
 from ..progress.pushes import Pushes
 from ..progress.redacted_status import redacted_status
 from ..progress.status_stream import STATUS_ENDED, StatusStream
@@ -31,10 +31,10 @@ from .request import SolveSpec, solve_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ...errors import BuilderError
     from ...pb import control_pb2 as pb
-    from ...redaction import Redactor
+    from ..errors import BuildkitError
     from ..outcome import BuildWarning, Step
+    from ..progress.redactor import Redactor
     from ..rpc.control import Control
     from ..session.grpc_server import Call, Headers
 
@@ -66,11 +66,11 @@ class Solve:
         self._control = control
         self._redactor = redactor
         self._platforms = spec.frontend_attrs.get("platform", "")
-        self._progress = Progress(redactor)
+        self._printer = Printer(redactor)
         self._steps = Steps()
         self._phases = Phases()
         self._updated = time.monotonic()
-        self._pushes = Pushes(spec.names if spec.push else ())
+        self._pushes = Pushes(spec.names)
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._liveness = Liveness(control, patience)
         self._session = Session(
@@ -79,7 +79,7 @@ class Solve:
         self._solve = control.solve.future(solve_request(spec, self._session.id))
         self._image: ImageContent | None = None  # once there is one
         self._gateway: Gateway | None = None
-        if spec.secret_stamps:
+        if spec.secret_ids:
             self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
         self._solve.add_done_callback(self._solve_ended)
         self._status = StatusStream(
@@ -114,7 +114,7 @@ class Solve:
                 if not solve_ended:
                     self._liveness.require()
                 yield []
-        if lines := self._progress.finish():
+        if lines := self._printer.finish():
             yield lines
 
     @property
@@ -124,7 +124,7 @@ class Solve:
 
     @property
     def phases(self) -> dict[str, float]:
-        """The seconds that each phase has taken so far; by the names of build_report."""
+        """The seconds that each phase has taken so far; by the names in progress/phases.py."""
         return self._phases.seconds(silence=time.monotonic() - self._updated)
 
     @property
@@ -135,10 +135,10 @@ class Solve:
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
         """What the daemon has warned of so far."""
-        return self._progress.warnings
+        return self._printer.warnings
 
     def result(self) -> BuildResult:
-        """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        """What became of the build, once iterated to its end. Raises BuildkitError if it did not succeed."""
         if self._pushes.done:
             return self._described(self._pushes.digest)
         try:
@@ -179,7 +179,7 @@ class Solve:
         # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
             self._image = ImageContent(self._control.channel, self._pushes.digest)
-        return self._progress.update(status)
+        return self._printer.update(status)
 
     def _described(self, digest: str) -> BuildResult:
         if not digest:
@@ -201,17 +201,17 @@ class Solve:
             self._gateway.cancel()
         self._events.put(_SOLVE_ENDED)
 
-    def _translate(self, error: grpc.RpcError) -> BuilderError:
+    def _translate(self, error: grpc.RpcError) -> BuildkitError:
         code = error.code()
         details_bin = details_of(error)
         # The daemon's own answers carry details; a lost connection cannot.
         lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
         if lost:
             return daemon_unavailable(error)
-        return build_failed(
+        return solve_failed(
             error.details() or "",
             details_bin,
-            self._progress,
+            self._printer,
             self._redactor,
             platforms=self._platforms,
         )

@@ -3,7 +3,7 @@
 members     the tar's dialects: bytes to members, one pass, no copies
 pax         the records of PAX headers
 names       member names to paths
-index       every member judged, in one place
+indexing    every member judged, in one place
 context     the tree of a context, its root, and what must be in it
 """
 

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.failure.build_failed import build_failed, clean_message
+from function.buildkit.failure.build_failed import solve_failed
 from function.buildkit.outcome import FailedStep
-from function.buildkit.progress.printer import Progress
+from function.buildkit.plain_text import clean_message
+from function.buildkit.progress.printer import Printer
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
 
 if TYPE_CHECKING:
-    from function.errors import BuildFailed
+    from function.buildkit.errors import SolveFailed
 
 VERTEX = "sha256:" + "4" * 64
 DOCKERFILE = "FROM a\n\nCOPY b c\nRUN exit 3\nRUN d\nRUN e\nRUN f\n"
@@ -45,8 +46,8 @@ def source(
     }
 
 
-def progress(*output: str, name: str = "[3/6] RUN exit 3") -> Progress:
-    seen = Progress()
+def progress(*output: str, name: str = "[3/6] RUN exit 3") -> Printer:
+    seen = Printer()
     vertex = pb.Vertex(digest=VERTEX, name=name)
     vertex.started.seconds = 1
     log = pb.VertexLog(
@@ -56,16 +57,16 @@ def progress(*output: str, name: str = "[3/6] RUN exit 3") -> Progress:
     return seen
 
 
-def run_failed(*output: str, name: str = "[3/6] RUN exit 3") -> BuildFailed:
+def run_failed(*output: str, name: str = "[3/6] RUN exit 3") -> SolveFailed:
     details = details_bin(
         errdefs_Source=source(),
         errdefs_Vertex={"digest": VERTEX},
         gatewayapi_ExitMessage={"Code": 3},
     )
-    return build_failed(f"failed to solve: {CAUSE}", details, progress(*output, name=name))
+    return solve_failed(f"failed to solve: {CAUSE}", details, progress(*output, name=name))
 
 
-def step_of(error: BuildFailed) -> FailedStep:
+def step_of(error: SolveFailed) -> FailedStep:
     assert error.failed_step is not None
     return error.failed_step
 
@@ -96,7 +97,7 @@ def test_the_sentence_repeats_the_last_output() -> None:
 def test_a_fault_in_the_dockerfile_is_shown_though_no_step_ran() -> None:
     details = details_bin(errdefs_Source=source("FRM a\n", 1, 1))
 
-    error = build_failed("dockerfile parse error: unknown instruction: FRM", details, Progress())
+    error = solve_failed("dockerfile parse error: unknown instruction: FRM", details, Printer())
 
     assert str(error) == (
         "the build failed (Dockerfile:1): dockerfile parse error: unknown instruction: FRM"
@@ -105,7 +106,7 @@ def test_a_fault_in_the_dockerfile_is_shown_though_no_step_ran() -> None:
 
 
 def test_a_message_without_details_is_the_whole_error() -> None:
-    error = build_failed("failed to solve: pull access denied", b"", Progress())
+    error = solve_failed("failed to solve: pull access denied", b"", Printer())
 
     assert str(error) == "The build failed: pull access denied"
     assert error.failed_step is None
@@ -114,7 +115,7 @@ def test_a_message_without_details_is_the_whole_error() -> None:
 def test_lines_are_counted_as_the_daemon_counts_them() -> None:
     text = "# form\x0cfeed, line\u2028separator, next\x85line\nRUN exit 3\n"
 
-    error = build_failed(CAUSE, details_bin(errdefs_Source=source(text, 2, 2)), Progress())
+    error = solve_failed(CAUSE, details_bin(errdefs_Source=source(text, 2, 2)), Printer())
 
     assert "   2 | >>> RUN exit 3" in step_of(error).excerpt
 
@@ -153,7 +154,7 @@ def test_a_registrys_failure_is_explained_before_the_daemons_own_words() -> None
     details = details_bin(errdefs_Source=source("FROM a/b:1\n", 1, 1))
     message = "a/b:1: failed to resolve source metadata for a/b:1: a/b:1: not found"
 
-    error = build_failed(message, details, Progress())
+    error = solve_failed(message, details, Printer())
 
     assert str(error) == (
         "the build failed (Dockerfile:1): The base image a/b:1 cannot be pulled: a has no b:1. Check the "
@@ -165,7 +166,7 @@ def test_a_registrys_failure_is_explained_before_the_daemons_own_words() -> None
 def test_a_secret_that_was_not_sent_is_asked_for() -> None:
     details = details_bin(errdefs_Source=source(), errdefs_Vertex={"digest": VERTEX})
 
-    error = build_failed("failed to solve: secret token: not found", details, progress())
+    error = solve_failed("failed to solve: secret token: not found", details, progress())
 
     assert str(error).startswith(
         '[3/6] RUN exit 3 failed (Dockerfile:4): The build was not sent the secret "token". '
@@ -177,17 +178,17 @@ def test_a_program_of_another_platform_is_told_by_the_last_output() -> None:
     details = details_bin(errdefs_Vertex={"digest": VERTEX})
     seen = progress("exec /bin/sh: exec format error\x1b[0m")
 
-    error = build_failed(CAUSE, details, seen, platforms="linux/arm64")
+    error = solve_failed(CAUSE, details, seen, platforms="linux/arm64")
 
     assert "another platform than the daemon's (asked for: linux/arm64)" in str(error)
     assert f"\nbuildkitd said: {CAUSE}" in str(error)
-    assert "--platform=$BUILDPLATFORM" not in str(build_failed(CAUSE, details, progress("failed")))
+    assert "--platform=$BUILDPLATFORM" not in str(solve_failed(CAUSE, details, progress("failed")))
 
 
 def test_stack_traces_are_never_read() -> None:
     trace = {"frames": [{"Name": "main.run", "File": "/src/daemon.go", "Line": 7}]}
 
-    error = build_failed(CAUSE, details_bin(stack_Stack=trace, errdefs_Source=source()), progress())
+    error = solve_failed(CAUSE, details_bin(stack_Stack=trace, errdefs_Source=source()), progress())
 
     assert "daemon.go" not in repr(error) + repr(error.failed_step)
 
@@ -198,7 +199,7 @@ def test_a_message_full_of_slashes_is_cleaned_in_linear_time() -> None:
 
 
 def test_a_long_cause_keeps_its_end_which_says_what_happened() -> None:
-    error = build_failed(f'process "{"x" * 50_000}" failed: exit code: 3', b"", Progress())
+    error = solve_failed(f'process "{"x" * 50_000}" failed: exit code: 3', b"", Printer())
 
     assert str(error).endswith('" failed: exit code: 3')
     assert len(str(error)) < 2_100
@@ -238,7 +239,7 @@ def test_a_long_instruction_is_shown_by_its_start() -> None:
 def test_an_excerpt_of_a_long_instruction_is_bounded() -> None:
     text = "RUN <<EOF\n" + "w" * 100_000 + "\n" + "echo\n" * 10_000 + "EOF\n"
 
-    error = build_failed(CAUSE, details_bin(errdefs_Source=source(text, 1, 10_003)), Progress())
+    error = solve_failed(CAUSE, details_bin(errdefs_Source=source(text, 1, 10_003)), Printer())
 
     excerpt = step_of(error).excerpt
     assert excerpt[0] == "   1 | >>> RUN <<EOF"
@@ -267,7 +268,7 @@ def test_malformed_details_still_make_an_error_with_the_cause(
 ) -> None:
     details = details_bin(errdefs_Source=source, errdefs_Vertex=vertex, gatewayapi_ExitMessage=code)
 
-    error = build_failed("the cause", details, progress())
+    error = solve_failed("the cause", details, progress())
 
     assert "the cause" in str(error)
 
@@ -276,16 +277,16 @@ def test_malformed_details_still_make_an_error_with_the_cause(
 def test_a_malformed_source_is_as_good_as_none(ranges: Any, info: Any) -> None:
     details = details_bin(errdefs_Source={"ranges": [ranges], "info": info})
 
-    assert "the cause" in str(build_failed("the cause", details, progress()))
+    assert "the cause" in str(solve_failed("the cause", details, progress()))
 
 
 @given(st.binary())
 def test_a_trailer_that_is_no_status_is_ignored(trailer: bytes) -> None:
-    assert "the cause" in str(build_failed("the cause", trailer, Progress()))
+    assert "the cause" in str(solve_failed("the cause", trailer, Printer()))
 
 
 def test_details_nested_too_deep_for_json_are_ignored() -> None:
     deep = rpc_status_pb2.Detail(type_url="errdefs.Source+json", value=b"[" * 100_000)
     trailer = rpc_status_pb2.Status(details=[deep]).SerializeToString()
 
-    assert str(build_failed("the cause", trailer, Progress())) == "The build failed: the cause"
+    assert str(solve_failed("the cause", trailer, Printer())) == "The build failed: the cause"

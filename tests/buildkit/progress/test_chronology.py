@@ -3,7 +3,7 @@ from __future__ import annotations
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from function.buildkit.progress.chronology import chronological
-from function.buildkit.progress.printer import Progress
+from function.buildkit.progress.printer import Printer
 from function.pb import control_pb2 as pb
 
 
@@ -22,7 +22,7 @@ def log(name: str, seconds: float, text: str) -> pb.VertexLog:
 
 
 def lines_of(response: pb.StatusResponse) -> list[str]:
-    progress = Progress()
+    progress = Printer()
     return [line for piece in chronological(response) for line in progress.update(piece)]
 
 

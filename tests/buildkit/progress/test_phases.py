@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.progress.phases import Phases
+from function.buildkit.progress.phases import BUILD, EXPORT, PULL, PUSH, TRANSFER, Phases
 from function.pb import control_pb2 as pb
-from function.telemetry.build_report import BUILD, EXPORT, PHASES, PULL, PUSH, TRANSFER
+from function.telemetry.build_report import PHASES
 
 CONTEXT = "[internal] load build context"
 FROM = "[build 1/3] FROM docker.io/library/debian:trixie-slim"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from function.buildkit.outcome import BuildWarning
-from function.buildkit.progress.printer import MAX_LINE_CHARACTERS, TAIL_LINES, Progress
+from function.buildkit.progress.printer import MAX_LINE_CHARACTERS, TAIL_LINES, Printer
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 
@@ -57,17 +57,17 @@ def status(
 
 def shown(*responses: pb.StatusResponse) -> list[str]:
     """Every line of a build whose Status streams *responses*."""
-    progress = Progress()
+    progress = Printer()
     lines = [line for response in responses for line in progress.update(response)]
     return lines + progress.finish()
 
 
 def output(*pieces: bytes) -> list[str]:
     """The lines of one step's output that comes in *pieces*, without number and time."""
-    return [line for lines in outputs(Progress(), pieces) for line in lines]
+    return [line for lines in outputs(Printer(), pieces) for line in lines]
 
 
-def outputs(progress: Progress, pieces: Iterable[bytes]) -> Iterator[list[str]]:
+def outputs(progress: Printer, pieces: Iterable[bytes]) -> Iterator[list[str]]:
     """The lines of `output`, by the pieces that brought them, then what came at the end."""
     progress.update(vertex(started=100))
     for piece in pieces:
@@ -198,7 +198,7 @@ def test_only_line_ends_are_lost_of_any_output_and_no_more_than_a_line_is_held(
     decoder = codecs.getincrementaldecoder("utf-8")()
     lines: list[str] = []
     came = seen = 0
-    for piece, new in zip([*pieces, b""], outputs(Progress(), pieces), strict=True):
+    for piece, new in zip([*pieces, b""], outputs(Printer(), pieces), strict=True):
         lines += new
         came += len(without_line_ends(decoder.decode(piece)))
         seen += sum(map(len, new))
@@ -213,7 +213,7 @@ def test_only_line_ends_are_lost_of_any_output_and_no_more_than_a_line_is_held(
 def test_a_secret_is_not_shown_where_a_line_is_cut(before_the_cut: int) -> None:
     secret = b"Tr0ub4dor-and-3-correct-horses"
     data = b"x" * (MAX_LINE_CHARACTERS - before_the_cut) + secret + b"y" * 100
-    progress = Progress(Redactor([secret]))
+    progress = Printer(Redactor([secret]))
 
     text = "".join("".join(lines) for lines in outputs(progress, in_pieces(data, 32768)))
 
@@ -222,7 +222,7 @@ def test_a_secret_is_not_shown_where_a_line_is_cut(before_the_cut: int) -> None:
 
 
 def test_an_endless_line_takes_little_memory_also_where_an_error_would_repeat_it() -> None:
-    progress = Progress()
+    progress = Printer()
     tracemalloc.start()
     try:
         for _ in outputs(progress, (b"x" * 32768 for _ in range(2048))):
@@ -307,7 +307,7 @@ def test_a_warning_belongs_to_its_step_and_says_where(filename: str, line: int, 
 
 
 def test_a_warning_is_given_once() -> None:
-    progress = Progress()
+    progress = Printer()
     twice = [warned("one", "Dockerfile", 1), warned("two"), warned("one", "Dockerfile", 1)]
 
     lines = [line for response in twice for line in progress.update(response)]
@@ -320,7 +320,7 @@ def test_a_warning_is_given_once() -> None:
 
 
 def test_a_steps_last_lines_are_kept_for_an_error() -> None:
-    progress = Progress()
+    progress = Printer()
     progress.update(vertex(started=100))
     progress.update(log(b"".join(b"%d\n" % number for number in range(100))))
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from function.buildkit import Misconfigured
 from function.buildkit.rpc.control import Control
-from function.buildkit.rpc.daemon_state import DaemonState
-from function.buildkit.rpc.daemon_watch import DaemonWatch, cache_limit
-from function.errors import NotReady
+from function.buildkit.rpc.daemon_watch import DaemonState, DaemonWatch, cache_limit
 from function.pb import control_pb2 as pb
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def test_a_daemon_that_is_not_there_is_down(tmp_path: Path) -> None:
 
 def test_a_daemon_that_cannot_be_called_is_down() -> None:
     def control() -> Control:
-        raise NotReady("No certificate.")
+        raise Misconfigured("No certificate.")
 
     assert DaemonWatch(control, silent=never).state() == DaemonState()
 

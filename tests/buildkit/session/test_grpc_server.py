@@ -1,4 +1,4 @@
-"""The tunnel opposite h2's own client, joined in memory."""
+"""The server opposite h2's own client, joined in memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from function.buildkit.rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from function.buildkit.rpc.grpc_status import Code, RpcError
 from function.buildkit.session import health
-from function.buildkit.session.grpc_server import Tunnel, TunnelBroken, UnaryCall
-from function.config import MAX_GRPC_MESSAGE_BYTES
+from function.buildkit.session.grpc_server import ConnectionBroken, GrpcServer, Unary
 from function.fsutil.wire import MESSAGE_PREFIX, framed
 
 if TYPE_CHECKING:
@@ -78,16 +78,16 @@ def not_started(_headers: Headers) -> Call:
 
 
 SERVICES: Mapping[str, Callable[[Headers], Call]] = {
-    ECHO: lambda _headers: UnaryCall(lambda message: message),
-    LATER: lambda _headers: UnaryCall(lambda message: lambda: message),
-    REFUSE_LATER: lambda _headers: UnaryCall(lambda message: lambda: refuse(message)),
-    BREAK: lambda _headers: UnaryCall(broken),
-    BREAK_LATER: lambda _headers: UnaryCall(lambda message: lambda: broken(message)),
+    ECHO: Unary(lambda message: message),
+    LATER: Unary(lambda message: message, slow=True),
+    REFUSE_LATER: Unary(refuse, slow=True),
+    BREAK: Unary(broken),
+    BREAK_LATER: Unary(broken, slow=True),
     STREAM: lambda _headers: Shouting(),
-    REFUSE: lambda _headers: UnaryCall(refuse),
+    REFUSE: Unary(refuse),
     NOT_STARTED: not_started,
     BROKEN_START: broken_start,
-    health.CHECK: health.check,
+    health.CHECK: Unary(health.check),
 }
 
 
@@ -117,10 +117,10 @@ class Answer:
 
 
 class Daemon:
-    """The client's side of a tunnel; *window* is what it lets the tunnel send on a stream."""
+    """The client's side of the connection; *window* is what it lets the server send on a stream."""
 
     def __init__(self, *, window: int = 65535, acknowledge: bool = True) -> None:
-        self.tunnel = Tunnel(SERVICES)
+        self.server = GrpcServer(SERVICES)
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.answers: dict[int, Answer] = {}
         self.lookups: list[Lookup] = []
@@ -156,7 +156,7 @@ class Daemon:
     def send(self, number: int, body: bytes, *, end: bool = False) -> None:
         while body:
             size = min(self.h2.local_flow_control_window(number), 16384, len(body))
-            assert size > 0, "the tunnel gives its client no more room"
+            assert size > 0, "the server gives its client no more room"
             self.h2.send_data(number, body[:size])
             body = body[size:]
             self.exchange()
@@ -174,8 +174,8 @@ class Daemon:
         """Carry bytes to and fro until neither side has more."""
         while True:
             if sent := self.h2.data_to_send():
-                self.lookups += self.tunnel.receive(sent)
-            received = self.tunnel.send(limit)
+                self.lookups += self.server.receive(sent)
+            received = self.server.send(limit)
             if not sent and not received:
                 return
             for event in self.h2.receive_data(received):
@@ -353,9 +353,9 @@ def test_the_connections_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
     raw = daemon.h2.data_to_send()
 
     for cut in cuts:
-        daemon.tunnel.receive(raw[:cut])
+        daemon.server.receive(raw[:cut])
         raw = raw[cut:]
-    daemon.tunnel.receive(raw)
+    daemon.server.receive(raw)
     daemon.exchange()
 
     assert daemon.answers[number].messages == [b"ONE", b"END"]
@@ -410,12 +410,12 @@ def test_sends_about_as_much_as_it_is_asked_for() -> None:
     number = daemon.open(ECHO)
     for piece in (MESSAGE_PREFIX.pack(0, 60_000), *[b"z" * 10_000] * 6):
         daemon.h2.send_data(number, piece)
-    daemon.tunnel.receive(daemon.h2.data_to_send())
+    daemon.server.receive(daemon.h2.data_to_send())
 
-    first = daemon.tunnel.send(1)
+    first = daemon.server.send(1)
 
     assert 0 < len(first) < 20_000
-    assert len(daemon.tunnel.send(1 << 20)) > 40_000
+    assert len(daemon.server.send(1 << 20)) > 40_000
 
 
 def test_a_stream_that_was_reset_is_forgotten() -> None:
@@ -436,9 +436,9 @@ def test_nothing_is_sent_once_the_daemon_has_said_goodbye() -> None:
     daemon.h2.increment_flow_control_window(10_000, 1)
     daemon.h2.close_connection()
 
-    daemon.tunnel.receive(daemon.h2.data_to_send())
+    daemon.server.receive(daemon.h2.data_to_send())
 
-    assert daemon.tunnel.send(1 << 20) == b""
+    assert daemon.server.send(1 << 20) == b""
 
 
 def test_a_compressed_message_is_unimplemented() -> None:
@@ -465,9 +465,9 @@ def test_what_follows_a_refused_message_is_ignored() -> None:
     assert answer.status[0] == Code.UNIMPLEMENTED
 
 
-def test_bytes_that_are_not_http2_break_the_tunnel() -> None:
-    with pytest.raises(TunnelBroken):
-        Tunnel(SERVICES).receive(b"GET / HTTP/1.1\r\nHost: session\r\n\r\n")
+def test_bytes_that_are_not_http2_break_the_connection() -> None:
+    with pytest.raises(ConnectionBroken):
+        GrpcServer(SERVICES).receive(b"GET / HTTP/1.1\r\nHost: session\r\n\r\n")
 
 
 @pytest.mark.parametrize(
@@ -481,11 +481,11 @@ def test_bytes_that_are_not_http2_break_the_tunnel() -> None:
         pytest.param(b"\xff\xff\xff\x00\x00\x00\x00\x00\x01" + bytes(0xFFFFFF), id="a huge frame"),
     ],
 )
-def test_a_breach_of_http2_breaks_the_tunnel(raw: bytes) -> None:
+def test_a_breach_of_http2_breaks_the_connection(raw: bytes) -> None:
     daemon = Daemon()
 
-    with pytest.raises(TunnelBroken):
-        daemon.tunnel.receive(raw)
+    with pytest.raises(ConnectionBroken):
+        daemon.server.receive(raw)
 
 
 def test_a_request_without_a_path_is_no_method() -> None:
@@ -500,12 +500,12 @@ def test_a_request_without_a_path_is_no_method() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_breaks_the_tunnel_or_is_taken(raw: bytes) -> None:
+def test_whatever_comes_breaks_the_connection_or_is_taken(raw: bytes) -> None:
     daemon = Daemon()
     daemon.request(STREAM, b"one", end=False)
 
     try:
-        daemon.tunnel.receive(raw)
-        daemon.tunnel.send(1 << 20)
-    except TunnelBroken:
+        daemon.server.receive(raw)
+        daemon.server.send(1 << 20)
+    except ConnectionBroken:
         pass

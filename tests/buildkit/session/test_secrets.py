@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from function.buildkit import session_services
+from function.buildkit import ANONYMOUS, session_services
 from function.buildkit.rpc.grpc_status import Code, RpcError
 from function.buildkit.session.secrets import GET_SECRET, get_secret
-from function.fsutil.wire import MESSAGE_PREFIX
 from function.pb import secrets_pb2 as pb
-from function.registry.docker_config import ANONYMOUS
 
 SECRETS = {"token": b"\x00 value \xff", "empty": b""}
 
 
 def ask(name: str) -> bytes:
-    call = get_secret(SECRETS)({})
-    call.receive(pb.GetSecretRequest(ID=name).SerializeToString())
-    framed = b"".join(call.send(1000))
-    return pb.GetSecretResponse.FromString(framed[MESSAGE_PREFIX.size :]).data
+    answer = get_secret(SECRETS)(pb.GetSecretRequest(ID=name).SerializeToString())
+    return pb.GetSecretResponse.FromString(answer).data
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -34,7 +30,7 @@ def test_a_secret_that_the_build_was_not_given_is_not_found(name: str) -> None:
 
 def test_a_malformed_request_fails_the_call() -> None:
     with pytest.raises(RpcError) as raised:
-        get_secret(SECRETS)({}).receive(b"\xff")
+        get_secret(SECRETS)(b"\xff")
 
     assert raised.value.code is Code.INTERNAL
 

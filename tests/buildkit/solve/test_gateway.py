@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
-from function.buildkit import Client
+from function.buildkit import Client, DaemonUnavailable
 from function.buildkit.solve.gateway import Gateway
 from function.buildkit.solve.request import SolveSpec
-from function.errors import DaemonUnavailable
 from function.pb import gateway_pb2 as pb
 from function.pb import ops_pb2, rpc_status_pb2
 
@@ -24,7 +23,7 @@ PATIENCE = 30.0
 SPEC = SolveSpec(
     ref="the build",
     frontend_attrs={"target": "ship"},
-    secret_stamps={"token": "5ta"},
+    secret_ids={"token": "token@5ta"},
 )
 DETAILS = rpc_status_pb2.Status(
     code=2, message="parse error", details=[rpc_status_pb2.Detail(type_url="t", value=b"v")]
@@ -151,7 +150,7 @@ def test_the_frontend_is_told_what_the_build_wants(bridge: Bridge, channel: grpc
     assert (request.Frontend, dict(request.FrontendOpt)) == ("dockerfile.v0", {"target": "ship"})
 
 
-def test_the_graph_with_stamped_ids_is_returned(bridge: Bridge, channel: grpc.Channel) -> None:
+def test_the_graph_with_keyed_ids_is_returned(bridge: Bridge, channel: grpc.Channel) -> None:
     bridge.result.metadata["containerimage.config"] = b"{}"
 
     result = returned(bridge, channel).result
@@ -185,8 +184,8 @@ def test_every_platform_and_attestation_has_its_graph(
 
     assert result.refs.refs["linux/amd64"].id == "with token@5ta"
     assert result.refs.refs["linux/arm64"].id == "arm"
-    stamped, without = result.attestations["linux/amd64"].attestation
-    assert stamped.ref.id == "with token@5ta"
+    keyed, without = result.attestations["linux/amd64"].attestation
+    assert keyed.ref.id == "with token@5ta"
     assert not without.HasField("ref")
 
 

@@ -32,7 +32,7 @@ def test_the_frontend_is_told_what_the_build_wants() -> None:
 
 def test_a_build_with_secrets_names_no_frontend_and_leaves_that_to_the_gateway() -> None:
     attrs = {"build-arg:SOURCE_DATE_EPOCH": "0"}  # which the exporter reads, too
-    spec = SolveSpec(ref="r", frontend_attrs=attrs, secret_stamps={"token": "5ta"})
+    spec = SolveSpec(ref="r", frontend_attrs=attrs, secret_ids={"token": "token@5ta"})
 
     request = solve_request(spec, "s")
 
@@ -43,11 +43,3 @@ def test_a_build_with_secrets_names_no_frontend_and_leaves_that_to_the_gateway()
 def test_a_build_that_asks_for_it_is_kept_out_of_the_daemons_history() -> None:
     assert solve_request(SolveSpec(ref="r", internal=True), "s").Internal
     assert not solve_request(SolveSpec(ref="r"), "s").Internal
-
-
-def test_what_a_build_says_of_itself_stands_beside_what_it_asks_for() -> None:
-    spec = SolveSpec(ref="r", frontend_attrs={"target": "ship"}, annotations={"image": "a:1"})
-
-    attrs = solve_request(spec, "s").FrontendAttrs
-
-    assert dict(attrs) == {"target": "ship", "com.openfaas.builder.image": "a:1"}

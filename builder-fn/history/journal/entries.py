@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..buildkit.plain_text import ends_of
-from ..log_tail import LogTail
-from ..pb import control_pb2, gateway_pb2
-from .outcome_json import lines_document, lines_from, steps_document, steps_from
+from ...buildkit.plain_text import ends_of
+from ...log_tail import LogTail
+from ...pb import control_pb2, gateway_pb2
+from ..outcome_json import lines_document, lines_from, steps_document, steps_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..buildkit.outcome import BuildWarning, Step
+    from ...buildkit.outcome import BuildWarning, Step
 
 # The daemon sends all that a late follower has missed in one message, of 16 MiB at most: it splits long logs,
 # but not warnings (moby/buildkit v0.32.2 client/status.go, Marshal).

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..buildkit.failure.status_details import failed_with
-from ..errors import Busy
-from ..pb import gateway_pb2 as pb
-from .attempt import journal_attrs, journal_metadata
-from .journal_entries import Entries, steps_entry
-from .outcome_json import ERROR_DETAIL, error_document, result_document
-from .ref_lock import HeldBuild
+from ...buildkit.failure.status_details import failed_with
+from ...errors import Busy
+from ...pb import gateway_pb2 as pb
+from ..annotations import journal_attrs, journal_metadata
+from ..outcome_json import ERROR_DETAIL, error_document, result_document
+from ..ref_lock import RefLock
+from .entries import Entries, steps_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..buildkit.outcome import BuildResult, BuildWarning, Step
-    from ..buildkit.rpc.control import Control
-    from ..errors import BuilderError
-    from .refs import Ref
+    from ...buildkit.outcome import BuildResult, BuildWarning, Step
+    from ...buildkit.rpc.control import Control
+    from ...errors import BuilderError
+    from ..refs import Ref
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Journal:
         """Raises Busy if the ref is taken, DaemonUnavailable."""
         self._patience = patience
         attrs = journal_attrs(annotations)
-        self._held = HeldBuild(control, str(ref), attrs, patience=patience)
-        if not self._held.is_ours():
+        self._lock = RefLock(control, str(ref), attrs, patience=patience)
+        if not self._lock.is_ours():
             raise Busy("The build is going on already. Ask for it by its id.")
         self._entries = Entries()
         self._sent: grpc.Future[pb.WarnResponse] | None = None
@@ -84,12 +84,12 @@ class Journal:
             self._send(entry)
         self._send(steps_entry(steps, warnings))
         self._arrived()
-        self._held.end(request)
-        self._held.wait()
+        self._lock.end(request)
+        self._lock.wait()
 
     def _send(self, entry: pb.WarnRequest) -> None:
         self._arrived()
-        self._sent = self._held.bridge.warn(entry, timeout=self._patience)
+        self._sent = self._lock.bridge.warn(entry, timeout=self._patience)
 
     def _arrived(self) -> None:
         """Wait for the latest entry: they are in order only one after the other."""
@@ -98,4 +98,4 @@ class Journal:
         try:
             self._sent.result()
         except grpc.RpcError as exc:
-            _log.warning("the journal of build %s lost an entry: %s", self._held.ref, exc.details())
+            _log.warning("the journal of build %s lost an entry: %s", self._lock.ref, exc.details())

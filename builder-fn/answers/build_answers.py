@@ -1,6 +1,6 @@
-"""HTTP answers about builds: one document when all is over, or a stream while it goes on.
+"""I/O: answers about a build: one document when all is over, or a stream while it goes on.
 
-Where a build runs is nothing to them: here, or in another replica.
+The build may run here or in another replica.
 """
 
 from __future__ import annotations
@@ -9,22 +9,17 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask import Response
-
-from ..builds.followed import image_of
 from ..config import MAX_STREAM_LINE_BYTES
-from ..errors import BuilderError, BuildFailed, MethodNotAllowed
+from ..errors import BuilderError, BuildFailed
 from ..log_tail import LogTail
-from ..request.signature import RESULT_HEADER, sign
 from ..telemetry import log_lines
 from . import documents
+from .answer import Answer, json_answer, unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from ..buildkit import BuildRecord
-    from ..builds.followed import Ongoing
-    from ..request.signature import Key
+    from .ongoing import Ongoing
     from .streams import Stream
 
 _log = logging.getLogger("builder-fn")
@@ -41,8 +36,8 @@ MAX_CALLBACK_BYTES = 200_000
 MAX_LOG_CHARACTERS = 16 << 20
 
 
-def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Response:
-    """The whole build, then one document, of *most* bytes if that is given."""
+def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Answer:
+    """Wait for the build's end, then answer one document, of *most* bytes if that is given."""
     log = LogTail(MAX_LOG_CHARACTERS)
     error: BuilderError | None = None
     try:
@@ -53,23 +48,28 @@ def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Res
         error = exc
         document = _failed(build, exc, log)
         status = failed_status if isinstance(exc, BuildFailed) else exc.status
-    return json_response(
-        documents.with_log_tail(document, most) if most else document, status, error
+    return json_answer(documents.with_log_tail(document, most) if most else document, status, error)
+
+
+def streamed(build: Ongoing, stream: Stream, *, heartbeat: float) -> Answer:
+    """Answer at once, and stream the build as it goes; *heartbeat* is in seconds."""
+    return Answer(
+        content_type=stream.content_type,
+        headers={**stream.headers, "X-Build-Id": build.id},
+        chunks=_chunks(build, stream, heartbeat),
+        close=build.close,
     )
 
 
-def streamed(build: Ongoing, stream: Stream, *, heartbeat: float) -> Response:
-    """*heartbeat* is in seconds."""
-    chunks = _chunks(build, stream, heartbeat)
-    response = Response(chunks, mimetype=stream.mimetype, headers=dict(stream.headers))
-    response.headers["X-Build-Id"] = build.id
-    # Here, not in the generator: one that was never started runs no `finally`.
-    response.call_on_close(build.close)
-    return response
+def refused_stream(error: BuilderError, stream: Stream) -> Answer:
+    """Answer a request for a stream that did not come to a build: with the one last chunk."""
+    time.sleep(SETTLING_SECONDS)
+    chunk = stream.end(documents.fitted(documents.failed(error), MAX_STREAM_LINE_BYTES))
+    return Answer(content_type=stream.content_type, headers=stream.headers, chunks=iter([chunk]))
 
 
 def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]:
-    """The build as it goes; whatever happens, the last chunk says how it ended."""
+    """Yield the build as it goes; whatever happens, the last chunk says how it ended."""
     last_sent = time.monotonic()
     earliest = last_sent + SETTLING_SECONDS
     chunk = stream.begin(build.id)
@@ -87,20 +87,20 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
     except BuilderError as exc:
         final = _failed(build, exc, log)
     except Exception:
-        _log.exception("unexpected error", extra=log_lines.said({"buildId": build.id}))
+        _log.exception("unexpected error", extra=log_lines.with_fields({"buildId": build.id}))
         final = _failed(build, unexpected(), log)
     time.sleep(max(0.0, earliest - time.monotonic()))
     yield chunk + stream.end(documents.fitted(final, MAX_STREAM_LINE_BYTES))
 
 
-def accepted(build: Ongoing, *, url: str) -> Response:
-    """A build that goes on by itself, to be asked about at *url*. 202 is what go-sdk reads, too."""
+def accepted(build: Ongoing, *, url: str) -> Answer:
+    """Answer that a build goes on by itself, to be asked about at *url*. go-sdk reads a 202, too."""
     document = documents.in_progress([], build_id=build.id)
-    return json_response(document | {"image": build.image, "url": url}, 202)
+    return json_answer(document | {"image": build.image, "url": url}, 202)
 
 
-def log_so_far(build: Ongoing) -> Response:
-    """What the log has by now, and how the build ended if it has."""
+def log_so_far(build: Ongoing) -> Answer:
+    """Answer with the log so far, and how the build ended if it has."""
     log = LogTail(MAX_LOG_CHARACTERS)
     try:
         for lines in build.lines():
@@ -109,31 +109,12 @@ def log_so_far(build: Ongoing) -> Response:
                 document = documents.in_progress(
                     log.lines, build_id=build.id, log_omitted=log.omitted
                 )
-                return json_response(document, 200)
+                return json_answer(document, 200)
             log.add(lines)
         document = _succeeded(build, log)
     except BuilderError as exc:
         document = _failed(build, exc, log)
-    return json_response(document, 200)
-
-
-def state(record: BuildRecord, *, status: int = 200) -> Response:
-    return json_response(_state(record), status)
-
-
-def states(records: Sequence[BuildRecord]) -> Response:
-    return json_response({"builds": [_state(record) for record in records]}, 200)
-
-
-def _state(record: BuildRecord) -> dict[str, Any]:
-    return documents.state(
-        build_id=record.ref.build_id,
-        image=image_of(record),
-        state=record.state.value,
-        created=record.created,
-        completed=record.completed,
-        error=record.error,
-    )
+    return json_answer(document, 200)
 
 
 def _succeeded(build: Ongoing, log: LogTail) -> dict[str, Any]:
@@ -162,30 +143,4 @@ def _failed(build: Ongoing, error: BuilderError, log: LogTail) -> dict[str, Any]
         failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
         steps=build.steps,
         warnings=build.warnings,
-    )
-
-
-def json_response(
-    document: dict[str, Any], status: int, error: BuilderError | None = None
-) -> Response:
-    response = Response(documents.encode(document), status=status, mimetype=documents.JSON)
-    if error is not None and error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(error.allowed)
-    if "buildId" in document:
-        response.headers["X-Build-Id"] = document["buildId"]
-    return response
-
-
-def signed(response: Response, key: Key | None) -> Response:
-    """Headers of an answer reach a queue's callback, and with them who says what it says."""
-    if key is not None:
-        response.headers[RESULT_HEADER] = sign(response.get_data(), key)
-    return response
-
-
-def unexpected() -> BuilderError:
-    return BuilderError(
-        "The builder met an error of its own; its log says more. Tell its operator."
     )

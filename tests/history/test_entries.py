@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from function.buildkit.outcome import BuildWarning, Step
-from function.history.journal_entries import Entries, JournalLog, steps_entry
+from function.history.journal.entries import Entries, JournalLog, steps_entry
 from function.pb import control_pb2, gateway_pb2
 
 if TYPE_CHECKING:

@@ -1,0 +1,43 @@
+"""I/O: decides what a build's session offers the daemon, and under which key the daemon keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..buildkit import session_services
+from ..context.ignore_file import local_trees, with_ignore_file
+from ..context.shared_key import once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..buildkit import Credentials
+    from ..buildkit.session.grpc_server import Call, Headers
+    from ..context.shared_key import SharedKeys
+    from ..request.bundle import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The session's methods by full name, and its shared key."""
+
+    services: Mapping[str, Callable[[Headers], Call]] = field(repr=False)
+    shared_key: str
+
+
+def offer(
+    bundle: Bundle,
+    shared_keys: SharedKeys,
+    credentials: Callable[[str], Credentials],
+    build_secrets: Mapping[str, bytes],
+) -> Offer:
+    """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id."""
+    config, context = bundle.config, bundle.context
+    offered = with_ignore_file(context, config.dockerfile)
+    if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
+        shared_key = once()
+    else:
+        shared_key, offered = shared_keys.prepare(config.image.name, offered)
+    trees = local_trees(offered, context, config.dockerfile)
+    return Offer(session_services(trees, credentials, build_secrets), shared_key)

@@ -1,0 +1,61 @@
+"""Pure. Names the frontend attributes in which our records say more than the daemon does.
+
+The daemon keeps them with a build's record, and dockerfile.v0 ignores them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .outcome_json import error_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..errors import BuilderError
+    from ..pb import control_pb2 as pb
+
+_ANNOTATION = "com.openfaas.builder."
+# Ours beside the owner's.
+ERROR = _ANNOTATION + "record.error"
+JOURNAL = _ANNOTATION + "record.journal"
+RESULT = _ANNOTATION + "record.result"
+_CLAIM = _ANNOTATION + "record.claim"
+_OURS = _ANNOTATION + "record."
+
+
+def build_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
+    """The frontend attributes of a build that says *annotations* of itself."""
+    return {_ANNOTATION + name: value for name, value in annotations.items()}
+
+
+def journal_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
+    return {**build_attrs(annotations), JOURNAL: "1"}
+
+
+def journal_metadata(result_document: str) -> dict[str, bytes]:
+    """What a journal returns for a build that succeeded."""
+    return {RESULT: result_document.encode()}
+
+
+def claim_attrs(annotations: Mapping[str, str], token: str) -> dict[str, str]:
+    return {**build_attrs(annotations), _CLAIM: token}
+
+
+def verdict_attrs(
+    annotations: Mapping[str, str], error: BuilderError, token: str
+) -> dict[str, str]:
+    """*token* is that of the claim, if there is one."""
+    return {**claim_attrs(annotations, token), ERROR: error_document(error)}
+
+
+def annotations_of(record: pb.BuildHistoryRecord) -> dict[str, str]:
+    return {
+        name.removeprefix(_ANNOTATION): value
+        for name, value in record.FrontendAttrs.items()
+        if name.startswith(_ANNOTATION) and not name.startswith(_OURS)
+    }
+
+
+def claim_token(record: pb.BuildHistoryRecord) -> str:
+    return record.FrontendAttrs.get(_CLAIM, "")

@@ -1,0 +1,106 @@
+"""I/O: the builds of all replicas, as one daemon's history has them: asked for, claimed, ended."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..daemon_errors import translated
+from .annotations import verdict_attrs
+from .cancellation import CancelListener
+from .claim import Claims
+from .follow import Follow
+from .journal import Journal
+from .search import Search
+from .verdict import leave_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ..buildkit import Client
+    from ..errors import BuilderError
+    from .attempt import BuildRecord
+    from .claim import Claim
+    from .refs import Ref
+
+
+class History:
+    """The history of *client*'s daemon; safe for use by many threads.
+
+    All methods raise the function's DaemonUnavailable, and NotReady for TLS files that cannot be read.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._cancellations = CancelListener(client.control_apart)
+
+    @translated()
+    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+        """Become the one who answers for a build; None if it can be followed. See claim.py."""
+        with self._client.asking() as control:
+            return Claims(control, patience=self._client.patience).claim(build_id, annotations)
+
+    @translated()
+    def journal(self, ref: Ref, annotations: Mapping[str, str]) -> Journal:
+        """Begin the public record of a build that is solved as an internal one, under another ref."""
+        with self._client.asking() as control:
+            return Journal(control, ref, annotations, patience=self._client.patience)
+
+    @translated()
+    def follow(self, build_id: str) -> Follow | None:
+        """Return a build that any replica runs or ran; None if there is none. The caller closes it."""
+        with self._client.asking() as control:
+            search = Search(control, patience=self._client.patience)
+            for attempt in search.attempts(build_id):
+                if record := attempt.record():
+                    return Follow(control, search, attempt, record, patience=self._client.patience)
+        return None
+
+    @translated()
+    def record(self, build_id: str) -> BuildRecord | None:
+        """Return all that is known of a build but its log; None if there is no such build."""
+        with self._search() as search:
+            return search.record(build_id)
+
+    @translated()
+    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
+        """Return the newest builds first; see Search.records."""
+        with self._search() as search:
+            return search.records(limit=limit)
+
+    @translated()
+    def request_cancel(self, build_id: str) -> BuildRecord | None:
+        """Ask whichever replica runs a build to end it, unless it has ended.
+
+        The record is from before; None if there is no such build.
+        """
+        with self._search() as search:
+            record = search.record(build_id)
+            if record and not record.ended:
+                search.request_cancel(record.ref)
+            return record
+
+    def on_cancel(self, ref: Ref, cancel: Callable[[], None]) -> None:
+        """Have *cancel* called, from any thread, when the build is to be cancelled, until `forget`."""
+        self._cancellations.add(ref, cancel)
+
+    def forget(self, ref: Ref) -> None:
+        """Stop listening for a request to cancel the build."""
+        self._cancellations.remove(ref)
+
+    def declare(
+        self,
+        ref: Ref,
+        annotations: Mapping[str, str],
+        error: BuilderError,
+        *,
+        claim: Claim | None = None,
+    ) -> None:
+        """Record why the owner of *claim* ends a build; to be done before the build is ended."""
+        attrs = verdict_attrs(annotations, error, claim.token if claim else "")
+        leave_verdict(lambda: self._search(apart=True), ref, attrs)
+
+    @contextmanager
+    def _search(self, *, apart: bool = False) -> Iterator[Search]:
+        with self._client.asking(apart=apart) as control:
+            yield Search(control, patience=self._client.patience)

@@ -1,0 +1,10 @@
+"""The public record of a build with secrets, which must not have one of the daemon's own.
+
+journal  the record: opened, written, ended
+entries  log lines as the daemon's warnings, and back
+"""
+
+from .entries import JournalLog
+from .journal import Journal
+
+__all__ = ["Journal", "JournalLog"]
