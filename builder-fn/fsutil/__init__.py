@@ -1,6 +1,9 @@
-"""The sending half of DiffCopy, after tonistiigi/fsutil as vendored by moby/buildkit v0.32.2. All pure.
+"""The sending half of DiffCopy, after tonistiigi/fsutil as vendored by moby/buildkit v0.32.2.
+
+All pure but for `folder`.
 
 tree            a build context as values
+folder          a folder of a disk, read as such a context
 walk            the entries of a context that a request asks for
 patterns        include, exclude and .dockerignore patterns
 filepath_match  one pattern's wildcards, as Go's path/filepath has them
@@ -13,6 +16,7 @@ wire            the few bytes that are framed by hand
 """
 
 from .filepath_match import PatternError
+from .folder import read_folder
 from .sender import Sender, SenderError
 from .tree import Entry, Kind, Tree, sort_key
 from .walk import Patterns, walk
@@ -25,6 +29,7 @@ __all__ = [
     "Sender",
     "SenderError",
     "Tree",
+    "read_folder",
     "sort_key",
     "walk",
 ]
