@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import buildkit
 from .buildkit import Trouble
-from .errors import BuilderError, BuildFailed, DaemonUnavailable, NotReady
+from .errors import BuilderError, BuildFailed, DaemonFault, DaemonUnavailable, NotReady
 from .quoting import quoted
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ def translated() -> Iterator[None]:
         raise translation(exc) from exc
 
 
-def translation(error: buildkit.BuildkitError) -> BuilderError:
+def translation(error: buildkit.BuildkitError) -> BuilderError:  # noqa: PLR0911 - one a class
+    """Return the function's error for the client's *error*."""
     match error:
         case buildkit.SolveFailed():
             return BuildFailed(str(error), error.failed_step)
+        case buildkit.DaemonFault():
+            return DaemonFault(str(error))
         case buildkit.Misconfigured(address=str(address)):
             return NotReady(
                 f'buildkit_url must be "tcp://host:port" or "unix:///path", not {quoted(address)}.'

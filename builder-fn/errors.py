@@ -19,10 +19,12 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   └── BuildCancelled 422
     ├── Busy 429                    the caller may try again later
     ├── CallerGone 422              nobody was left to answer
+    ├── RecordsOff 501              the operator must have buildkitd keep records
     └── Unavailable 503             the operator, or time, must mend it
         ├── NotReady
         ├── Interrupted
-        └── DaemonUnavailable
+        ├── DaemonUnavailable
+        └── DaemonFault
 """
 
 from __future__ import annotations
@@ -141,6 +143,22 @@ class CallerGone(BuilderError):
     code = "caller_gone"
 
 
+class RecordsOff(BuilderError):
+    """buildkitd keeps no records of builds, without which none can be claimed or asked about.
+
+    No queue tries again what is answered with a 501.
+    """
+
+    status = 501
+    code = "records_off"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "buildkitd keeps no records of builds, so none can be asked about, detached or redelivered. "
+            "Have its operator set maxEntries under [history] in buildkitd.toml to 1 or more."
+        )
+
+
 class Unavailable(BuilderError):
     status = 503
     code = "unavailable"
@@ -163,3 +181,9 @@ class DaemonUnavailable(Unavailable):
     """buildkitd refused the connection, died, or fell silent."""
 
     code = "buildkitd_unavailable"
+
+
+class DaemonFault(Unavailable):
+    """buildkitd could not carry the build on, for a trouble of its own such as a full disk."""
+
+    code = "buildkitd_fault"

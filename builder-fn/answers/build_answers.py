@@ -45,7 +45,8 @@ def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Ans
             log.add(lines)
         document, status = _succeeded(build, log), 200
     except BuilderError as exc:
-        error = exc
+        # Without the frames that lead to the build, and by this name back to here.
+        error = exc.with_traceback(None)
         document = _failed(build, exc, log)
         status = failed_status if isinstance(exc, BuildFailed) else exc.status
     return json_answer(documents.with_log_tail(document, most) if most else document, status, error)

@@ -18,6 +18,7 @@ from .client import Client
 from .errors import (
     BuildkitError,
     CredentialsUnavailable,
+    DaemonFault,
     DaemonUnavailable,
     Misconfigured,
     SolveFailed,
@@ -48,6 +49,7 @@ __all__ = [
     "Client",
     "Credentials",
     "CredentialsUnavailable",
+    "DaemonFault",
     "DaemonState",
     "DaemonTLS",
     "DaemonUnavailable",

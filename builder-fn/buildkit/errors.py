@@ -3,6 +3,7 @@
     BuildkitError
     ├── Misconfigured           an address or a TLS file leads to no daemon
     ├── DaemonUnavailable       the daemon refused the connection, died, or fell silent
+    ├── DaemonFault             the daemon could not go on, for a trouble of its own
     ├── SolveFailed             the daemon ended the build, and says why
     └── CredentialsUnavailable  a lookup of the caller's could not answer the daemon
 
@@ -46,6 +47,10 @@ class DaemonUnavailable(BuildkitError):
     def __init__(self, message: str, trouble: Trouble = Trouble.LOST) -> None:
         super().__init__(message)
         self.trouble = trouble
+
+
+class DaemonFault(BuildkitError):
+    """Names a trouble that only the daemon's operator can mend, such as a full disk."""
 
 
 class SolveFailed(BuildkitError):

@@ -76,10 +76,11 @@ class Admission:
                 return place
             # Only there is it known who comes before: in a fair line that is not all who wait.
             self._join(place)
-            refusal = self._refusal(place, patience)
-            if refusal is not None:
+            try:
+                self._require_room(place, patience)
+            except Busy:
                 self._leave_line(place)
-                raise refusal
+                raise
             return place
 
     @property
@@ -132,24 +133,23 @@ class Admission:
         self._line.remove((place.account.key, place.account.image), place)
         self._order_anew()
 
-    def _refusal(self, place: Place, patience: float) -> Busy | None:
-        """Why *place*, which is in the line, cannot stay there."""
+    def _require_room(self, place: Place, patience: float) -> None:
+        """Raise Busy if *place*, which is in the line, cannot stay there."""
         wait = self._expected_wait(self._positions[place])
         if self._room[place.detached] < 0:
-            return Busy("All build places are taken and the line is full. Try again later.", wait)
+            raise Busy("All build places are taken and the line is full. Try again later.", wait)
         if self._bytes_left < 0 and len(self._line) > 1:
-            return Busy(
+            raise Busy(
                 "All build places are taken, and what waits for one takes as much memory as it may. Try "
                 "again later, or send less.",
                 wait,
             )
         if wait is not None and wait > patience:
-            return Busy(
+            raise Busy(
                 f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
                 "at most. Try again later, or wait longer.",
                 wait,
             )
-        return None
 
     def _order_anew(self) -> None:
         self._positions = {place: at for at, place in enumerate(self._line.in_order(), 1)}

@@ -31,7 +31,6 @@ from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
-from .admission import Account
 from .offer import offer
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from ..buildkit import Solve, Step
     from ..history import Claim, Journal
     from ..registry.docker_config import RegistryAuth
+    from .admission import Place
     from .job import Job
     from .replica import Replica
 
@@ -56,9 +56,14 @@ class Build:
     """Iterate `lines` to its end, then there is a `result`. `close` cancels what still runs."""
 
     def __init__(
-        self, replica: Replica, job: Job, build_secrets: BuildSecrets, claim: Claim | None
+        self,
+        replica: Replica,
+        job: Job,
+        build_secrets: BuildSecrets,
+        place: Place,
+        claim: Claim | None = None,
     ) -> None:
-        """Takes the *claim* over. Raises Busy."""
+        """Take *place* and *claim* over."""
         config = job.bundle.config
         self.id = job.build_id
         self.image = config.image.text
@@ -82,12 +87,7 @@ class Build:
         )
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
-        self._place = replica.admission.request(
-            Account(job.key, config.image.name),
-            detached=job.detached,
-            size=job.bundle.size,
-            patience=job.patience,
-        )
+        self._place = place
         self._solve: Solve | None = None
         self._journal: Journal | None = None
         self._closed = False

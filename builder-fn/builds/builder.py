@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from .. import secret_files
 from ..build_secrets.opened import BuildSecrets
 from ..daemon_errors import translated
-from ..errors import CallerGone, Interrupted, NotFound, NotReady
+from ..errors import Busy, CallerGone, Interrupted, NotFound, NotReady, RecordsOff, Unavailable
 from ..telemetry import metrics
+from .admission import Account
 from .build import Build
 from .followed import FollowedBuild, Followers
 from .replica import Replica
@@ -20,7 +22,13 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..history import BuildRecord
     from ..request.bundle import Bundle
+    from .admission import Place
     from .job import Job
+
+# For calls that find no room: so many look at one time for a build that they may be redelivered for, and wait
+# so long for their turn. A crowd of a hundred is refused within a second.
+_MOST_LOOKS = 4
+_LOOK_SECONDS = 0.5
 
 
 class Builder:
@@ -31,6 +39,7 @@ class Builder:
         self.settings = settings
         self.replica = Replica.of(settings)
         self._followers = Followers(settings.max_followers)
+        self._looking = threading.BoundedSemaphore(_MOST_LOOKS)
 
     def stop(self) -> None:
         """End all running builds now; each answers that it was interrupted."""
@@ -57,20 +66,71 @@ class Builder:
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
 
-        The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable.
+        The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable, RecordsOff.
         """
         # A malformed file is better said before the build.
         secret_files.registry_auth(self.settings)
         build_secrets = self._opened(job.bundle)
-        if not job.claimed:
-            return Build(self.replica, job, build_secrets, None)
-        claim = self.replica.history.claim(job.build_id, job.annotations)
-        if claim is None:
-            return self._following(job.build_id, job.caller_gone, again=lambda: self.build(job))
         try:
-            return Build(self.replica, job, build_secrets, claim)
+            # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
+            place = self._place(job)
+        except Busy:
+            if job.claimed and (found := self._found(job)):
+                return found
+            raise
+        try:
+            if not job.claimed:
+                return Build(self.replica, job, build_secrets, place)
+            return self._claimed(job, build_secrets, place)
+        except BaseException:
+            place.leave()
+            raise
+
+    def _place(self, job: Job) -> Place:
+        return self.replica.admission.request(
+            Account(job.key, job.bundle.config.image.name),
+            detached=job.detached,
+            size=job.bundle.size,
+            patience=job.patience,
+        )
+
+    def _claimed(
+        self, job: Job, build_secrets: BuildSecrets, place: Place
+    ) -> Build | FollowedBuild:
+        history = self.replica.history
+        claim = history.claim(job.build_id, job.annotations)
+        if claim is None:
+            place.leave()
+            return self._again(job)
+        try:
+            if job.detached:  # its id is answered before it has begun
+                history.wait_until_on_record(claim)
+            return Build(self.replica, job, build_secrets, place, claim)
         except BaseException:
             claim.release()
+            raise
+
+    def _found(self, job: Job) -> FollowedBuild | None:
+        """Look for what *job* has already become, though there is no room for it here; not for long."""
+        if not self._looking.acquire(timeout=_LOOK_SECONDS):
+            return None
+        try:
+            found = self.replica.history.record(job.build_id)
+        except Unavailable:
+            return None
+        finally:
+            self._looking.release()
+        return self._again(job) if found and not found.repeatable else None
+
+    def _again(self, job: Job) -> FollowedBuild:
+        """Follow what *job* has become; where that is given up, *job* is begun once more."""
+        leave = self._followers.admit()
+        try:
+            return self._following(
+                job.build_id, job.caller_gone, leave=leave, again=lambda: self.build(job)
+            )
+        except BaseException:
+            leave()
             raise
 
     def follow(
@@ -89,7 +149,7 @@ class Builder:
 
     def record(self, build_id: str) -> BuildRecord:
         """Raises NotFound, DaemonUnavailable."""
-        return _known(self.replica.history.record(build_id), build_id)
+        return self._known(self.replica.history.record(build_id), build_id)
 
     def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
         """Return the newest builds first. Raises DaemonUnavailable."""
@@ -100,7 +160,7 @@ class Builder:
 
         Raises NotFound, DaemonUnavailable.
         """
-        return _known(self.replica.history.request_cancel(build_id), build_id)
+        return self._known(self.replica.history.request_cancel(build_id), build_id)
 
     def _following(
         self,
@@ -119,7 +179,7 @@ class Builder:
 
         follow = self.replica.history.follow(build_id)
         if follow is None:
-            raise _unknown(build_id)
+            raise self._unknown(build_id)
         return FollowedBuild(follow, require_reader, offset=offset, leave=leave, again=again)
 
     def _key_names(self) -> list[str]:
@@ -135,15 +195,15 @@ class Builder:
             return BuildSecrets()
         return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
 
+    def _known(self, record: BuildRecord | None, build_id: str) -> BuildRecord:
+        if record is None:
+            raise self._unknown(build_id)
+        return record
 
-def _known(record: BuildRecord | None, build_id: str) -> BuildRecord:
-    if record is None:
-        raise _unknown(build_id)
-    return record
-
-
-def _unknown(build_id: str) -> NotFound:
-    return NotFound(
-        f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
-        "never been begun."
-    )
+    def _unknown(self, build_id: str) -> NotFound | RecordsOff:
+        if not self.replica.history.keeps_records():
+            return RecordsOff()
+        return NotFound(
+            f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
+            "never been begun."
+        )

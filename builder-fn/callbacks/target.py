@@ -36,20 +36,17 @@ class Target:
 
 def target(url: str, settings: Settings) -> Target:
     """Raises ConfigError for an address that this builder does not call."""
-    malformed = ConfigError(
-        f'callbackUrl must be an address such as "https://example.com/built", not {quoted(url)}.'
-    )
     try:
         parts = urlsplit(url)
         port = parts.port
         host = (parts.hostname or "").rstrip(".")
         host.encode("idna")  # as the resolver will
     except ValueError as exc:
-        raise malformed from exc
+        raise _malformed(url) from exc
     if parts.scheme not in _PORTS or not host or parts.username is not None:
-        raise malformed
+        raise _malformed(url)
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise malformed
+        raise _malformed(url)
     if not any(_covers(allowed, host) for allowed in settings.callback_hosts):
         raise ConfigError(
             f"This builder does not call {quoted(host)} back: have the operator add it to callback_hosts, "
@@ -63,3 +60,9 @@ def _covers(allowed: str, host: str) -> bool:
     """With a dot in front *allowed* covers every host below it, and "*" every host."""
     allowed = allowed.lower()
     return allowed in ("*", host) or (allowed.startswith(".") and host.endswith(allowed))
+
+
+def _malformed(url: str) -> ConfigError:
+    return ConfigError(
+        f'callbackUrl must be an address such as "https://example.com/built", not {quoted(url)}.'
+    )

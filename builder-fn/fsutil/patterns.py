@@ -126,7 +126,7 @@ class _Run:
         if state.is_end:
             return True
         if self._malformed:
-            raise self._malformed
+            raise PatternError(*self._malformed.args)
         return False
 
     def _well_formed(self, patterns: list[str]) -> Iterator[Alternatives]:
@@ -134,7 +134,7 @@ class _Run:
             try:
                 yield parse(_expression(pattern))
             except PatternError as exc:
-                self._malformed = exc
+                self._malformed = exc.with_traceback(None)
                 return
 
 

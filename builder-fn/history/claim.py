@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..buildkit import DaemonUnavailable
-from ..errors import Busy
+from ..errors import Busy, RecordsOff
 from ..pb import gateway_pb2
 from .annotations import claim_attrs
 from .ref_lock import RefLock
@@ -58,27 +58,43 @@ class Claims:
         self._search = Search(control, patience=patience)
 
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
-        """None if the build waits, runs or has ended: it can be followed.
+        """Claim a build; None if it waits, runs or has ended: it can be followed.
 
         One that was abandoned may be claimed again at once. After a claim that was released with nothing to
-        tell, that takes up to 10 s. Raises DaemonUnavailable, Busy.
+        tell, that takes up to 10 s. Where nothing contends this costs a look and a lock. Raises
+        DaemonUnavailable, Busy.
         """
         deadline = time.monotonic() + _REF_TAKEN_SECONDS + self._patience
         while time.monotonic() < deadline:
-            earlier = self._attempts_told_of(build_id)
+            looked_at = time.monotonic()
+            earlier = self._earlier(build_id)
             if self._is_answered_for(earlier):
                 return None
-            # All who claim a build at one time come to the same ref, of which one gets it.
+            # All that claim a build at one time come to the same ref, of which one gets it.
             ref = earlier[0].ref.next() if earlier else Ref(build_id)
             claim = self._locked(ref, annotations)
             if claim is None:
                 time.sleep(_PAUSE_SECONDS)
-            elif len(self._others(claim)) == len(earlier):
+                continue
+            # The daemon refuses a ref for so long after its build that no claim of it can have come and gone
+            # since the look.
+            if time.monotonic() - looked_at < _REF_TAKEN_SECONDS:
                 return claim
-            else:  # Somebody had it meanwhile.
-                claim.release()
-                claim.lock.wait()
+            claim.release()
+            claim.lock.wait()
         raise Busy("The build was given up just now. Try again.")
+
+    def wait_until_on_record(self, claim: Claim) -> None:
+        """Return once others that ask for the build find it. Raises DaemonUnavailable, RecordsOff."""
+        deadline = time.monotonic() + self._patience
+        while not self._search.is_active(claim.ref, Part.CLAIM):
+            if time.monotonic() > deadline:
+                if self._search.keeps_records():
+                    raise DaemonUnavailable(
+                        "buildkitd does not show what it accepted. Try again later."
+                    )
+                raise RecordsOff
+            time.sleep(_POLL_SECONDS)
 
     def _locked(self, ref: Ref, annotations: Mapping[str, str]) -> Claim | None:
         token = secrets.token_hex(16)
@@ -86,25 +102,9 @@ class Claims:
         lock = RefLock(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
         return Claim(ref, token, lock) if lock.is_ours() else None
 
-    def _others(self, claim: Claim) -> Sequence[Attempt]:
-        """What there is to tell of the build beside *claim*, once that is on record, too."""
-        deadline = time.monotonic() + self._patience
-        while not self._search.is_active(claim.ref, Part.CLAIM):
-            if time.monotonic() > deadline:
-                claim.release()
-                raise DaemonUnavailable(
-                    "buildkitd does not show what it accepted. Try again later."
-                )
-            time.sleep(_POLL_SECONDS)
-        return self._attempts_told_of(claim.ref.build_id, but=claim.ref)
-
-    def _attempts_told_of(self, build_id: str, *, but: Ref | None = None) -> Sequence[Attempt]:
-        """The attempts that there is something to tell of, the last one first, without the claim of *but*."""
-        earlier = self._search.attempts(build_id)
-        for attempt in earlier:
-            if attempt.ref == but:
-                attempt.records.pop(Part.CLAIM, None)
-        return [attempt for attempt in earlier if attempt.record()]
+    def _earlier(self, build_id: str) -> Sequence[Attempt]:
+        """Return the attempts that there is something to tell of, the last one first."""
+        return [attempt for attempt in self._search.all_attempts(build_id) if attempt.record()]
 
     def _is_answered_for(self, earlier: Sequence[Attempt]) -> bool:
         """Whether there is an attempt for which no other one may be made."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ class Follow:
     def result(self) -> BuildResult:
         """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
         if self.record.error:
-            raise self.record.error
+            # A copy: the record stays, and would by the traceback lead back to here.
+            raise copy(self.record.error)
         return self.record.result or BuildResult()
 
     def close(self) -> None:

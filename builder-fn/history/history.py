@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..daemon_errors import translated
+from ..errors import Busy
 from .annotations import verdict_attrs
 from .cancellation import CancelListener
 from .claim import Claims
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from .claim import Claim
     from .refs import Ref
 
+# That are made at one time; each takes the daemon some milliseconds.
+_MOST_CLAIMS = 16
+
 
 class History:
     """The history of *client*'s daemon; safe for use by many threads.
@@ -33,12 +38,25 @@ class History:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._cancellations = CancelListener(client.control_apart)
+        self._claims = threading.BoundedSemaphore(_MOST_CLAIMS)
 
     @translated()
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
         """Become the one who answers for a build; None if it can be followed. See claim.py."""
-        with self._client.asking() as control:
-            return Claims(control, patience=self._client.patience).claim(build_id, annotations)
+        with self._claiming() as claims:
+            return claims.claim(build_id, annotations)
+
+    @translated()
+    def wait_until_on_record(self, claim: Claim) -> None:
+        """Return once every replica finds the build of *claim*. Raises RecordsOff."""
+        with self._claiming() as claims:
+            claims.wait_until_on_record(claim)
+
+    @translated()
+    def keeps_records(self) -> bool:
+        """Tell whether there is a record of any build at all."""
+        with self._search() as search:
+            return search.keeps_records()
 
     @translated()
     def journal(self, ref: Ref, annotations: Mapping[str, str]) -> Journal:
@@ -99,6 +117,17 @@ class History:
         """Record why the owner of *claim* ends a build; to be done before the build is ended."""
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
         leave_verdict(lambda: self._search(apart=True), ref, attrs)
+
+    @contextmanager
+    def _claiming(self) -> Iterator[Claims]:
+        # More at once only wait for one another in the daemon, and then blame it for being slow.
+        if not self._claims.acquire(timeout=self._client.patience):
+            raise Busy("More builds are being taken in than this replica can. Try again later.")
+        try:
+            with self._client.asking() as control:
+                yield Claims(control, patience=self._client.patience)
+        finally:
+            self._claims.release()
 
     @contextmanager
     def _search(self, *, apart: bool = False) -> Iterator[Search]:

@@ -62,6 +62,7 @@ class RefLock:
             except grpc.FutureCancelledError:
                 break
             except grpc.RpcError as exc:
+                exc.with_traceback(None)  # it is the call itself, which this frame refers to
                 if self._solve.done():
                     break
                 if not self._is_unknown(exc) or time.monotonic() > deadline:

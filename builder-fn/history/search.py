@@ -69,7 +69,15 @@ class Search:
         active = self._attempts(build_id, active_only=True)
         if active and active[0].is_held:
             return active
-        return self._attempts(build_id, active_only=False)
+        return self.all_attempts(build_id)
+
+    def all_attempts(self, build_id: str) -> Sequence[Attempt]:
+        """Return the same by one question, which searches the whole history."""
+        return self._attempts(build_id, active_only=False) if is_build_id(build_id) else ()
+
+    def keeps_records(self) -> bool:
+        """Tell whether there is a record of any build at all."""
+        return any(True for _ in self._listen(limit=1, active_only=False))
 
     def is_active(self, ref: Ref, part: Part) -> bool:
         name = ref.of(part)
@@ -154,6 +162,9 @@ class Search:
         )
         try:
             for event in self._control.listen_build_history(request, timeout=self._patience):
+                if event.type == pb.STARTED:
+                    # buildkitd before v0.19 says that of builds which go on, for some milliseconds.
+                    event.record.ClearField("CompletedAt")
                 yield event.record
         except grpc.RpcError as exc:
             raise daemon_unavailable(exc) from exc

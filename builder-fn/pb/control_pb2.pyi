@@ -20,7 +20,7 @@ COMPLETE: BuildHistoryEventType
 DELETED: BuildHistoryEventType
 
 class SolveRequest(_message.Message):
-    __slots__ = ("Ref", "Definition", "Session", "Frontend", "FrontendAttrs", "FrontendInputs", "Internal", "Exporters")
+    __slots__ = ("Ref", "Definition", "Session", "Frontend", "FrontendAttrs", "Cache", "FrontendInputs", "Internal", "Exporters")
     class FrontendAttrsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class SolveRequest(_message.Message):
     SESSION_FIELD_NUMBER: _ClassVar[int]
     FRONTEND_FIELD_NUMBER: _ClassVar[int]
     FRONTENDATTRS_FIELD_NUMBER: _ClassVar[int]
+    CACHE_FIELD_NUMBER: _ClassVar[int]
     FRONTENDINPUTS_FIELD_NUMBER: _ClassVar[int]
     INTERNAL_FIELD_NUMBER: _ClassVar[int]
     EXPORTERS_FIELD_NUMBER: _ClassVar[int]
@@ -48,10 +49,15 @@ class SolveRequest(_message.Message):
     Session: str
     Frontend: str
     FrontendAttrs: _containers.ScalarMap[str, str]
+    Cache: CacheOptions
     FrontendInputs: _containers.ScalarMap[str, bytes]
     Internal: bool
     Exporters: _containers.RepeatedCompositeFieldContainer[Exporter]
-    def __init__(self, Ref: _Optional[str] = ..., Definition: _Optional[bytes] = ..., Session: _Optional[str] = ..., Frontend: _Optional[str] = ..., FrontendAttrs: _Optional[_Mapping[str, str]] = ..., FrontendInputs: _Optional[_Mapping[str, bytes]] = ..., Internal: _Optional[bool] = ..., Exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, Ref: _Optional[str] = ..., Definition: _Optional[bytes] = ..., Session: _Optional[str] = ..., Frontend: _Optional[str] = ..., FrontendAttrs: _Optional[_Mapping[str, str]] = ..., Cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., FrontendInputs: _Optional[_Mapping[str, bytes]] = ..., Internal: _Optional[bool] = ..., Exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+
+class CacheOptions(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Exporter(_message.Message):
     __slots__ = ("Type", "Attrs")

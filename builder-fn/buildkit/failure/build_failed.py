@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from ...pb import rpc_status_pb2
-from ..errors import SolveFailed
+from ..errors import DaemonFault, SolveFailed
 from ..outcome import FailedStep
 from ..plain_text import MAX_CAUSE, clean_message, ends_of, fitting, plain, start_of
 from ..progress.redactor import NOTHING_SECRET
+from . import daemon
 from . import registry as registry_failure
 from . import step as step_failure
 
@@ -59,13 +60,21 @@ def solve_failed(
     redactor: Redactor = NOTHING_SECRET,
     *,
     platforms: str = "",
-) -> SolveFailed:
-    """The error of a Solve for *platforms* that the daemon ended with *message* and those details."""
+) -> SolveFailed | DaemonFault:
+    """Make the error of a Solve for *platforms* that the daemon ended with *message* and those details."""
     details = _details(details_bin, redactor)
     message = redactor.text(message)
     cause = clean_message(message)
     step = printer.step(details.vertex) if details.vertex else None
-    if explained := _explained(message, cause, step, platforms):
+    name = step.name if step else ""
+    explained = registry_failure.explain(message, name)
+    if not explained and details.exit_code is None and (trouble := daemon.trouble(message)):
+        return DaemonFault(f"{trouble}. Have its operator look after it, then try again.")
+    last_output = plain(step.tail[-1]) if step and step.tail else ""
+    explained = explained or step_failure.explain(
+        cause, step=name, last_output=last_output, platforms=platforms
+    )
+    if explained:
         cause = ends_of(f"{explained}\nbuildkitd said: {cause}", MAX_CAUSE)
     if step is None and details.first_line is None:
         return SolveFailed(f"The build failed: {cause}")
@@ -78,14 +87,6 @@ def solve_failed(
         excerpt=_excerpt(details),
     )
     return SolveFailed(_sentence(failed, cause), failed)
-
-
-def _explained(message: str, cause: str, step: LoggedStep | None, platforms: str) -> str:
-    name = step.name if step else ""
-    last_output = plain(step.tail[-1]) if step and step.tail else ""
-    return registry_failure.explain(message, name) or step_failure.explain(
-        cause, step=name, last_output=last_output, platforms=platforms
-    )
 
 
 def _output(step: LoggedStep) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ class StatusStream:
             for response in self._call:
                 self._heard()
                 self._into(response)
-        except grpc.RpcError:
-            pass  # What became of the build says more.
+        except grpc.RpcError as exc:
+            # What became of the build says more. It is the call itself, which leads back to here.
+            exc.with_traceback(None)
         finally:
             self._into(STATUS_ENDED)

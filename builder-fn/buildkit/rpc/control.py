@@ -1,4 +1,4 @@
-"""Control's methods as callables on a channel, and nothing of what they are for.
+"""I/O: binds Control's methods to a channel, and knows nothing of what they are for.
 
 Source of names and shapes: moby/buildkit v0.32.2 api/services/control/control.proto. The Session stream is
 bytes to us on both sides: a BytesMessage is framed by hand, because its payload is the bulk of all traffic
@@ -20,13 +20,13 @@ _DATA_TAG = b"\x0a"  # BytesMessage.data: field 1, length-delimited
 
 
 class Control:
-    """The methods we use, bound to one channel."""
+    """Calls the methods that we use on one channel."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.solve = channel.unary_unary(
             _SERVICE + "Solve",
-            request_serializer=pb.SolveRequest.SerializeToString,
+            request_serializer=_solve_request,
             response_deserializer=pb.SolveResponse.FromString,
         )
         self.status = channel.unary_stream(
@@ -59,6 +59,16 @@ class Control:
             request_serializer=_bytes_message,
             response_deserializer=_bytes_of_message,
         )
+
+
+def _solve_request(request: pb.SolveRequest) -> bytes:
+    """Serialize *request* with a Cache, though an empty one.
+
+    buildkitd before v0.21 reads it without looking whether it is there, and dies of that with all builds
+    (moby/buildkit v0.20.2 control/control.go, translateLegacySolveRequest).
+    """
+    request.Cache.SetInParent()
+    return request.SerializeToString()
 
 
 def _bytes_message(payload: bytes) -> bytes:

@@ -102,7 +102,7 @@ class _UnaryCall:
 
     def send(self, limit: int) -> Sequence[Buffer]:  # noqa: ARG002 - one small message whatever the limit
         if self._failed:
-            raise self._failed
+            raise RpcError(self._failed.code, self._failed.message)
         response, self._response = self._response, []
         return response
 
@@ -273,9 +273,9 @@ class GrpcServer:
 
 
 def _status(error: Exception) -> RpcError:
-    """What a call ends with whose service raised *error*."""
+    """Return what a call ends with whose service raised *error*; it is kept, so its traceback goes."""
     if isinstance(error, RpcError):
-        return error
+        return error.with_traceback(None)
     # Not its message, which may quote a secret.
     frames = traceback.extract_tb(error.__traceback__)
     places = ", ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in frames)

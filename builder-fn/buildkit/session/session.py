@@ -103,8 +103,10 @@ class Session:
         except ConnectionBroken as exc:
             _log.error("the session's connection broke: %s", exc)
             self._call.cancel()
-        except grpc.RpcError:
-            pass  # Solve fails with it, and says why.
+        except grpc.RpcError as exc:
+            # Solve fails with it, and says why. It is the call itself: by its traceback it would lead to this
+            # session, and so to the context, until a full garbage collection.
+            exc.with_traceback(None)
         finally:
             self.close()
 

@@ -8,6 +8,7 @@ daemon runs only what is returned. An error returned in its place becomes the So
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,20 @@ import grpc
 
 from ...pb import gateway_pb2 as pb
 from ...pb import rpc_status_pb2
+from ..errors import DaemonFault
 from ..rpc.grpc_status import Code, details_of
 from ..rpc.llb_bridge import LLBBridge
+from ..rpc.unavailable import daemon_unavailable
 from .llb import MalformedDefinition, with_secret_ids
 from .request import FRONTEND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..errors import BuildkitError
     from .request import SolveSpec
+
+_log = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -34,7 +40,7 @@ class Gateway:
     ) -> None:
         """*failed* is called if there will be no result, for which the Solve on *channel* would wait."""
         self._bridge = LLBBridge(channel, spec.ref)
-        self.error: Exception | None = None  # once it has failed
+        self.error: BuildkitError | None = None  # once it has failed
         self._spec = spec
         self._ids = spec.secret_ids
         self._failed = failed
@@ -55,8 +61,12 @@ class Gateway:
             self._call(self._bridge.return_, self._outcome())
         except grpc.FutureCancelledError:
             pass
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the Solve must not wait for ever
-            self.error = exc
+        except grpc.RpcError as exc:
+            self.error = daemon_unavailable(exc)
+            self._failed()
+        except Exception:  # whatever it is, the Solve must not wait for ever
+            _log.exception("unexpected error")
+            self.error = DaemonFault("The builder met an error of its own.")
             self._failed()
 
     def _outcome(self) -> pb.ReturnRequest:

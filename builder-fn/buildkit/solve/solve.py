@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from ..errors import DaemonFault
 from ..failure.build_failed import solve_failed
 from ..image.content import ImageContent
 from ..outcome import BuildResult
@@ -65,7 +66,7 @@ class Solve:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
         self._redactor = redactor
-        self._platforms = spec.frontend_attrs.get("platform", "")
+        self._spec = spec
         self._printer = Printer(redactor)
         self._steps = Steps()
         self._phases = Phases()
@@ -149,7 +150,13 @@ class Solve:
         except grpc.FutureCancelledError:
             self._raise_gateway_error()
             raise
-        return self._described(response.ExporterResponse.get(_DIGEST, ""))
+        digest = response.ExporterResponse.get(_DIGEST, "")
+        if self._spec.names and not digest:
+            # One that does not know the field of exporters builds, and pushes nothing (before v0.13).
+            raise DaemonFault(
+                "buildkitd says that it is done, and not what it pushed: is it older than v0.13?"
+            )
+        return self._described(digest)
 
     def close(self) -> None:
         """Leave nothing running, here or on the daemon; safe to call at any time.
@@ -189,11 +196,8 @@ class Solve:
         return self._image.result()
 
     def _raise_gateway_error(self) -> None:
-        error = self._gateway.error if self._gateway else None
-        if isinstance(error, grpc.RpcError):
-            raise daemon_unavailable(error) from error
-        if error:
-            raise error
+        if self._gateway and self._gateway.error:
+            raise self._gateway.error
 
     def _solve_ended(self, _solve: object) -> None:
         self._session.close()
@@ -204,14 +208,14 @@ class Solve:
     def _translate(self, error: grpc.RpcError) -> BuildkitError:
         code = error.code()
         details_bin = details_of(error)
-        # The daemon's own answers carry details; a lost connection cannot.
-        lost = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED} and not details_bin
-        if lost:
+        # The daemon's own answers carry details, and come as UNKNOWN from one before v0.22, which drops those
+        # that it does not know. A broken connection cannot, whatever code gRPC gives to that.
+        if not details_bin and code is not grpc.StatusCode.UNKNOWN:
             return daemon_unavailable(error)
         return solve_failed(
             error.details() or "",
             details_bin,
             self._printer,
             self._redactor,
-            platforms=self._platforms,
+            platforms=self._spec.frontend_attrs.get("platform", ""),
         )

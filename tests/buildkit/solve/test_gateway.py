@@ -215,7 +215,7 @@ def test_what_cannot_be_returned_fails_the_gateway(bridge: Bridge, channel: grpc
     gateway = Gateway(channel, SPEC, failed=failed.set)
 
     assert failed.wait(PATIENCE)
-    assert isinstance(gateway.error, grpc.RpcError)
+    assert isinstance(gateway.error, DaemonUnavailable)
 
 
 def test_a_cancelled_gateway_leaves_the_daemon_and_returns_nothing(
