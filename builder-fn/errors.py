@@ -7,6 +7,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     BuilderError
     ├── RequestError 400            the caller must change the request
     │   ├── SignatureError 401
+    │   │   └── RequestExpired 401
     │   ├── NotFound 404
     │   ├── MethodNotAllowed 405
     │   ├── BodyTooLarge 413
@@ -58,6 +59,12 @@ class RequestError(BuilderError):
 class SignatureError(RequestError):
     status = 401
     code = "bad_signature"
+
+
+class RequestExpired(SignatureError):
+    """The signature is right, and too old: the clocks differ, or somebody sends again what was captured."""
+
+    code = "request_expired"
 
 
 class NotFound(RequestError):

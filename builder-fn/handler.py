@@ -21,6 +21,7 @@ from .answers.answer import Answer, json_answer, unexpected
 from .answers.flask_response import flask_response
 from .build_secrets.envelope import ALGORITHM, handed_out
 from .builds.builder import Builder
+from .builds.daemon_versions import remarks
 from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
@@ -109,7 +110,11 @@ def _ready(_event: Any) -> Answer:
     if not running.settings.disable_hmac:
         secret_files.payload_keys(running.settings)
     secret_files.registry_auth(running.settings)
-    return json_answer({"status": "ready", "buildkit": running.daemon_version()}, 200)
+    version = running.daemon_version()
+    document: dict[str, Any] = {"status": "ready", "buildkit": version}
+    if warnings := remarks(version):
+        document["warnings"] = list(warnings)
+    return json_answer(document, 200)
 
 
 def _publickey(_event: Any) -> Answer:

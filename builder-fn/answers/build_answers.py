@@ -73,14 +73,14 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
     """Yield the build as it goes; whatever happens, the last chunk says how it ended."""
     last_sent = time.monotonic()
     earliest = last_sent + SETTLING_SECONDS
-    chunk = stream.begin(build.id)
+    chunk = stream.begin(_running(build))
     log = LogTail(0)  # nothing more: it has been sent
     try:
         for lines in build.lines():
-            chunk += stream.progress(lines, build.id)
+            chunk += stream.progress(lines, _running(build))
             now = time.monotonic()
             if not chunk and now - last_sent > heartbeat:
-                chunk = stream.heartbeat(build.id)
+                chunk = stream.heartbeat(_running(build))
             if chunk and now > earliest:
                 yield chunk
                 chunk, last_sent = b"", now
@@ -96,8 +96,8 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
 
 def accepted(build: Ongoing, *, url: str) -> Answer:
     """Answer that a build goes on by itself, to be asked about at *url*. go-sdk reads a 202, too."""
-    document = documents.in_progress([], build_id=build.id)
-    return json_answer(document | {"image": build.image, "url": url}, 202)
+    document = documents.in_progress([], _running(build))
+    return json_answer(document | {"url": url}, 202)
 
 
 def log_so_far(build: Ongoing) -> Answer:
@@ -108,7 +108,7 @@ def log_so_far(build: Ongoing) -> Answer:
             if not lines and build.result is None:
                 build.close()
                 document = documents.in_progress(
-                    log.lines, build_id=build.id, log_omitted=log.omitted
+                    log.lines, _running(build), log_omitted=log.omitted
                 )
                 return json_answer(document, 200)
             log.add(lines)
@@ -116,6 +116,10 @@ def log_so_far(build: Ongoing) -> Answer:
     except BuilderError as exc:
         document = _failed(build, exc, log)
     return json_answer(document, 200)
+
+
+def _running(build: Ongoing) -> documents.Running:
+    return documents.Running(build_id=build.id, image=build.image, duration=build.duration)
 
 
 def _succeeded(build: Ongoing, log: LogTail) -> dict[str, Any]:

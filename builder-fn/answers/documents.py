@@ -7,6 +7,7 @@ Field names serve two generations of clients at once: `log` and `image` are go-s
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..config import MAX_STREAM_LINE_BYTES
@@ -157,9 +158,26 @@ def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
     return bare | _omitted(omitted) | {"log": tail, "logs": tail}
 
 
-def in_progress(lines: Sequence[str], *, build_id: str, log_omitted: int = 0) -> dict[str, Any]:
-    """Empty *lines* make a heartbeat."""
-    document = {"log": list(lines), "status": _IN_PROGRESS, "buildId": build_id}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A build that goes on, as each document about it names it; *duration* is in seconds."""
+
+    build_id: str
+    image: str = ""
+    duration: float | None = None
+
+
+def in_progress(lines: Sequence[str], build: Running, *, log_omitted: int = 0) -> dict[str, Any]:
+    """Make a document of *lines*; without any it is a heartbeat."""
+    document: dict[str, Any] = {
+        "log": list(lines),
+        "status": _IN_PROGRESS,
+        "buildId": build.build_id,
+    }
+    if build.image:
+        document["image"] = build.image
+    if build.duration is not None:
+        document["duration"] = round(build.duration, 3)
     return document | _omitted(log_omitted)
 
 
@@ -168,19 +186,19 @@ def encode(document: dict[str, Any] | str) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
 
-def progress_documents(lines: Sequence[str], *, build_id: str) -> Iterator[dict[str, Any]]:
-    """*lines* in documents none of which is too long to be read; a longer log line comes in pieces."""
+def progress_documents(lines: Sequence[str], build: Running) -> Iterator[dict[str, Any]]:
+    """Yield *lines* in documents none of which is too long to be read, and a longer line in pieces."""
     batch: list[str] = []
     size = 0
     for line in lines:
         for piece, piece_size in _pieces(line):
             if batch and size + piece_size > MAX_STREAM_LINE_BYTES:
-                yield in_progress(batch, build_id=build_id)
+                yield in_progress(batch, build)
                 batch, size = [], 0
             batch.append(piece)
             size += piece_size
     if batch:
-        yield in_progress(batch, build_id=build_id)
+        yield in_progress(batch, build)
 
 
 def _pieces(line: str) -> Iterator[tuple[str, int]]:

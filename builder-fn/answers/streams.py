@@ -14,6 +14,8 @@ from . import documents
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .documents import Running
+
 
 class Stream(Protocol):
     """One answer's encoder; each method gives bytes to send at once, or nothing."""
@@ -21,31 +23,31 @@ class Stream(Protocol):
     content_type: ClassVar[str]
     headers: ClassVar[Mapping[str, str]]
 
-    def begin(self, build_id: str) -> bytes:
-        """The first sign of life."""
+    def begin(self, build: Running) -> bytes:
+        """Encode the first sign of life."""
 
-    def progress(self, lines: Sequence[str], build_id: str) -> bytes: ...
+    def progress(self, lines: Sequence[str], build: Running) -> bytes: ...
 
-    def heartbeat(self, build_id: str) -> bytes: ...
+    def heartbeat(self, build: Running) -> bytes: ...
 
     def end(self, document: dict[str, Any]) -> bytes:
-        """How the build ended, or why there was none."""
+        """Encode how the build ended, or why there was none."""
 
 
 class JsonLines:
     content_type: ClassVar[str] = "application/x-ndjson"
     headers: ClassVar[Mapping[str, str]] = {}
 
-    def begin(self, build_id: str) -> bytes:
-        return self.heartbeat(build_id)
+    def begin(self, build: Running) -> bytes:
+        return self.heartbeat(build)
 
-    def progress(self, lines: Sequence[str], build_id: str) -> bytes:
-        each = documents.progress_documents(lines, build_id=build_id)
+    def progress(self, lines: Sequence[str], build: Running) -> bytes:
+        each = documents.progress_documents(lines, build)
         return b"".join(documents.encode(document) + b"\n" for document in each)
 
-    def heartbeat(self, build_id: str) -> bytes:
+    def heartbeat(self, build: Running) -> bytes:
         # A blank line would be an error to go-sdk.
-        return documents.encode(documents.in_progress([], build_id=build_id)) + b"\n"
+        return documents.encode(documents.in_progress([], build)) + b"\n"
 
     def end(self, document: dict[str, Any]) -> bytes:
         return documents.encode(document) + b"\n"
@@ -61,14 +63,14 @@ class EventStream:
     def __init__(self) -> None:
         self._last_id = 0
 
-    def begin(self, build_id: str) -> bytes:
-        return self._event("progress", documents.in_progress([], build_id=build_id))
+    def begin(self, build: Running) -> bytes:
+        return self._event("progress", documents.in_progress([], build))
 
-    def progress(self, lines: Sequence[str], build_id: str) -> bytes:
-        each = documents.progress_documents(lines, build_id=build_id)
+    def progress(self, lines: Sequence[str], build: Running) -> bytes:
+        each = documents.progress_documents(lines, build)
         return b"".join(self._event("progress", document) for document in each)
 
-    def heartbeat(self, build_id: str) -> bytes:  # noqa: ARG002 - a comment needs none
+    def heartbeat(self, build: Running) -> bytes:  # noqa: ARG002 - a comment needs none
         return b": heartbeat\n\n"
 
     def end(self, document: dict[str, Any]) -> bytes:
@@ -81,16 +83,26 @@ class EventStream:
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self._last_id, name.encode(), data)
 
 
-# Who accepts both kinds of stream alike reads lines, and names events for the gateway's sake.
+# Accepting both kinds of stream alike means lines; events are then named for the gateway's sake.
 _FORMATS: tuple[type[JsonLines | EventStream], ...] = (JsonLines, EventStream)
 
 
 def requested(accept: str) -> Stream | None:
-    """What an Accept header asks for: what has the highest q, lines before events; None for one document."""
+    """Return the stream that an Accept header asks for; None for one document.
+
+    The highest q wins; of equals lines, then what is named first: clients that can read either a document or
+    events begin with the one that they would rather have.
+    """
     qualities = dict(_qualities(accept))
     best = max(_FORMATS, key=lambda kind: qualities.get(kind.content_type, 0.0))
-    quality = qualities.get(best.content_type, 0.0)
-    return best() if quality > 0 and quality >= qualities.get(documents.JSON, 0.0) else None
+    quality, single = qualities.get(best.content_type, 0.0), qualities.get(documents.JSON, 0.0)
+    if quality <= 0 or quality < single:
+        return None
+    if best is EventStream and quality == single:
+        names = list(qualities)
+        if names.index(documents.JSON) < names.index(best.content_type):
+            return None
+    return best()
 
 
 def _qualities(accept: str) -> Iterator[tuple[str, float]]:

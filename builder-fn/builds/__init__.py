@@ -5,6 +5,7 @@ build       one build that runs here
 followed    one that another request, or another replica, runs or ran
 job         a build as it was asked for, and its id
 offer       what a build's session offers the daemon
+daemon_versions  what a version of buildkitd lacks
 admission   the places for builds, and the line in front of them
 fair_line   the order of that line
 background  what no request waits for

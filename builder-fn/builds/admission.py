@@ -137,11 +137,15 @@ class Admission:
         """Raise Busy if *place*, which is in the line, cannot stay there."""
         wait = self._expected_wait(self._positions[place])
         if self._room[place.detached] < 0:
-            raise Busy("All build places are taken and the line is full. Try again later.", wait)
+            raise Busy(
+                "All build places are taken and the line is full. Try again later, send fewer at once "
+                "(faas-cli's --parallel), or have the operator raise max_waiting or max_builds.",
+                wait,
+            )
         if self._bytes_left < 0 and len(self._line) > 1:
             raise Busy(
                 "All build places are taken, and what waits for one takes as much memory as it may. Try "
-                "again later, or send less.",
+                "again later, send less, or have the operator raise max_waiting_bytes.",
                 wait,
             )
         if wait is not None and wait > patience:

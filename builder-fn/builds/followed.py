@@ -29,7 +29,10 @@ class Followers:
     def admit(self) -> Callable[[], None]:
         """Return what to call when the follower leaves; it may be called twice. Raises Busy."""
         if not self._free.acquire(blocking=False):
-            raise Busy("As many as can already follow builds here. Try again later.")
+            raise Busy(
+                "As many as can already follow builds here. Try again later, or have the operator raise "
+                "max_followers."
+            )
         leaving = ExitStack()
         leaving.callback(self._free.release)
         return leaving.close

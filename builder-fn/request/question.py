@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import QuestionError, SignatureError
+from ..errors import ConfigError, QuestionError, RequestExpired
 from .options import Document
 
 if TYPE_CHECKING:
@@ -39,9 +39,12 @@ class Question:
     ) -> Question:
         """The command in *document*, which must be for *operation* and of less than *max_age* seconds ago.
 
-        Raises QuestionError; SignatureError for one that is too old or from the future.
+        Raises QuestionError; RequestExpired for one that is too old or from the future.
         """
-        values = Document("The request", document).values()
+        try:
+            values = Document("The request", document).values()
+        except ConfigError as exc:
+            raise QuestionError(str(exc)) from exc
         if values.get("op") != operation:
             raise QuestionError(f'"op" in the request must be "{operation}", as its address says.')
         _require_recent(values.get("time"), now, max_age)
@@ -88,7 +91,7 @@ def _require_recent(time: Any, now: float, max_age: float) -> None:
             '"time" in the request must be the time it was signed at, in seconds since 1970.'
         )
     if abs(now - time) > max_age:
-        raise SignatureError(
+        raise RequestExpired(
             f"The request was signed {abs(now - time):.0f} s {'ago' if time < now else 'from now'}, and "
             f"{max_age:.0f} s are the most: sign it when it is sent, with a clock that is right."
         )

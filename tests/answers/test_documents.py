@@ -20,6 +20,7 @@ from function.pb import rpc_status_pb2
 
 SCANNER_LIMIT = 64 * 1024  # bufio.MaxScanTokenSize, which go-sdk keeps
 BUILD_ID = "0123456789abcdef" * 2
+RUNNING = documents.Running(build_id=BUILD_ID)
 VERTEX = "sha256:v"
 
 # What JSON and UTF-8 make most of: escapes of six bytes and two, characters of four.
@@ -51,13 +52,13 @@ def succeeded(**changes: Any) -> dict[str, Any]:
 
 @given(st.lists(long_lines, max_size=6))
 def test_every_document_of_a_stream_is_short_enough_to_be_read(lines: list[str]) -> None:
-    for document in documents.progress_documents(lines, build_id=BUILD_ID):
+    for document in documents.progress_documents(lines, RUNNING):
         assert len(documents.encode(document)) < SCANNER_LIMIT - 1
 
 
 @given(st.lists(long_lines, max_size=6))
 def test_nothing_of_the_log_is_lost_or_reordered(lines: list[str]) -> None:
-    found = documents.progress_documents(lines, build_id=BUILD_ID)
+    found = documents.progress_documents(lines, RUNNING)
 
     assert "".join(piece for document in found for piece in document["log"]) == "".join(lines)
 
@@ -65,7 +66,7 @@ def test_nothing_of_the_log_is_lost_or_reordered(lines: list[str]) -> None:
 def test_short_lines_travel_together_and_whole() -> None:
     lines = [f"#1 0.{number:03d} output" for number in range(1000)]
 
-    [only] = documents.progress_documents(lines, build_id=BUILD_ID)
+    [only] = documents.progress_documents(lines, RUNNING)
 
     assert only == {"log": lines, "status": "in_progress", "buildId": BUILD_ID}
 
@@ -73,14 +74,14 @@ def test_short_lines_travel_together_and_whole() -> None:
 def test_a_line_of_300_kib_comes_in_pieces() -> None:
     line = "x" * (300 << 10)
 
-    found = list(documents.progress_documents([line], build_id=BUILD_ID))
+    found = list(documents.progress_documents([line], RUNNING))
 
     assert len(found) > 4
     assert "".join(piece for document in found for piece in document["log"]) == line
 
 
 def test_no_lines_make_no_document() -> None:
-    assert list(documents.progress_documents([], build_id=BUILD_ID)) == []
+    assert list(documents.progress_documents([], RUNNING)) == []
 
 
 def test_half_a_surrogate_pair_is_sent_as_something_else() -> None:
@@ -88,7 +89,7 @@ def test_half_a_surrogate_pair_is_sent_as_something_else() -> None:
 
 
 def test_a_heartbeat_is_progress_without_lines() -> None:
-    assert documents.in_progress([], build_id=BUILD_ID) == {
+    assert documents.in_progress([], RUNNING) == {
         "log": [],
         "status": "in_progress",
         "buildId": BUILD_ID,
@@ -305,7 +306,7 @@ def test_a_refusal_that_time_can_mend_says_when_to_try_again() -> None:
         succeeded(),
         succeeded(log=[]),
         documents.failed(Busy("full")),
-        documents.in_progress(["a"], build_id=BUILD_ID),
+        documents.in_progress(["a"], RUNNING),
     ],
 )
 def test_go_sdk_can_decode_it(document: dict[str, Any]) -> None:

@@ -8,12 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.answers import streams
+from function.answers.documents import Running
 from function.answers.streams import EventStream, JsonLines
 
 if TYPE_CHECKING:
     from function.answers.streams import Stream
 
 BUILD_ID = "0123456789abcdef" * 2
+RUNNING = Running(build_id=BUILD_ID, image="a:1", duration=1.25)
+HEARTBEAT = {
+    "log": [],
+    "status": "in_progress",
+    "buildId": BUILD_ID,
+    "image": "a:1",
+    "duration": 1.25,
+}
 FORMATS = [JsonLines, EventStream]
 logs = st.lists(st.text(max_size=20), max_size=5)
 
@@ -46,10 +55,10 @@ def test_both_shapes_carry_the_same_documents(
     stream = kind()
     result = {"status": "failed", "error": error, "log": []}
 
-    sent = stream.begin(BUILD_ID) + stream.progress(lines, BUILD_ID) + stream.end(result)
+    sent = stream.begin(RUNNING) + stream.progress(lines, RUNNING) + stream.end(result)
 
     first, *progress, last = documents(kind, sent)
-    assert first == {"log": [], "status": "in_progress", "buildId": BUILD_ID}
+    assert first == HEARTBEAT
     assert [line for document in progress for line in document["log"]] == [
         line.encode(errors="replace").decode() for line in lines
     ]
@@ -59,7 +68,7 @@ def test_both_shapes_carry_the_same_documents(
 def test_events_are_named_and_numbered() -> None:
     stream = EventStream()
 
-    sent = stream.begin(BUILD_ID) + stream.progress(["a"], BUILD_ID) + stream.end({})
+    sent = stream.begin(RUNNING) + stream.progress(["a"], RUNNING) + stream.end({})
 
     assert [(event["id"], event["event"]) for event in events(sent)] == [
         ("1", "progress"),
@@ -71,7 +80,7 @@ def test_events_are_named_and_numbered() -> None:
 def test_a_heartbeat_is_a_comment_to_readers_of_events() -> None:
     stream = EventStream()
 
-    sent = stream.heartbeat(BUILD_ID)
+    sent = stream.heartbeat(RUNNING)
 
     assert sent.startswith(b":")
     assert events(sent) == []
@@ -79,20 +88,24 @@ def test_a_heartbeat_is_a_comment_to_readers_of_events() -> None:
 
 
 def test_a_heartbeat_is_a_document_to_readers_of_lines() -> None:
-    [document] = documents(JsonLines, JsonLines().heartbeat(BUILD_ID))
+    [document] = documents(JsonLines, JsonLines().heartbeat(RUNNING))
 
-    assert document == {"log": [], "status": "in_progress", "buildId": BUILD_ID}
+    assert document == HEARTBEAT
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_nothing_new_is_nothing_to_send(kind: type[Stream]) -> None:
-    assert kind().progress([], BUILD_ID) == b""
+    assert kind().progress([], RUNNING) == b""
 
 
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
         ("application/x-ndjson", JsonLines),
+        ("application/json, text/event-stream", type(None)),
+        ("application/json;q=0.5, text/event-stream;q=0.5", type(None)),
+        ("text/event-stream, application/json", EventStream),
+        ("application/json;q=0.5, text/event-stream", EventStream),
         ("Application/X-NDJSON; charset=utf-8", JsonLines),
         ("text/event-stream", EventStream),
         ("text/event-stream, */*", EventStream),

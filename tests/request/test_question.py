@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.errors import BuilderError, ConfigError, QuestionError, SignatureError
+from function.errors import BuilderError, QuestionError, SignatureError
 from function.request.question import Question
 
 NOW = 1_800_000_000.0
@@ -82,7 +82,7 @@ def test_a_time_is_finite() -> None:
 
 
 def test_anything_but_an_object_is_refused() -> None:
-    with pytest.raises(ConfigError, match="The request must be a JSON object"):
+    with pytest.raises(QuestionError, match="The request must be a JSON object"):
         Question.parse(b"[]", "status", now=NOW, max_age=300)
 
 

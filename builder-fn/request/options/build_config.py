@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # The root of a context is its template's; faas-cli lays the handler's folder below it.
 OPTIONS_FILES = ("builder-fn.json", "function/builder-fn.json")
 
+# Of a build that is not pushed, and so needs no name.
+_UNNAMED = Reference(domain="", path="unnamed")
+
 _MAX_HINTS = 10  # of one document: each is a line of the log, and looked for in all keys there are
 _ALIKE = 0.75  # of difflib's ratio: "buildArg" and "platform" are alike, "frontend" is like nothing
 
@@ -102,7 +105,9 @@ class BuildConfig:
                 merges = isinstance(value, dict)
                 chosen[name] = {**chosen.get(name, {}), **value} if merges else value
         if "image" not in chosen:
-            raise ConfigError(f'{request.name} has no "image"; it must be there.')
+            if not chosen.get("skip_push"):
+                raise ConfigError(f'{request.name} has no "image"; it must be there.')
+            chosen["image"] = _UNNAMED
         return cls(**chosen, warnings=tuple(warnings))
 
     @property

@@ -2,25 +2,29 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.failure.build_failed import solve_failed
+from function.buildkit.errors import SolveFailed
+from function.buildkit.failure import build_failed
 from function.buildkit.outcome import FailedStep
 from function.buildkit.plain_text import clean_message
 from function.buildkit.progress.printer import Printer
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
 
-if TYPE_CHECKING:
-    from function.buildkit.errors import SolveFailed
-
 VERTEX = "sha256:" + "4" * 64
 DOCKERFILE = "FROM a\n\nCOPY b c\nRUN exit 3\nRUN d\nRUN e\nRUN f\n"
 CAUSE = 'process "/bin/sh -c exit 3" did not complete successfully: exit code: 3'
+
+
+def solve_failed(*args: Any, **kwargs: Any) -> SolveFailed:
+    error = build_failed.solve_failed(*args, **kwargs)
+    assert isinstance(error, SolveFailed)
+    return error
 
 
 def details_bin(**values: Any) -> bytes:
