@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Stream(Protocol):
     """One answer's encoder; each method gives bytes to send at once, or nothing."""
 
+    mimetype: ClassVar[str]  # as an Accept header names it
     content_type: ClassVar[str]
     headers: ClassVar[Mapping[str, str]]
 
@@ -35,7 +36,8 @@ class Stream(Protocol):
 
 
 class JsonLines:
-    content_type: ClassVar[str] = "application/x-ndjson"
+    mimetype: ClassVar[str] = "application/x-ndjson"
+    content_type: ClassVar[str] = mimetype
     headers: ClassVar[Mapping[str, str]] = {}
 
     def begin(self, build: Running) -> bytes:
@@ -56,7 +58,8 @@ class JsonLines:
 class EventStream:
     """Events `progress` and, at last, `result`. Their ids count from 1."""
 
-    content_type: ClassVar[str] = "text/event-stream"
+    mimetype: ClassVar[str] = "text/event-stream"
+    content_type: ClassVar[str] = f"{mimetype}; charset=utf-8"
     # nginx, which many put in front of a gateway, collects what it is not told to pass on.
     headers: ClassVar[Mapping[str, str]] = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -94,13 +97,13 @@ def requested(accept: str) -> Stream | None:
     events begin with the one that they would rather have.
     """
     qualities = dict(_qualities(accept))
-    best = max(_FORMATS, key=lambda kind: qualities.get(kind.content_type, 0.0))
-    quality, single = qualities.get(best.content_type, 0.0), qualities.get(documents.JSON, 0.0)
+    best = max(_FORMATS, key=lambda kind: qualities.get(kind.mimetype, 0.0))
+    quality, single = qualities.get(best.mimetype, 0.0), qualities.get(documents.JSON, 0.0)
     if quality <= 0 or quality < single:
         return None
     if best is EventStream and quality == single:
         names = list(qualities)
-        if names.index(documents.JSON) < names.index(best.content_type):
+        if names.index(documents.JSON) < names.index(best.mimetype):
             return None
     return best()
 

@@ -16,6 +16,7 @@ from ..buildkit.outcome import BuildResult
 from ..buildkit.progress.build_log import DaemonLog
 from ..buildkit.progress.status_stream import STATUS_ENDED, StatusStream
 from ..buildkit.rpc.liveness import Liveness
+from ..daemon_errors import translated
 from ..errors import DaemonUnavailable, Interrupted
 from .journal.entries import JournalLog
 from .standing import State
@@ -67,13 +68,14 @@ class Follow:
 
         The whole log, whenever it begins. Raises DaemonUnavailable if the daemon falls silent.
         """
-        yield from self._wait_in_line()
-        if self._attempt.build is None:
-            return
-        yield from self._lines()
-        if lines := self._log.finish():
-            yield lines
-        self._settle()
+        with translated():
+            yield from self._wait_in_line()
+            if self._attempt.build is None:
+                return
+            yield from self._lines()
+            if lines := self._log.finish():
+                yield lines
+            self._settle()
 
     @property
     def steps(self) -> tuple[Step, ...]:

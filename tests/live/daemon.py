@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from function.buildkit import Client
 from function.history import History
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from function.history import Claim
 
 
 class Daemon(History):
@@ -12,3 +19,10 @@ class Daemon(History):
         self.solve = self.client.solve
         self.version = self.client.version
         super().__init__(self.client)
+
+    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+        """A claim that all others see, as of a detached build."""
+        claim = super().claim(build_id, annotations)
+        if claim:
+            self.wait_until_on_record(claim)
+        return claim

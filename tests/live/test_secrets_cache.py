@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 from stack.registry_client import RegistryClient
 
-from function.buildkit import ANONYMOUS, Client, SolveSpec, keyed, session_services
+from function.buildkit import (
+    ANONYMOUS,
+    Client,
+    DaemonUnavailable,
+    SolveFailed,
+    SolveSpec,
+    keyed,
+    session_services,
+)
 from function.buildkit.session.filesync import DIFF_COPY
 from function.context.shared_key import once
-from function.errors import BuilderError, BuildFailed, DaemonUnavailable
 from function.fsutil.tree import Entry, Kind, Tree
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ class Build:
 
     log: list[str]
     digest: str = ""
-    error: BuilderError | None = None
+    error: BuildkitError | None = None
     ran: set[str] = field(default_factory=set)
 
     @property
@@ -95,7 +102,7 @@ def build(
         for lines in solve:
             log += lines
         digest, error = solve.result().digest, None
-    except BuilderError as exc:
+    except BuildkitError as exc:
         digest, error = "", exc
     finally:
         solve.close()
@@ -196,7 +203,7 @@ def test_a_secret_that_is_required_and_missing_fails_its_step(client: Client) ->
 
     error = build(client, dockerfile, {"other": b"value"}).error
 
-    assert isinstance(error, BuildFailed)
+    assert isinstance(error, SolveFailed)
     assert "secret token: not found" in str(error)
     assert error.failed_step
     assert (error.failed_step.file, error.failed_step.line) == ("Dockerfile", 3)
@@ -262,7 +269,7 @@ def test_a_failure_names_its_line_as_it_does_without_secrets(
     ]
 
     for error in errors:
-        assert isinstance(error, BuildFailed)
+        assert isinstance(error, SolveFailed)
         assert error.failed_step
         assert error.failed_step.line == line
     assert str(errors[0]) == str(errors[1])
