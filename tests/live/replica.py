@@ -67,7 +67,10 @@ def main(daemon: str, build_id: str, dockerfile: str = "") -> None:
     client = Client(daemon, patience=PATIENCE)
     client.version()
     sys.stdin.readline()
-    claim = History(client).claim(build_id, ANNOTATIONS)
+    history = History(client)
+    claim = history.claim(build_id, ANNOTATIONS)
+    if claim:
+        history.wait_until_on_record(claim)
     say("claimed" if claim else "refused")
     if claim and dockerfile:
         data = memoryview(dockerfile.encode())

@@ -16,6 +16,7 @@ from stack.registry_client import RegistryClient
 
 from function.buildkit import (
     ANONYMOUS,
+    BuildkitError,
     Client,
     DaemonUnavailable,
     SolveFailed,
