@@ -55,6 +55,8 @@ class Settings:
     callback_private: bool = False
     # A request about builds is signed with its time; clocks differ, and answers to a question stay the same.
     command_max_age: float = 300.0
+    # How old a build's request may be; 0 takes any. Of the Pro Builder's clients none says when it signs.
+    request_max_age: float = 0.0
     # Detached builds in line for a place; each holds its body in memory.
     max_detached: int = 256
     # What all builds in line may hold so: a quarter of the memory that stack.yml allows.
@@ -81,6 +83,7 @@ class Settings:
             "callback_hosts": _list,
             "callback_private": _boolean,
             "command_max_age": _duration,
+            "request_max_age": _duration,
             "max_detached": _natural,
             "max_waiting_bytes": _positive,
             "max_followers": _natural,

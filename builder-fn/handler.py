@@ -28,6 +28,7 @@ from .callbacks.target import target
 from .config import Settings
 from .errors import BodyTooLarge, BuilderError, QuestionError
 from .request import question, routes, unsigned
+from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
 from .request.question import Question
@@ -107,25 +108,34 @@ def _healthz(_event: Any) -> Answer:
 
 def _ready(_event: Any) -> Answer:
     running = builder()
-    if not running.settings.disable_hmac:
-        secret_files.payload_keys(running.settings)
+    keys = [] if running.settings.disable_hmac else secret_files.payload_keys(running.settings)
     secret_files.registry_auth(running.settings)
     version = running.daemon_version()
     document: dict[str, Any] = {"status": "ready", "buildkit": version}
-    if warnings := remarks(version):
-        document["warnings"] = list(warnings)
+    warnings = [*remarks(version), *(key.weakness for key in keys if key.weakness)]
+    if warnings:
+        document["warnings"] = warnings
     return json_answer(document, 200)
 
 
-def _publickey(_event: Any) -> Answer:
+def _publickey(event: Any) -> Answer:
     """Hand out the key to seal build secrets for, as go-sdk and faas-cli read it.
 
-    Source: openfaas/faas-cli 0.18, builder/remote_builder.go.
+    Source: openfaas/faas-cli 0.18, builder/remote_builder.go. A client that asks with a signed question
+    gets a signed answer, which repeats its nonce: nobody on the way can put another key in the place of ours.
     """
+    document: dict[str, Any] = {}
+    key = None
+    if HEADER in event.headers:
+        asked, key = _question(event, "publickey")
+        document = {"nonce": asked.nonce} if asked.nonce else {}
     current = handed_out(secret_files.sealing_keys(builder().settings))
-    return json_answer(
-        {"key_id": current.key_id, "algorithm": ALGORITHM, "public_key": current.public_key}, 200
-    )
+    document |= {
+        "key_id": current.key_id,
+        "algorithm": ALGORITHM,
+        "public_key": current.public_key,
+    }
+    return json_answer(document, 200).signed(key)
 
 
 def _metrics(_event: Any) -> Answer:
@@ -150,6 +160,7 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     """Start the build that the holder of *key* asks for, and answer as the request wishes."""
     running = builder()
     settings = running.settings
+    unsigned.require_nothing_that_must_be_signed(event)
     failed_status = unsigned.failed_status(event, settings.failed_status)
     begun = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
@@ -161,16 +172,21 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
         phases={**phases, UNPACK: time.monotonic() - begun},
     )
     to = _callback_target(bundle, settings)
-    is_detached = to is not None or bundle.config.detach or unsigned.is_set(event, "detach")
+    is_detached = to is not None or bundle.config.detach
+    once = bool(call_id)
+    if settings.request_max_age:
+        config = bundle.config
+        require_fresh(config.time, config.nonce, time.time(), settings.request_max_age)
+        call_id, once = "", True  # what is sent again becomes the same build, whoever sends it
     build = running.build(
         Job(
             # Redelivered by a queue it has the same id, and so becomes the same build.
-            build_id=id_of_call(call_id, _digest(event, body)) if call_id else new_id(),
+            build_id=id_of_call(call_id, _digest(event, body)) if once else new_id(),
             bundle=bundle,
             key=key.name if key else metrics.UNSIGNED,
             arrival=arrival,
             caller_gone=unsigned.never if is_detached else unsigned.caller_gone(event),
-            claimed=is_detached or bool(call_id),
+            claimed=is_detached or once,
             detached=is_detached,
             patience=unsigned.patience(event),
         )
@@ -185,7 +201,7 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     if stream is None or unsigned.is_queued(event):
         most = build_answers.MAX_CALLBACK_BYTES if unsigned.is_queued(event) else None
         return build_answers.whole(build, failed_status=failed_status, most=most).signed(key)
-    return build_answers.streamed(build, stream, heartbeat=settings.heartbeat)
+    return build_answers.streamed(build, stream, heartbeat=settings.heartbeat, key=key)
 
 
 def _status(event: Any) -> Answer:
@@ -211,7 +227,8 @@ def _logs(event: Any) -> Answer:
     build = running.follow(asked.build_id, unsigned.caller_gone(event), offset=asked.offset)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None:
-        return build_answers.streamed(build, stream, heartbeat=running.settings.heartbeat)
+        heartbeat = running.settings.heartbeat
+        return build_answers.streamed(build, stream, heartbeat=heartbeat, key=key)
     return build_answers.log_so_far(build).signed(key)
 
 
@@ -297,7 +314,7 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
         _builder.replica.metrics.refused(error.code)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None and event.method == "POST":
-        return build_answers.refused_stream(error, stream)
+        return build_answers.refused_stream(error, stream, key)
     return json_answer(documents.failed(error), error.status, error).signed(key)
 
 

@@ -7,6 +7,7 @@ import gc
 import hashlib
 import hmac
 import json
+import time
 import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,10 +21,11 @@ from function import handler
 from function.buildkit.outcome import BuildResult
 from function.builds.admission import Account
 from function.callbacks.detached import finish
+from function.request.signature import Key
 
 from .callbacks.callback_receiver import receiver
 from .live.waiting import wait_until
-from .tar_members import request, tar
+from .tar_members import config, file, request, tar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -415,3 +417,62 @@ def test_a_callback_that_did_not_arrive_is_counted(
     counted = client.get("/metrics").get_data(as_text=True)
     assert 'builder_fn_callbacks_total{outcome="refused"} 1.0' in counted
     assert 'builder_fn_callbacks_total{outcome="dropped"} 0.0' in counted
+
+
+def asked(**values: object) -> bytes:
+    return json.dumps({"op": "publickey", "time": time.time(), **values}).encode()
+
+
+def test_a_signed_question_for_the_public_key_is_answered_signed(
+    client: FlaskClient, secrets: Path
+) -> None:
+    (secrets / "build-secrets-key").write_bytes(base64.b64encode(bytes(PrivateKey.generate())))
+    body = asked(nonce="n1")
+
+    answer = client.post("/publickey", data=body, headers=signed(body))
+
+    assert answer.get_json()["nonce"] == "n1"
+    signature = signed(answer.get_data())["X-Build-Signature"]
+    assert answer.headers["X-Build-Result-Signature"] == signature
+
+
+def test_a_wrongly_signed_question_for_the_public_key_is_refused(client: FlaskClient) -> None:
+    body = asked()
+
+    assert client.post("/publickey", data=body, headers=signed(b"another")).status_code == 401
+
+
+def test_a_query_cannot_detach(client: FlaskClient) -> None:
+    body = request()
+
+    answer = client.post("/build?detach=1", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("said", [{}, {"time": 1_600_000_000, "nonce": "n"}])
+def test_what_could_be_sent_again_for_ever_is_refused_where_the_operator_wants_it(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
+) -> None:
+    monkeypatch.setenv("request_max_age", "5m")
+    body = tar(config("registry.test/a:1", **said), file("context/Dockerfile", b"FROM scratch\n"))
+
+    answer = client.post("/build", data=body, headers=signed(body))
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (401, "request_expired")
+
+
+def test_the_last_line_of_a_stream_is_signed(client: FlaskClient) -> None:
+    body = tar(config("NOT VALID"))
+
+    answer = client.post("/build", data=body, headers={**signed(body), **NDJSON})
+
+    line = answer.get_data().splitlines()[-1]
+    document, comma, signature = line.rpartition(b', "signature": ')
+    assert comma
+    assert json.loads(signature.removesuffix(b"}")) == signed(document + b"}")["X-Build-Signature"]
+
+
+def test_a_short_payload_secret_is_a_warning() -> None:
+    assert "6 bytes" in Key("payload-secret", b"s3cret").weakness
+    assert Key("payload-secret", b"0123456789abcdef").weakness == ""

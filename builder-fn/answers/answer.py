@@ -33,6 +33,16 @@ class Answer:
         return replace(self, headers={**self.headers, RESULT_HEADER: sign(self.body, key)})
 
 
+def with_signature(document: dict[str, Any], key: Key | None) -> dict[str, Any]:
+    """Add to a stream's last document who says what it says.
+
+    The signature is that of the document's bytes without it; it comes last, so that it can be cut off.
+    """
+    if key is None:
+        return document
+    return document | {"signature": sign(documents.encode(document), key)}
+
+
 def json_answer(document: dict[str, Any], status: int, error: BuilderError | None = None) -> Answer:
     """Answer with *document*, and with the headers that *error* and its build ask for."""
     headers = {}

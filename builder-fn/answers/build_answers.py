@@ -14,11 +14,12 @@ from ..errors import BuilderError, BuildFailed
 from ..log_tail import LogTail
 from ..telemetry import log_lines
 from . import documents
-from .answer import Answer, json_answer, unexpected
+from .answer import Answer, json_answer, unexpected, with_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..request.signature import Key
     from .ongoing import Ongoing
     from .streams import Stream
 
@@ -52,24 +53,25 @@ def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Ans
     return json_answer(documents.with_log_tail(document, most) if most else document, status, error)
 
 
-def streamed(build: Ongoing, stream: Stream, *, heartbeat: float) -> Answer:
+def streamed(build: Ongoing, stream: Stream, *, heartbeat: float, key: Key | None = None) -> Answer:
     """Answer at once, and stream the build as it goes; *heartbeat* is in seconds."""
     return Answer(
         content_type=stream.content_type,
         headers={**stream.headers, "X-Build-Id": build.id},
-        chunks=_chunks(build, stream, heartbeat),
+        chunks=_chunks(build, stream, heartbeat, key),
         close=build.close,
     )
 
 
-def refused_stream(error: BuilderError, stream: Stream) -> Answer:
+def refused_stream(error: BuilderError, stream: Stream, key: Key | None = None) -> Answer:
     """Answer a request for a stream that did not come to a build: with the one last chunk."""
     time.sleep(SETTLING_SECONDS)
-    chunk = stream.end(documents.fitted(documents.failed(error), MAX_STREAM_LINE_BYTES))
+    document = documents.fitted(documents.failed(error), MAX_STREAM_LINE_BYTES)
+    chunk = stream.end(with_signature(document, key))
     return Answer(content_type=stream.content_type, headers=stream.headers, chunks=iter([chunk]))
 
 
-def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]:
+def _chunks(build: Ongoing, stream: Stream, heartbeat: float, key: Key | None) -> Iterator[bytes]:
     """Yield the build as it goes; whatever happens, the last chunk says how it ended."""
     last_sent = time.monotonic()
     earliest = last_sent + SETTLING_SECONDS
@@ -91,7 +93,8 @@ def _chunks(build: Ongoing, stream: Stream, heartbeat: float) -> Iterator[bytes]
         _log.exception("unexpected error", extra=log_lines.with_fields({"buildId": build.id}))
         final = _failed(build, unexpected(), log)
     time.sleep(max(0.0, earliest - time.monotonic()))
-    yield chunk + stream.end(documents.fitted(final, MAX_STREAM_LINE_BYTES))
+    final = documents.fitted(final, MAX_STREAM_LINE_BYTES)
+    yield chunk + stream.end(with_signature(final, key))
 
 
 def accepted(build: Ongoing, *, url: str) -> Answer:

@@ -28,6 +28,8 @@ ATTEMPT_SECONDS = 10.0
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 # What is left: Teredo among other protocols' own (RFC 2928), and 6to4 (RFC 3056).
 _TUNNELS = ipaddress.IPv6Network("2001::/23"), ipaddress.IPv6Network("2002::/16")
+# Global by their number, and yet a cloud's own services: Azure's, and Oracle's.
+_CLOUDS = ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Network("192.0.0.0/24")
 # A network without IPv4 reaches all of it so (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -72,7 +74,7 @@ def _is_public(address: str) -> bool:
         if ip.ipv4_mapped is None and ip not in _NAT64:
             return ip.is_global and ip in _UNICAST and not any(ip in each for each in _TUNNELS)
         ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and not any(ip in each for each in _CLOUDS)
 
 
 def _secured(to: Target, plain: socket.socket) -> ssl.SSLSocket:

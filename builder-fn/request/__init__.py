@@ -8,4 +8,5 @@ bundle       a build request with all its parts
 archive/     the tar
 options/     the options of a build, one field each
 question     a request about builds
+age          what was signed too long ago
 """

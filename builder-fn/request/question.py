@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, QuestionError, RequestExpired
+from ..errors import ConfigError, QuestionError
+from .age import require_recent
 from .options import Document
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ MAX_BYTES = 64 << 10  # of a document: some hundred times what any has
 
 _BUILD_ID = re.compile(r"[0-9a-f]{32}")
 _MOST_LISTED = 1000
+_MOST_NONCE = 128  # characters
 _FOREVER = 1e15  # seconds; JSON has numbers of any length, and 1e999 is infinite
 
 
@@ -32,6 +34,7 @@ class Question:
     build_id: str = ""
     offset: int = 0  # of the first log line that is wanted
     limit: int = 100  # of builds that are listed, the latest first
+    nonce: str = ""  # that the answer repeats
 
     @classmethod
     def parse(
@@ -53,7 +56,7 @@ class Question:
             if values.get(key) not in (None, ""):
                 chosen[name] = read(key, values[key])
         command = cls(**chosen)
-        if operation != "list" and not command.build_id:
+        if operation not in ("list", "publickey") and not command.build_id:
             raise QuestionError('The request has no "buildId"; it says which build is meant.')
         return command
 
@@ -78,10 +81,17 @@ def _limit(key: str, value: Any) -> int:
     return value
 
 
+def _nonce(key: str, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_NONCE:
+        raise QuestionError(f'"{key}" must be a text of at most {_MOST_NONCE} characters.')
+    return value
+
+
 _FIELDS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "buildId": ("build_id", _build_id),
     "offset": ("offset", _offset),
     "limit": ("limit", _limit),
+    "nonce": ("nonce", _nonce),
 }
 
 
@@ -90,8 +100,4 @@ def _require_recent(time: Any, now: float, max_age: float) -> None:
         raise QuestionError(
             '"time" in the request must be the time it was signed at, in seconds since 1970.'
         )
-    if abs(now - time) > max_age:
-        raise RequestExpired(
-            f"The request was signed {abs(now - time):.0f} s {'ago' if time < now else 'from now'}, and "
-            f"{max_age:.0f} s are the most: sign it when it is sent, with a clock that is right."
-        )
+    require_recent(time, now, max_age)

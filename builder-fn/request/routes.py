@@ -31,7 +31,7 @@ class _Route:
 
 _ROUTES = (
     _Route(BUILD, ("/build", "/"), ("POST",)),
-    _Route("publickey", ("/publickey", "/public-key")),
+    _Route("publickey", ("/publickey", "/public-key"), ("GET", "HEAD", "POST")),
     _Route("healthz", ("/healthz",)),
     _Route("ready", ("/ready",)),
     _Route("metrics", ("/metrics",)),

@@ -21,6 +21,9 @@ HEADER = "X-Build-Signature"
 # Beside our answers: the same, by the key that the request was signed with.
 RESULT_HEADER = "X-Build-Result-Signature"
 
+# Of a secret, in bytes: of hexadecimal digits so many still have 64 bits.
+_LEAST_BYTES = 16
+
 _VALUE = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 
@@ -36,6 +39,18 @@ class Key:
             raise NotReady(
                 f'The payload secret "{self.name}" is empty; write a random value to it.'
             )
+
+    @property
+    def weakness(self) -> str:
+        """A sentence for the operator of a secret that can be guessed; nothing if it is long enough."""
+        length = len(self.secret.strip())
+        if length >= _LEAST_BYTES:
+            return ""
+        return (
+            f'The payload secret "{self.name}" has {length} bytes, and with one signed request anybody can '
+            f"try all of that length: use {_LEAST_BYTES} random ones or more, as faas-cli secret generate "
+            "does."
+        )
 
     @property
     def variants(self) -> tuple[bytes, ...]:

@@ -52,8 +52,13 @@ def patience(event: Any) -> float:
         return math.inf
 
 
-def is_set(event: Any, name: str) -> bool:
-    return str(event.query.get(name, "")).lower() in ("1", "true", "yes")
+def require_nothing_that_must_be_signed(event: Any) -> None:
+    """Refuse a query that asks for what only a signed config may. Raises RequestError."""
+    if "detach" in event.query:
+        raise RequestError(
+            'A query is not signed, and cannot detach a build: put "detach": true into '
+            "com.openfaas.docker.config."
+        )
 
 
 def failed_status(event: Any, otherwise: int) -> int:

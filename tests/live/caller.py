@@ -9,7 +9,7 @@ import io
 import json
 import tarfile
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -47,6 +47,9 @@ class Request:
     image: str = "unused:1"
     config: Mapping[str, Any] = field(default_factory=dict)
     mtime: int = 1_600_000_000
+
+    def detached(self) -> Request:
+        return replace(self, config={**self.config, "detach": True})
 
     def tar(self) -> bytes:
         buffer = io.BytesIO()

@@ -42,8 +42,8 @@ def replicas(start_function: StartFunction, shared_daemon: str) -> Iterator[tupl
         yield one.url, other.url
 
 
-def detached(url: str, request: Request, *, path: str = "/build?detach=1") -> str:
-    answer = build(url, request, path=path)
+def detached(url: str, request: Request, *, path: str = "/build") -> str:
+    answer = build(url, request.detached(), path=path)
     assert answer.status == 202, answer.document
     return str(answer.document["buildId"])
 
@@ -55,7 +55,7 @@ def has_arrived(url: str, build_id: str) -> bool:
 
 def test_is_answered_at_once_with_an_id_and_where_to_ask(replicas: tuple[str, str]) -> None:
     with Gate() as gate:
-        answer = build(replicas[0], running(gate.command), path="/build?detach=1")
+        answer = build(replicas[0], running(gate.command).detached())
         assert answer.status == 202
         assert answer.document["status"] == "in_progress"
         assert answer.document["url"] == "status"

@@ -159,6 +159,6 @@ def sealed(keys: KeyPair, token: str, *steps: str) -> SealedRequest:
 
 
 def detached(url: str, request: Request) -> str:
-    answer = build(url, request, path="/build?detach=1")
+    answer = build(url, request.detached())
     assert answer.status == 202, answer.document
     return str(answer.document["buildId"])

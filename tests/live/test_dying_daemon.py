@@ -151,7 +151,7 @@ def test_silent_in_a_step_and_back_again(daemon: Buildkitd, function: Function) 
     [
         pytest.param(lambda url: build(url, QUICK), id="a build"),
         pytest.param(lambda url: post(url, QUICK.tar(), {"X-Call-Id": "c"}), id="a call"),
-        pytest.param(lambda url: build(url, QUICK, path="/build?detach=1"), id="a detached build"),
+        pytest.param(lambda url: build(url, QUICK.detached()), id="a detached build"),
         pytest.param(lambda url: command(url, "status", "0" * 32), id="a question"),
         pytest.param(lambda url: get(url, "/ready"), id="a probe"),
     ],

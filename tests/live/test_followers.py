@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 
 
-@pytest.mark.parametrize("path", ["/build?detach=1", "/?detach=1", "/function/x?detach=1"])
+@pytest.mark.parametrize("path", ["/build", "/", "/function/x"])
 def test_where_to_ask_is_told_relative_to_the_request(builder: str, path: str) -> None:
     """The gateway takes its own part of a path away."""
     asked = builder + path
     seen = path.removeprefix("/function/x") or "/"
-    answer = build(builder, QUICK, path="/" + seen.lstrip("/"))
+    answer = build(builder, QUICK.detached(), path="/" + seen.lstrip("/"))
 
     url = urljoin(asked, answer.document["url"])
     assert url.startswith(asked.partition("?")[0].removesuffix("build").rstrip("/"))
@@ -38,7 +38,7 @@ def test_more_than_there_are_threads_for_are_turned_away(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
     with Gate() as gate, start_function(shared_daemon, max_followers="1") as function:
-        answer = build(function.url, running(gate.command), path="/build?detach=1")
+        answer = build(function.url, running(gate.command).detached())
         build_id = answer.document["buildId"]
         with live_log(function.url, build_id) as log:
             read_until(log, "arrived")
@@ -55,7 +55,7 @@ def test_a_replica_that_is_stopped_lets_its_followers_go(
     start_function: StartFunction, shared_daemon: str, builder: str
 ) -> None:
     with Gate() as gate, start_function(shared_daemon, shutdown_grace="1s") as function:
-        answer = build(builder, running(gate.command), path="/build?detach=1")
+        answer = build(builder, running(gate.command).detached())
         build_id = answer.document["buildId"]
         with live_log(function.url, build_id) as log:
             read_until(log, "arrived")

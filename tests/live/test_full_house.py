@@ -89,7 +89,7 @@ def test_all_but_builds_are_answered_while_every_place_and_the_line_are_taken(
             builds.enter_context(occupied(url, gate))
         for _ in range(WAITING):
             assert builds.enter_context(stream(url, QUICK)).readline()
-        detached = str(build(url, QUICK, path="/build?detach=1").document["buildId"])
+        detached = str(build(url, QUICK.detached()).document["buildId"])
 
         assert build(url, QUICK).status == 429
         for path in ("/healthz", "/ready", "/publickey", "/metrics"):

@@ -103,7 +103,7 @@ def test_what_waits_takes_no_more_memory_than_it_may(
     ):
         assert waiting.readline()
         refused = build(function.url, large)
-        detached = build(function.url, large, path="/build?detach=1")
+        detached = build(function.url, large.detached())
     for answer in (refused, detached):
         assert (answer.status, answer.document["reason"]) == (429, "busy")
         assert "memory" in answer.document["error"]

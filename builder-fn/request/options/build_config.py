@@ -88,6 +88,8 @@ class BuildConfig:
     callback_url: str = field(
         default="", metadata=_option("callbackUrl", readers.string, in_files=False)
     )
+    time: float | None = field(default=None, metadata=_option("time", readers.time, in_files=False))
+    nonce: str = field(default="", metadata=_option("nonce", readers.nonce, in_files=False))
     warnings: tuple[BuildWarning, ...] = ()
 
     @classmethod

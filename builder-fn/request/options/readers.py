@@ -21,6 +21,8 @@ from .documents import type_of
 _PLATFORM = re.compile(r"[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_.-]{1,64}){1,2}")
 # A stage's name, or its number (moby/buildkit v0.32.2 frontend/dockerfile/instructions/parse.go).
 _STAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NONCE = re.compile(r"[A-Za-z0-9._=-]{1,128}")
+_FOREVER = 1e15  # seconds; JSON has numbers of any length, and 1e999 is infinite
 _MAX_ITEMS = 100  # each is one more platform to build, or one more push, and part of the answer
 
 
@@ -125,6 +127,20 @@ def duration(key: Key, value: object) -> float:
             f'{key} must be a duration such as "10m" or "90s", or a number of seconds above 0, '
             f"not {quoted(str(value))}."
         ) from exc
+
+
+def time(key: Key, value: object) -> float:
+    """Read when a request was signed, in seconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FOREVER:
+        raise ConfigError(f"{key} must be the time of signing, in seconds since 1970.")
+    return float(value)
+
+
+def nonce(key: Key, value: object) -> str:
+    text = string(key, value)
+    if not _NONCE.fullmatch(text):
+        raise ConfigError(f'{key} must be 1 to 128 letters, digits, "-", "_", "." and "=".')
+    return text
 
 
 def boolean(key: Key, value: object) -> bool:
