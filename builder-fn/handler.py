@@ -20,6 +20,7 @@ from .answers import build_answers, documents, record_answers, streams
 from .answers.answer import Answer, json_answer, unexpected
 from .answers.flask_response import flask_response
 from .build_secrets.envelope import ALGORITHM, handed_out
+from .builds import process_sandbox
 from .builds.builder import Builder
 from .builds.daemon_versions import remarks
 from .builds.job import Job, id_of_call, new_id
@@ -54,7 +55,7 @@ _builder: Builder | None = None
 def start() -> None:
     """The template's hook: settings that make no sense stop the function before it serves."""
     try:
-        builder()
+        _ = builder().process_sandbox  # begins to find out
     except BuilderError as exc:
         raise SystemExit(str(exc)) from exc
 
@@ -112,7 +113,11 @@ def _ready(_event: Any) -> Answer:
     secret_files.registry_auth(running.settings)
     version = running.daemon_version()
     document: dict[str, Any] = {"status": "ready", "buildkit": version}
-    warnings = [*remarks(version), *(key.weakness for key in keys if key.weakness)]
+    warnings = []
+    if (sandbox := running.process_sandbox) is not None:
+        document["processSandbox"] = sandbox
+        warnings = [] if sandbox else [process_sandbox.WARNING.message]
+    warnings += [*remarks(version), *(key.weakness for key in keys if key.weakness)]
     if warnings:
         document["warnings"] = warnings
     return json_answer(document, 200)

@@ -72,6 +72,18 @@ class Client:
                 raise daemon_unavailable(exc) from exc
         return str(response.buildkitVersion.version)
 
+    def worker_id(self) -> str:
+        """Return the id that stands beside the daemon's cache, and comes back with it.
+
+        Raises DaemonUnavailable.
+        """
+        with self.asking() as control:
+            try:
+                workers = control.list_workers(pb.ListWorkersRequest(), timeout=self.patience)
+            except grpc.RpcError as exc:
+                raise daemon_unavailable(exc) from exc
+        return workers.record[0].ID if workers.record else ""
+
     def state(self) -> DaemonState:
         """Say how the daemon is, within a second and without harm to what runs there."""
         return self._watch.state()

@@ -9,5 +9,6 @@ daemon_versions  what a version of buildkitd lacks
 admission   the places for builds, and the line in front of them
 fair_line   the order of that line
 background  what no request waits for
+process_sandbox  whether steps of builds are kept apart on the daemon
 replica     what all builds of a replica share
 """

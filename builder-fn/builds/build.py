@@ -31,6 +31,7 @@ from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
+from . import process_sandbox
 from .offer import offer
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Build:
             *config.warnings,
             *detection.warnings(config.build_args),
             *self._timeout_warnings(),
+            *self._sandbox_warnings(),
         )
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
@@ -272,6 +274,10 @@ class Build:
         return self._replica.client.solve(
             spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
         )
+
+    def _sandbox_warnings(self) -> Iterator[BuildWarning]:
+        if self._secrets.mounted and self._replica.process_sandbox.is_there is False:
+            yield process_sandbox.WARNING
 
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
         asked, most = self._job.bundle.config.timeout, self._replica.settings.build_timeout

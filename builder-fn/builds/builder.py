@@ -63,6 +63,11 @@ class Builder:
         """Raises DaemonUnavailable, NotReady."""
         return self.replica.client.version()
 
+    @property
+    def process_sandbox(self) -> bool | None:
+        """Whether steps of different builds are kept apart on the daemon, as far as is known by now."""
+        return self.replica.process_sandbox.is_there
+
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
 

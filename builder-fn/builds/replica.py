@@ -14,6 +14,7 @@ from ..history import History
 from ..telemetry.metrics import Metrics
 from .admission import Admission
 from .background import Background
+from .process_sandbox import ProcessSandbox
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -29,6 +30,7 @@ class Replica:
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
+    process_sandbox: ProcessSandbox
     shared_keys: SharedKeys = field(default_factory=SharedKeys)
     background: Background = field(default_factory=Background)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -55,6 +57,7 @@ class Replica:
             settings=settings,
             client=client,
             history=History(client),
+            process_sandbox=ProcessSandbox(client),
             admission=admission,
             metrics=metrics,
             deliveries=Deliveries(private=settings.callback_private, ended=metrics.callback_ended),

@@ -322,10 +322,12 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, record: _Optional[_Iterable[_Union[WorkerRecord, _Mapping]]] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
-    __slots__ = ("GCPolicy",)
+    __slots__ = ("ID", "GCPolicy")
+    ID_FIELD_NUMBER: _ClassVar[int]
     GCPOLICY_FIELD_NUMBER: _ClassVar[int]
+    ID: str
     GCPolicy: _containers.RepeatedCompositeFieldContainer[GCPolicy]
-    def __init__(self, GCPolicy: _Optional[_Iterable[_Union[GCPolicy, _Mapping]]] = ...) -> None: ...
+    def __init__(self, ID: _Optional[str] = ..., GCPolicy: _Optional[_Iterable[_Union[GCPolicy, _Mapping]]] = ...) -> None: ...
 
 class GCPolicy(_message.Message):
     __slots__ = ("all", "maxUsedSpace")
