@@ -24,6 +24,7 @@ class Gate:
         self._listener = socket.create_server((ports.LOOPBACK, 0))
         self._listener.settimeout(_SECONDS)
         self._port = int(self._listener.getsockname()[1])
+        self._waiting: list[socket.socket] = []
 
     @property
     def command(self) -> str:
@@ -39,6 +40,11 @@ class Gate:
         """Waits for a step to arrive, if none has, and lets it through."""
         with closing(self._listener.accept()[0]) as step:
             step.sendall(b"open\n")
+
+    def wait_until_arrived(self) -> None:
+        """Returns when a step waits here, which it does until the end of the block."""
+        step, _ = self._listener.accept()
+        self._waiting.append(step)
 
     def wait_until_left(self) -> None:
         """Returns when a step that waits here has ended without being let through."""
@@ -56,3 +62,5 @@ class Gate:
         trace: TracebackType | None,
     ) -> None:
         self._listener.close()
+        for step in self._waiting:
+            step.close()

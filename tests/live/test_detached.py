@@ -166,7 +166,7 @@ def test_an_unsigned_question_is_not_answered(replicas: tuple[str, str], operati
 def test_an_old_question_is_not_answered(replicas: tuple[str, str]) -> None:
     answer = command(replicas[0], "status", UNKNOWN, time=1_000_000_000)
 
-    assert (answer.status, answer.document["reason"]) == (401, "bad_signature")
+    assert (answer.status, answer.document["reason"]) == (401, "request_expired")
 
 
 def test_a_question_is_no_order_to_cancel(replicas: tuple[str, str]) -> None:
