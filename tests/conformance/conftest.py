@@ -35,7 +35,7 @@ machine, mirror = live.machine, live.mirror
 shared_daemon, start_function = live.shared_daemon, live.start_function
 
 HERE = Path(__file__).parent
-README = REPOSITORY / "README.md"
+README = REPOSITORY / "tests" / "conformance" / "README.md"
 
 _TABLE = pytest.StashKey[Table]()
 _WHOLE = pytest.StashKey[bool]()
@@ -43,7 +43,7 @@ _WHOLE = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--write-table", action="store_true", help="write the conformance table into README.md"
+        "--write-table", action="store_true", help="write the conformance table into tests/conformance/README.md"
     )
 
 
