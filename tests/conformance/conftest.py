@@ -43,7 +43,9 @@ _WHOLE = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--write-table", action="store_true", help="write the conformance table into tests/conformance/README.md"
+        "--write-table",
+        action="store_true",
+        help="write the conformance table into the README here",
     )
 
 
