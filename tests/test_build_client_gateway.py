@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from build_client import gateway
 from build_client.errors import UsageError
+from build_client.protocol import gateway
 from hypothesis import given
 from hypothesis import strategies as st
 

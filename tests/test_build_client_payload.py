@@ -14,8 +14,11 @@ import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
-from build_client import context, faas_cli, payload, signature
+from build_client.context import archive as payload
+from build_client.context import faas_cli
+from build_client.context import overlay as context
 from build_client.errors import UsageError
+from build_client.protocol import signature
 
 CONFIG = payload.build_config({"image": "r/a:1"})
 

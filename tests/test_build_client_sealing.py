@@ -9,8 +9,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from build_client import sealing
 from build_client.errors import UsageError
+from build_client.secrets import sealing
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,9 +6,9 @@ import hashlib
 import hmac
 
 import pytest
-from build_client import question
 from build_client.errors import UntrustedError
-from build_client.signature import HEADER, RESULT_HEADER, require_signed, sign
+from build_client.protocol import question
+from build_client.protocol.signature import HEADER, RESULT_HEADER, require_signed, sign
 from hypothesis import given
 from hypothesis import strategies as st
 

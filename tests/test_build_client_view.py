@@ -6,8 +6,9 @@ import io
 import re
 
 import pytest
-from build_client import answer, summary, terminal
-from build_client.progress import State, Step, Steps
+from build_client import answer
+from build_client.display import summary, terminal
+from build_client.display.steps import State, Step, Steps
 from build_client.text import Palette, clip, columns, duration, printable, size
 from hypothesis import given
 from hypothesis import strategies as st

@@ -10,32 +10,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from . import (
-    answer,
-    context,
-    faas_cli,
-    gateway,
-    payload,
-    question,
-    sealing,
-    secret_file,
-    summary,
-    terminal,
-    transport,
-)
-from .arguments import Delivery
-from .endpoint import Endpoint
+from . import answer
+from .command_line.options import Delivery
+from .context import archive as payload
+from .context import faas_cli
+from .context import overlay as context
+from .display import summary, terminal
+from .display.steps import Steps
 from .errors import StreamBrokenError, UsageError
 from .following import follow
-from .progress import Steps
+from .protocol import gateway, question, transport
+from .protocol.endpoint import Endpoint
+from .secrets import files as secret_file
+from .secrets import sealing
 from .text import size
 from .watching import conclude, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .arguments import BuildOptions
-    from .terminal import View
+    from .command_line.options import BuildOptions
+    from .display.terminal import View
 
 # Where a context may say itself which its Dockerfile is (builder-fn/request/options/build_config.py).
 _OPTIONS_FILES: Final = frozenset({"builder-fn.json", "function/builder-fn.json"})

@@ -9,8 +9,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import arguments, building, operations
-from .arguments import BuildOptions, Delivery
+from . import building, operations
+from .command_line import options as arguments
+from .command_line.options import BuildOptions, Delivery
 from .errors import ClientError
 
 if TYPE_CHECKING:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from . import answer, question
+from . import answer
 from .errors import NotFoundError, StreamBrokenError, UnreachableError
+from .protocol import question
 from .watching import watch
 
 if TYPE_CHECKING:
-    from .arguments import Builder
-    from .progress import Steps
-    from .terminal import View
+    from .command_line.options import Builder
+    from .display.steps import Steps
+    from .display.terminal import View
 
 _PAUSE: Final = 1.0  # seconds between two tries
 _LASTED: Final = 10.0  # seconds after which an answer that breaks off was none the less one

@@ -7,17 +7,20 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from . import answer, question, secret_file, summary, terminal, transport
+from . import answer
+from .display import summary, terminal
+from .display.steps import Steps
 from .errors import RefusedError, StreamBrokenError
 from .following import follow
-from .progress import Steps
+from .protocol import question, transport
+from .secrets import files as secret_file
 from .text import printable
 from .watching import conclude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .arguments import Question
+    from .command_line.options import Question
 
 
 def ask(asked: Question, environ: Mapping[str, str]) -> int:

@@ -7,16 +7,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from . import answer, conversation, summary, terminal
+from . import answer
+from .display import summary, terminal
 from .errors import StreamBrokenError
+from .protocol import conversation
 from .text import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .progress import Steps
-    from .terminal import View
-    from .transport import Request
+    from .display.steps import Steps
+    from .display.terminal import View
+    from .protocol.transport import Request
 
 _T = TypeVar("_T")
 

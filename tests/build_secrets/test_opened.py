@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from build_client import sealing
+from build_client.secrets import sealing
 
 from function.build_secrets.envelope import SealingKey
 from function.build_secrets.opened import REGISTRY_AUTH, BuildSecrets

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from build_client import context, payload
+from build_client.context import archive as payload
+from build_client.context import overlay as context
 from stack import base_images, container
 from stack.registry_client import Image, RegistryClient
 

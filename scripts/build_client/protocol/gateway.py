@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from .errors import UsageError
+from ..errors import UsageError
 
 # openfaas/nats-queue-worker handler/nats_queue.go, of the body; as much is just taken.
 COMMUNITY_LIMIT: Final = 256_000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self
 
-from .text import clip, printable
+from ..text import clip, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

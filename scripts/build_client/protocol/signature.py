@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from .errors import UntrustedError
+from ..errors import UntrustedError
 
 HEADER: Final = "X-Build-Signature"
 RESULT_HEADER: Final = "X-Build-Result-Signature"

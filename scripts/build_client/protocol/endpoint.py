@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .errors import UnreachableError, UsageError
+from ..errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

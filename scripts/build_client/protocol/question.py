@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from .transport import Request
 
 if TYPE_CHECKING:
-    from .arguments import Builder
+    from ..command_line.options import Builder
 
 _ID_DIGITS: Final = 32
 

@@ -10,8 +10,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from .progress import State, Step
-from .text import Palette, clip, columns, duration, printable
+from ..text import Palette, clip, columns, duration, printable
+from .steps import State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

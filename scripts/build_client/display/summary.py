@@ -5,14 +5,14 @@ from __future__ import annotations
 from time import localtime, strftime
 from typing import TYPE_CHECKING, Final
 
-from .progress import State
-from .text import duration, printable
+from ..text import duration, printable
+from .steps import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .answer import BuildStatus, FailedStep, Result
-    from .progress import Step, Steps
+    from ..answer import BuildStatus, FailedStep, Result
+    from .steps import Step, Steps
     from .terminal import Style
 
 _AROUND: Final = 2  # lines of the Dockerfile shown before and after the failing one

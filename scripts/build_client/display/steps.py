@@ -18,7 +18,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from .text import printable
+from ..text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Final
 
-from .errors import UsageError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .context import Context, folder_as_context
-from .errors import UsageError
-from .text import printable
+from ..errors import UsageError
+from ..text import printable
+from .overlay import Context, folder_as_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import http.client
 import json
 from typing import TYPE_CHECKING
 
-from .errors import RefusedError, StreamBrokenError
+from ..errors import RefusedError, StreamBrokenError
 from .signature import RESULT_HEADER, require_signed
 
 if TYPE_CHECKING:

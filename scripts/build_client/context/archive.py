@@ -14,13 +14,13 @@ import json
 import tarfile
 from typing import TYPE_CHECKING
 
-from .errors import UsageError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .context import Context
+    from .overlay import Context
 
 # go-sdk v0.3.0 builder.go: BuilderConfigFileName, and the folder MakeTar puts the context in;
 # build_secrets.go: BuildSecretsFileName.

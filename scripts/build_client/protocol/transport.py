@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from ..errors import NotFoundError, RefusedError, UnreachableError
 from . import gateway
 from .documents import documents as read_documents
 from .endpoint import Endpoint, reason
-from .errors import NotFoundError, RefusedError, UnreachableError
 from .refusal import Refusal, complaint
 from .signature import HEADER, sign
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from . import gateway
-from .errors import UsageError
+from ..errors import UsageError
+from ..protocol import gateway
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,0 +1,1 @@
+"""Pure. Reads the command lines: what to build, or what to ask about a build."""

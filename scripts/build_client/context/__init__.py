@@ -1,0 +1,1 @@
+"""Reads the caller's folders, and makes of them the tar that is sent."""
