@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from build_client import following
 from build_client.cli import main
+from build_client.protocol import transport
 
 from function.build_secrets.envelope import SealingKey, open_envelope
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "build.py"
 
+BUILD_ID = "0123456789abcdef" * 2
 LOG = ["#1 [1/2] FROM x", "#1 CACHED", "#2 [2/2] RUN y", "#2 0.1 hello", "#2 DONE 0.2s"]
 SUCCESS = {"status": "success", "image": "r/a:1", "log": [], "digest": "sha256:1", "duration": 0.5}
 FAILED = {
@@ -82,8 +85,8 @@ def test_a_built_image_exits_0_and_shows_the_log(
     assert call() == 0
 
     shown = capsys.readouterr()
-    assert "\n".join(LOG) in shown.out
-    assert shown.out.endswith("r/a:1 built and pushed in 0.5s, 1 of 2 steps cached\n   sha256:1\n")
+    assert "\n".join([*LOG[:2], "", *LOG[2:]]) in shown.out
+    assert shown.out.endswith("r/a:1 built and pushed in 0.5s\n   sha256:1\n")
     assert shown.err == ""
 
 
@@ -142,7 +145,7 @@ def test_a_stream_is_read_wherever_its_chunks_are_cut(
     [
         pytest.param(stream(progress(*LOG)), id="ended properly, but without a verdict"),
         pytest.param(stream(progress(*LOG), ends=False), id="cut"),
-        pytest.param(stream(), id="nothing at all"),
+        pytest.param(stream(ends=False), id="cut before it began"),
         pytest.param(stream(progress(*LOG), "not an object"), id="something else"),
     ],
 )
@@ -239,6 +242,178 @@ def test_a_broken_stream_is_never_asked_for_again(
     assert len(builder.bodies) == 1
 
 
+def of_watchdog(status: int, kind: str = "") -> Reply:
+    """What of-watchdog answers itself while the function behind it does not listen: nothing."""
+
+    def reply(handler: Handler) -> None:
+        handler.send_response(status)
+        if kind:
+            handler.send_header("Content-Type", kind)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return reply
+
+
+STARTING = [
+    pytest.param(of_watchdog(200), id="an empty 200"),
+    pytest.param(of_watchdog(200, "application/x-ndjson"), id="an empty 200 of lines"),
+    pytest.param(of_watchdog(200, "text/event-stream"), id="an empty 200 of events"),
+    pytest.param(of_watchdog(200, "application/json"), id="an empty 200 of JSON"),
+    pytest.param(stream(), id="an empty stream"),
+    pytest.param(of_watchdog(500), id="a bare 500"),
+    pytest.param(of_watchdog(500, "text/plain"), id="a 500 of text"),
+]
+
+
+@pytest.fixture
+def _without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_FIRST_STARTING_WAIT", 0.0)
+    monkeypatch.setattr(following, "_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("_without_waits")
+@pytest.mark.parametrize("starting", STARTING)
+class TestWhileTheFunctionStarts:
+    def test_it_is_asked_again_until_it_answers(
+        self,
+        builder: Builder,
+        call: Callable[..., int],
+        capsys: pytest.CaptureFixture[str],
+        starting: Reply,
+    ) -> None:
+        builder.will(starting, starting, stream(progress(), SUCCESS))
+
+        assert call() == 0
+        assert len(builder.bodies) == 3
+        assert capsys.readouterr().out.count("The builder is starting: it is asked again") == 2
+
+    def test_it_is_given_up_in_the_end_and_never_a_success(
+        self,
+        builder: Builder,
+        call: Callable[..., int],
+        capsys: pytest.CaptureFixture[str],
+        starting: Reply,
+    ) -> None:
+        builder.will(*[starting] * 9)
+
+        assert call("--retries", "2") == 2
+        assert len(builder.bodies) == 3
+        said = capsys.readouterr().err
+        assert "The builder gives no answer yet, also after 2 more tries" in said
+
+    def test_a_question_is_asked_again_as_well(
+        self, builder: Builder, secret: Path, starting: Reply
+    ) -> None:
+        builder.will(starting, one(200, {"builds": []}))
+
+        environ = {"BUILDER_URL": builder.url, "PAYLOAD_SECRET_FILE": str(secret)}
+        assert main(["list"], environ) == 0
+
+
+@pytest.mark.usefixtures("_without_waits")
+@pytest.mark.parametrize("starting", [of_watchdog(200), of_watchdog(500)])
+def test_a_builder_that_starts_is_asked_for_its_public_key_again(
+    builder: Builder,
+    call: Callable[..., int],
+    tokens: list[str],
+    key: SealingKey,
+    starting: Reply,
+) -> None:
+    builder.will(starting, one(200, {"public_key": key.public_key}), stream(SUCCESS))
+
+    assert call(*tokens) == 0
+
+
+def test_a_fault_of_the_builders_own_is_told_at_once(
+    builder: Builder, call: Callable[..., int]
+) -> None:
+    builder.will(one(500, {"status": "failed", "error": "no", "reason": "internal"}))
+
+    assert call() == 2
+    assert len(builder.bodies) == 1
+
+
+BEGUN = {"status": "in_progress", "log": LOG[:3], "buildId": BUILD_ID}
+
+
+@pytest.mark.usefixtures("_without_waits")
+class TestCut:
+    """A connection that breaks in the middle of a build whose id is known."""
+
+    @pytest.fixture(params=["cut", "ended without a verdict"])
+    def broken(self, request: pytest.FixtureRequest) -> Reply:
+        return stream(BEGUN, ends=request.param != "cut")
+
+    def test_has_the_builder_asked_once_for_the_result(
+        self,
+        builder: Builder,
+        call: Callable[..., int],
+        capsys: pytest.CaptureFixture[str],
+        broken: Reply,
+    ) -> None:
+        builder.will(broken, one(200, {**SUCCESS, "log": LOG, "buildId": BUILD_ID}))
+
+        assert call() == 0
+
+        assert builder.paths == ["/build", "/result"]
+        assert json.loads(builder.bodies[1])["buildId"] == BUILD_ID
+        shown = capsys.readouterr().out
+        assert shown.count("#2 0.1 hello") == 1
+        assert f"The builder is asked what became of build {BUILD_ID}." in shown
+        assert "r/a:1 built and pushed" in shown
+
+    def test_may_have_failed(
+        self, builder: Builder, call: Callable[..., int], broken: Reply
+    ) -> None:
+        builder.will(broken, one(422, {**FAILED, "buildId": BUILD_ID}))
+
+        assert call() == 1
+
+    def test_may_go_on(
+        self,
+        builder: Builder,
+        call: Callable[..., int],
+        capsys: pytest.CaptureFixture[str],
+        broken: Reply,
+    ) -> None:
+        builder.will(broken, one(202, {**BEGUN, "log": []}))
+
+        assert call("--url", builder.url) == 1
+        hint = f"`build.py logs {BUILD_ID} --follow --url {builder.url}` waits for its end"
+        assert hint in capsys.readouterr().err
+
+    @pytest.mark.parametrize("reply", [one(404, {"error": "no"}), one(503, {}), stream()])
+    def test_may_stay_unknown_with_the_way_to_ask(
+        self,
+        builder: Builder,
+        call: Callable[..., int],
+        capsys: pytest.CaptureFixture[str],
+        broken: Reply,
+        reply: Reply,
+    ) -> None:
+        builder.will(broken, reply)
+
+        assert call() == 1
+        assert f"`build.py status {BUILD_ID}` may tell" in capsys.readouterr().err
+
+    def test_is_known_by_its_header_as_well(
+        self, builder: Builder, call: Callable[..., int]
+    ) -> None:
+        def cut(handler: Handler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Type", "application/x-ndjson")
+            handler.send_header("X-Build-Id", BUILD_ID)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.close_connection = True
+
+        builder.will(cut, one(200, {**SUCCESS, "buildId": BUILD_ID}))
+
+        assert call() == 0
+        assert json.loads(builder.bodies[1])["buildId"] == BUILD_ID
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
@@ -298,8 +473,9 @@ def test_a_web_page_is_no_builder(
     def page(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Type", "text/html")
-        handler.send_header("Content-Length", "0")
+        handler.send_header("Content-Length", "6")
         handler.end_headers()
+        handler.wfile.write(b"<html>")
 
     builder.will(page)
 
@@ -341,6 +517,19 @@ def test_a_closed_port_exits_2_and_says_what_to_do(
     [
         (["--url", "localhost:8080"], "is no builder URL"),
         (["--url", "http://[::1"], "is no builder URL"),
+        (["--url", "http://a b/"], "is no builder URL"),
+        (["--url", "http://h/\x1b[2J\u202ex"], '"http://h/[2Jx" is no builder URL'),
+        (["--url", f"http://{'é' * 100}/"], "is no builder URL"),
+        (["--url", "http://127.0.0.1:99999999999"], "is no builder URL"),
+        (["--secret", "id=a,src=/nonexistent"], "The build secret /nonexistent cannot be read"),
+        (["--secret", "src=a"], "--secret takes id=NAME,src=FILE"),
+        (["--secret", "id=a,src=b,env=c"], "--secret takes id=NAME,src=FILE"),
+        (["--secret", "id=a,where=b"], "--secret takes id=NAME,src=FILE"),
+        (["--secret", '"id=a'], "--secret takes id=NAME,src=FILE"),
+        (["--secret", "id=a,env=UNSET"], "the environment has no UNSET"),
+        (["-f", "/nonexistent"], "There is no /nonexistent: check what -f names"),
+        (["-f", "/etc/passwd"], "/etc/passwd is outside of"),
+        (["--progress", "tty"], "--progress tty needs a terminal"),
         (["--payload-secret", "/nonexistent"], "/nonexistent cannot be read"),
         (["--payload-secret", "/dev/null"], "/dev/null is empty"),
         (["--build-arg", "=x"], "takes NAME=VALUE"),
@@ -368,6 +557,273 @@ def test_a_mistaken_argument_exits_2_with_a_sentence(
 ) -> None:
     assert call(*arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--image", "r/a:1"], "say which folder to build"),
+        (["--image", "r/a:1", "--lang", "go"], "say which folder to build"),
+        (["--image", "r/a:1", "--handler", "x"], "say which template it is for"),
+        (["."], "say what to push it as"),
+        (["-t", "r/a:1", "--handler", "x", "."], "say one folder"),
+        (["-t", "r/a:1", "-"], '"-" is no folder'),
+        (
+            ["-t", "r/a:1", "https://host/repo.git"],
+            "is no folder: builder-fn builds what is on this",
+        ),
+        (["-t", "r/a:1", ".", "-f", "a", "--dockerfile", "b"], "not allowed with"),
+        (["-t", "r/a:1", ".", "--progress", "fancy"], "invalid choice"),
+        (["-t", "r/a:1", ".", "--push", "--skip-push"], "not allowed with"),
+        (["-t", "r/a:1", ".", "-q", "--json"], "each want standard output"),
+        (["-t", "r/a:1", ".", "--skip-push", "--iidfile", "x"], "--iidfile needs a push"),
+        (["-t", "r/a:1", ".", "--detach", "--iidfile", "x"], "--iidfile needs the build's end"),
+        (
+            ["-t", "r/a:1", ".", "--async", "--metadata-file", "x"],
+            "--metadata-file needs the build's",
+        ),
+        (["-t", "r/a:1", ".", "--idle-timeout", "1e300"], "takes a number above 0, and at most"),
+        (["-t", "r/a:1", ".", "--retries", "9" * 5000], "takes a whole number"),
+        (["-t", "r/a:1", ".", "--detach", "--callback-url", "http://h/\n"], "takes a URL in ASCII"),
+    ],
+)
+def test_what_is_missing_or_too_much_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(arguments, {"BUILDER_URL": "http://127.0.0.1:1/function/b"})
+
+    assert exited.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_every_exit_code_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["logs", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments, {})
+        said = " ".join(capsys.readouterr().out.split())
+        assert "2 it could not begin, 130 interrupted (Ctrl-C)" in said
+
+
+class TestAsDockerBuild:
+    """The habits of docker build's users."""
+
+    @pytest.fixture
+    def docker(self, builder: Builder, handler: Path, secret: Path) -> Callable[..., int]:
+        environ = {
+            "BUILDER_URL": builder.url,
+            "PAYLOAD_SECRET_FILE": str(secret),
+            "TOKEN": "t0ken",
+        }
+        return lambda *arguments: main([*arguments, str(handler)], environ)
+
+    def test_takes_a_folder_and_a_tag(
+        self, builder: Builder, docker: Callable[..., int], handler: Path
+    ) -> None:
+        (handler / "build").mkdir()
+        (handler / "build" / "run.sh").touch()
+        builder.will(stream(SUCCESS))
+
+        assert docker("--push", "-t", "r/a:1", "-t", "r/b:2", "--tag", "3") == 0
+
+        config = json.loads(member(builder.bodies[0], "com.openfaas.docker.config"))
+        assert config == {"image": "r/a:1", "tags": ["r/b:2", "3"]}
+        assert member(builder.bodies[0], "context/build/run.sh") == b""
+
+    def test_takes_a_dockerfile_from_here(
+        self, builder: Builder, docker: Callable[..., int], handler: Path
+    ) -> None:
+        (handler / "Dockerfile").rename(handler / "Dockerfile.arm")
+        builder.will(stream(SUCCESS))
+
+        assert docker("-t", "r/a:1", "-f", str(handler / "Dockerfile.arm")) == 0
+        config = json.loads(member(builder.bodies[0], "com.openfaas.docker.config"))
+        assert config["dockerfile"] == "Dockerfile.arm"
+
+    def test_quietly_prints_the_digest_alone(
+        self, builder: Builder, docker: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        builder.will(stream(progress(*LOG), SUCCESS), stream(progress(*LOG), FAILED))
+
+        assert docker("-q", "-t", "r/a:1") == 0
+        shown = capsys.readouterr()
+        assert (shown.out, shown.err) == ("sha256:1\n", "")
+        assert docker("--progress", "quiet", "-t", "r/a:1") == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "[2/2] RUN y failed with exit code 7" in shown.err
+
+    def test_quietly_left_prints_the_id_alone(
+        self, builder: Builder, docker: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        builder.will(one(202, {"status": "in_progress", "buildId": BUILD_ID}))
+
+        assert docker("-q", "--detach", "-t", "r/a:1") == 0
+        assert capsys.readouterr().out == f"{BUILD_ID}\n"
+
+    def test_passes_the_builders_documents_on(
+        self, builder: Builder, docker: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        documents = [progress(*LOG), SUCCESS]
+        builder.will(stream(*documents))
+
+        assert docker("--progress", "rawjson", "-t", "r/a:1") == 0
+
+        shown = capsys.readouterr()
+        assert [json.loads(line) for line in shown.out.splitlines()] == documents
+        assert "r/a:1 built and pushed" in shown.err
+
+    def test_writes_what_scripts_read(
+        self, builder: Builder, docker: Callable[..., int], tmp_path: Path
+    ) -> None:
+        digest, metadata = tmp_path / "iid", tmp_path / "metadata.json"
+        files = ["--iidfile", str(digest), "--metadata-file", str(metadata)]
+        builder.will(stream({**SUCCESS, "buildId": BUILD_ID}), stream(FAILED))
+
+        assert docker("-t", "r/a:1", "-t", "2", "-t", "r/b", *files) == 0
+        assert digest.read_text() == "sha256:1"
+        assert json.loads(metadata.read_text()) == {
+            "containerimage.digest": "sha256:1",
+            "image.name": "r/a:1,r/a:2,r/b",
+            "buildId": BUILD_ID,
+        }
+        assert docker("-t", "r/a:1", *files) == 1
+        assert not digest.exists()
+        assert not metadata.exists()
+
+    def test_a_file_that_cannot_be_written_is_told(
+        self, builder: Builder, docker: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        builder.will(stream(SUCCESS))
+
+        assert docker("-t", "r/a:1", "--iidfile", "/nonexistent/iid") == 2
+        said = capsys.readouterr().err
+        assert "The image is built, but /nonexistent/iid cannot be written" in said
+
+    def test_seals_secrets_of_files_and_of_the_environment(
+        self, builder: Builder, docker: Callable[..., int], tmp_path: Path, key: SealingKey
+    ) -> None:
+        (tmp_path / "token").write_bytes(b"s3cr3t\n")
+        (tmp_path / "key.pub").write_text(key.public_key)
+        builder.will(stream(SUCCESS))
+
+        given = (
+            f"id=a,src={tmp_path}/token",
+            f"type=file,id=b,source={tmp_path}/token",
+            "id=c,env=TOKEN",
+            "type=env,id=d,src=TOKEN",
+            "id=TOKEN",
+            f'id=e,"src={tmp_path}/token"',
+        )
+        secrets = [argument for each in given for argument in ("--secret", each)]
+        assert (
+            docker("-t", "r/a:1", "--builder-public-key", str(tmp_path / "key.pub"), *secrets) == 0
+        )
+
+        sealed = member(builder.bodies[0], "com.openfaas.secrets")
+        assert open_envelope(sealed, [key]) == {
+            **dict.fromkeys(("a", "b", "e"), b"s3cr3t\n"),
+            **dict.fromkeys(("c", "d", "TOKEN"), b"t0ken"),
+        }
+
+
+def test_what_is_left_out_or_leads_out_is_said(
+    builder: Builder, call: Callable[..., int], handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(handler / "pipe")
+    (handler / "out").symlink_to("/etc/passwd")
+    builder.will(stream(SUCCESS))
+
+    assert call() == 0
+    shown = capsys.readouterr().out
+    assert f"{handler}/pipe is a named pipe: it is left out." in shown
+    assert f"{handler}/out is a link to /etc/passwd, outside of {handler}: it is sent as a" in shown
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LC_ALL": "C.UTF-8"},
+    ],
+    ids=["ascii", "C", "UTF-8"],
+)
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--progress", "rawjson"]])
+def test_any_log_can_be_printed_in_any_locale(
+    builder: Builder, handler: Path, secret: Path, environ: dict[str, str], arguments: list[str]
+) -> None:
+    os.mkfifo(os.fsencode(handler) + b"/caf\xe9.fifo")
+    builder.will(stream(progress("#1 [1/1] RUN é", "#1 0.1 \u2192 \ud800 \u202e"), SUCCESS))
+    told = {"BUILDER_URL": builder.url, "PAYLOAD_SECRET_FILE": str(secret)}
+
+    ended = subprocess.run(
+        [sys.executable, "-B", str(SCRIPT), *asked(handler), *arguments],
+        capture_output=True,
+        env={**told, **environ},
+        check=False,
+    )
+
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False)
+    assert rb"caf\xe9.fifo is a named pipe" in ended.stdout + ended.stderr
+    assert b"\xe2\x80\xae" not in ended.stdout + ended.stderr
+
+
+ABSURD = {
+    "duration": 10**400,
+    "created": 1e308,
+    "cacheHits": -(10**30),
+    "image": "r/a:1\x1b[2J\u202e",
+    "failedStep": {
+        "name": "[1/1] RUN x",
+        "line": 10**30,
+        "exitCode": 10**30,
+        "output": [1, "a\x9b"],
+    },
+    "warnings": [{"message": "\u202e", "line": 10**400}, 1],
+    "steps": [{"stage": 1}, None],
+}
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_an_absurd_answer_is_shown_as_far_as_it_makes_sense(
+    *,
+    builder: Builder,
+    call: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    status: str,
+    arguments: list[str],
+) -> None:
+    builder.will(stream(progress(*LOG), {**ABSURD, "status": status, "buildId": BUILD_ID}))
+
+    assert call(*arguments) == (0 if status == "success" else 1)
+    shown = capsys.readouterr()
+    assert not set("\x1b\u202e\x9b") & set(shown.out + shown.err)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["1e999", "9" * 400, "-1", "Wed, 21 Oct 99999 07:28:00 GMT", "Mon, 01 Jan 0001 00:00:00 -0000"],
+)
+def test_an_absurd_wait_is_bounded(wait: str) -> None:
+    assert 0.0 <= transport._seconds(wait) <= 60.0
+
+
+@pytest.mark.parametrize("document", [b"[" * 100_000, b'{"a": ' * 100_000, b"1e999", b"9" * 5000])
+def test_an_answer_too_deep_to_read_is_no_traceback(
+    builder: Builder, call: Callable[..., int], document: bytes
+) -> None:
+    def reply(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(document)))
+        handler.end_headers()
+        handler.wfile.write(document)
+
+    builder.will(reply)
+
+    assert call() == 1
 
 
 def test_no_builder_named_is_a_usage_error(

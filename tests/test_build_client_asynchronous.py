@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email.utils
 import gzip
 import io
 import json
 import os
+import re
 import tarfile
 import time
 from typing import TYPE_CHECKING
@@ -234,6 +236,30 @@ class TestDetached:
         assert build("--detach", "--json") == 0
         assert json.loads(capsys.readouterr().out) == GOES_ON
 
+    def test_names_the_ways_on_with_what_was_given(
+        self,
+        builder: Builder,
+        build: Program,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        url, file = f"{builder.url}/function/other", f"{tmp_path}/payload-secret"
+        given = ("--url", url, "--payload-secret", file)
+        queue = url.replace("/function/", "/async-function/")
+        builder.will(one(202, GOES_ON), queued(), one(202, GOES_ON), stream(GOES_ON, ends=False))
+
+        assert build("--detach", *given) == 0
+        assert build("--async", "--url", queue, *given[2:]) == 0
+        assert build("--detach", "--follow", "--retries", "0", *given) == 1
+
+        said = " ".join(given)
+        shown = capsys.readouterr()
+        for ways_on in shown.out.split("Queued as call")[:2]:
+            lines = [line for line in ways_on.splitlines() if "build.py " in line]
+            assert len(lines) == 3
+            assert all(line.endswith(said) for line in lines)
+        assert f"`build.py status {BUILD_ID} {said}` says" in shown.err
+
     def test_without_an_id_is_as_good_as_lost(self, builder: Builder, build: Program) -> None:
         builder.will(one(202, {"status": "in_progress"}))
 
@@ -353,6 +379,91 @@ def test_json_is_the_answer_as_it_came(
 
         assert ask(*arguments, "--json") == 0
         assert json.loads(capsys.readouterr().out) == GOES_ON
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["list", "--json"], ["status", BUILD_ID], ["status", BUILD_ID, "--json"]],
+)
+def test_what_others_named_their_builds_cannot_drive_the_terminal(
+    builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    nasty = "r/a\x1b[2J\x9b31m\u202etxt\u2066\u2028\x7f\ud800"
+    build = {
+        **GOES_ON,
+        "image": nasty,
+        "error": nasty,
+        "created": 10**400,
+        "duration": 1e308,
+        "state": nasty,
+    }
+    builder.will(one(200, {**build, "builds": [build]}))
+
+    assert ask(*arguments) == 0
+
+    shown = capsys.readouterr().out
+    assert not set("\x1b\x9b\u202e\u2066\u2028\x7f") & set(shown)
+    assert "r/a" in shown
+    if "--json" in arguments:
+        assert json.loads(shown)["image"] == nasty
+
+
+class TestClock:
+    """A clock that is wrong makes old signatures; the secret has nothing to do with it."""
+
+    AGO = "The request was signed 400 s ago, and 300 s are the most: sign it when it is sent."
+    SLOW = "clock is 400 seconds slow by the builder's"
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            one(401, {"status": "failed", "error": AGO, "reason": "bad_signature"}),
+            stream({"status": "failed", "error": AGO, "reason": "bad_signature"}),
+        ],
+    )
+    def test_is_blamed_by_what_the_builder_says(
+        self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str], reply: Reply
+    ) -> None:
+        builder.will(reply)
+
+        assert ask("logs", BUILD_ID, "--follow") == 2
+        said = capsys.readouterr().err
+        assert self.SLOW in said
+        assert "secret" not in said
+
+    def test_that_is_fast_is_told_as_such(
+        self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        builder.will(one(401, {"error": self.AGO.replace("ago", "from now")}))
+
+        assert ask("list") == 2
+        assert "clock is 400 seconds fast" in capsys.readouterr().err
+
+    def test_is_blamed_by_the_date_of_the_answer(
+        self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        date = email.utils.formatdate(time.time() + 4000, usegmt=True)
+
+        def reply(handler: Handler) -> None:
+            handler.send_response_only(401)
+            handler.send_header("Date", date)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        builder.will(reply)
+
+        assert ask("status", BUILD_ID) == 2
+        said = re.search(r"clock is (\d+) seconds slow", capsys.readouterr().err)
+        assert said
+        assert 3990 < int(said[1]) <= 4000
+
+    def test_is_not_blamed_for_a_wrong_secret(
+        self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        builder.will(one(401, {"error": "signature mismatch"}))
+
+        assert ask("status", BUILD_ID) == 2
+        assert "check that --payload-secret holds its payload secret" in capsys.readouterr().err
 
 
 def test_a_question_that_is_not_understood_is_told_in_the_builders_words(

@@ -7,9 +7,14 @@ import re
 
 import pytest
 from build_client import answer
-from build_client.display import summary, terminal
-from build_client.display.steps import State, Step, Steps
-from build_client.text import Palette, clip, columns, duration, printable, size
+from build_client.command_line import Progress
+from build_client.display import State, Step, Steps, Style, build_list, summary, view
+from build_client.display.frame import frame, heading, step_line
+from build_client.display.live import LiveView
+from build_client.display.plain import DocumentView, PlainView, QuietView
+from build_client.display.style import is_terminal
+from build_client.errors import UsageError
+from build_client.text import Palette, clip, columns, duration, printable, shown, size, wrap
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,9 +30,9 @@ class Screen(io.StringIO):
         return True
 
 
-def style(*, colour: bool = False) -> terminal.Style:
+def style(*, colour: bool = False) -> Style:
     environ = {"TERM": "xterm"} if colour else {"TERM": "xterm", "NO_COLOR": "1"}
-    return terminal.Style.of(Screen(), environ)
+    return Style.of(Screen(), environ)
 
 
 def fed(*lines: str) -> Steps:
@@ -112,7 +117,7 @@ def test_a_line_of_no_step_is_handed_back(line: str) -> None:
 def test_no_line_upsets_the_steps(lines: list[str]) -> None:
     steps = fed(*lines, *(f"#1 {line}" for line in lines))
 
-    shown = terminal.frame(steps.running, 1.0, 40, 10, style())
+    shown = frame(steps.running, 1.0, 40, 10, style())
     assert [line for line in shown if columns(line) > 40] == []
 
 
@@ -126,6 +131,12 @@ def test_no_line_upsets_the_steps(lines: list[str]) -> None:
         pytest.param("100%\r", "100%", id="closing carriage return"),
         pytest.param("a\tb", "a       b", id="tab"),
         pytest.param("bell\x07\x00\x9b2J", "bell2J", id="control characters"),
+        pytest.param("a\u202eb\u2066c\u200fd", "abcd", id="text turned round"),
+        pytest.param("a\u2028b\u200bc\ufeffd\U000e0041", "abcd", id="unseen characters"),
+        pytest.param(
+            "\u0646\u0645\u06cc\u200c\u062f", "\u0646\u0645\u06cc\u200c\u062f", id="a joiner"
+        ),
+        pytest.param("caf\udce9 \ud800", "caf\\xe9 \\ud800", id="no text"),
     ],
 )
 def test_a_log_line_cannot_drive_the_terminal(line: str, shown: str) -> None:
@@ -134,7 +145,10 @@ def test_a_log_line_cannot_drive_the_terminal(line: str, shown: str) -> None:
 
 @given(st.text())
 def test_nothing_printable_is_a_control_character(text: str) -> None:
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f]", printable(text))
+    assert not re.search(
+        "[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", printable(text)
+    )
+    assert not re.search("[\x00-\x08\x0a-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown(text))
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.integers(1, 40))
@@ -151,13 +165,13 @@ def test_clipped_text_fits(text: str, width: int) -> None:
 def test_a_step_never_wraps(name: str, state: State, width: int) -> None:
     step = Step(1, name, 0.0, state, seconds=12.3)
 
-    assert columns(terminal.step_line(step, 4000.0, width, style())) <= width
+    assert columns(step_line(step, 4000.0, width, style())) <= width
 
 
 def test_a_frame_shows_running_steps_with_their_last_output() -> None:
     steps = fed("#1 [1/2] FROM x", "#1 DONE 0.1s", "#2 [2/2] RUN y", "#2 0.1 a", "#2 0.2 b")
 
-    shown = terminal.frame(steps.running, 3.2, 40, 10, style())
+    shown = frame(steps.running, 3.2, 40, 10, style())
 
     assert shown == [" ⠹ [2/2] RUN y                      3.2s", "   a", "   b"]
 
@@ -165,7 +179,7 @@ def test_a_frame_shows_running_steps_with_their_last_output() -> None:
 def test_a_frame_never_exceeds_its_height() -> None:
     steps = fed(*(f"#{n} [{n}/9] RUN {n}" for n in range(1, 10)))
 
-    assert len(terminal.frame(steps.running, 0.0, 40, 5, style())) == 5
+    assert len(frame(steps.running, 0.0, 40, 5, style())) == 5
 
 
 @pytest.mark.parametrize(
@@ -179,57 +193,191 @@ def test_a_frame_never_exceeds_its_height() -> None:
 def test_an_ended_step_says_how_on_one_line(line: str, expected: str) -> None:
     step = only(fed("#1 [1/2] RUN x", line))
 
-    assert terminal.step_line(step, 0.0, 40, style()) == expected
-    assert COLOUR.sub("", terminal.step_line(step, 0.0, 40, style(colour=True))) == expected
+    assert step_line(step, 0.0, 40, style()) == expected
+    assert COLOUR.sub("", step_line(step, 0.0, 40, style(colour=True))) == expected
 
 
 def test_no_color_keeps_the_live_view_without_colours() -> None:
     steps = fed("#1 [1/2] RUN x")
 
-    assert not COLOUR.search(terminal.step_line(only(steps), 0.0, 40, style()))
-    assert COLOUR.search(terminal.step_line(only(steps), 0.0, 40, style(colour=True)))
+    assert not COLOUR.search(step_line(only(steps), 0.0, 40, style()))
+    assert COLOUR.search(step_line(only(steps), 0.0, 40, style(colour=True)))
 
 
 @pytest.mark.parametrize("term", ["dumb", ""])
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(term: str) -> None:
-    assert not terminal.is_terminal(Screen(), {"TERM": term})
-    assert terminal.is_terminal(Screen(), {"TERM": "xterm"})
-    assert not terminal.is_terminal(io.StringIO(), {"TERM": "xterm"})
+    assert not is_terminal(Screen(), {"TERM": term})
+    assert is_terminal(Screen(), {"TERM": "xterm"})
+    assert not is_terminal(io.StringIO(), {"TERM": "xterm"})
 
 
 def test_a_terminal_without_unicode_gets_ascii() -> None:
     screen = Screen()
     screen.encoding = "ascii"
-    plain = terminal.Style.of(screen, {"TERM": "xterm"})
+    plain = Style.of(screen, {"TERM": "xterm"})
 
     for mark in (*plain.marks.values(), plain.spinner):
         assert mark.isascii()
 
 
-def test_the_live_view_draws_each_frame_in_place_of_the_last() -> None:
+def live(*sizes: tuple[int, int]) -> tuple[LiveView, Screen]:
+    """A view on a terminal that has one of *sizes* after the other, a tick each, and keeps the last."""
     screen = Screen()
-    view = terminal.LiveView(screen, style())
+    left = list(sizes)
+
+    class Resized(LiveView):
+        def _size(self) -> tuple[int, int]:
+            return left[0]
+
+        def tick(self, steps: Steps, now: float) -> None:
+            super().tick(steps, now)
+            if len(left) > 1:
+                left.pop(0)
+
+    return Resized(screen, style()), screen
+
+
+def test_the_live_view_draws_each_frame_in_place_of_the_last() -> None:
+    view, screen = live((80, 24))
     steps = fed("#1 [1/1] RUN x", "#1 0.1 hello")
 
-    view.tick(steps.running, 0.0)
-    view.tick(steps.running, 1.0)
+    view.tick(steps, 0.0)
+    view.tick(steps, 1.0)
     view.line("#1 DONE 1.0s", steps.feed("#1 DONE 1.0s", 1.0))
-    view.tick(steps.running, 1.0)
+    view.tick(steps, 1.0)
     view.close()
 
-    assert screen.getvalue().count("\x1b[2A\r\x1b[J") == 2
+    assert screen.getvalue().count("\x1b[3A\r\x1b[J") == 2
     assert screen.getvalue().rstrip("\n").endswith("1.0s")
+
+
+def test_the_live_view_erases_the_rows_that_a_narrower_terminal_makes_of_a_frame() -> None:
+    view, screen = live((80, 24), (40, 24))
+    steps = fed("#1 [1/1] RUN x", "#1 0.1 hello")
+
+    view.tick(steps, 0.0)  # a heading, a step of 79 cells, its output
+    view.tick(steps, 1.0)
+    view.tick(steps, 2.0)
+
+    assert re.findall(r"\x1b\[(\d+)A", screen.getvalue()) == ["4", "3"]
+
+
+def test_the_live_view_erases_no_more_rows_than_a_lower_terminal_has() -> None:
+    view, screen = live((80, 24), (80, 6))
+    steps = fed(*(f"#{n} [{n}/9] RUN {n}" for n in range(1, 10)))
+
+    view.tick(steps, 0.0)
+    view.tick(steps, 1.0)
+
+    assert re.findall(r"\x1b\[(\d+)A", screen.getvalue()) == ["5"]
+    assert len(screen.getvalue().rpartition("\x1b[J")[2].splitlines()) <= 5
+
+
+def test_the_live_view_shows_a_warning_to_its_end() -> None:
+    view, screen = live((40, 24))
+    line = f"#1 WARN: {'JSONArgsRecommended: ' * 4}do this instead"
+
+    view.line(line, line)
+    view.close()
+
+    shown = screen.getvalue().splitlines()
+    assert " ".join(" ".join(shown).split()) == line
+    assert max(map(columns, shown)) <= 40
+
+
+def test_the_heading_has_the_time_and_how_many_steps_there_are() -> None:
+    steps = fed(
+        *("#1 [internal] load", "#1 DONE 0.1s", "#2 [build 1/3] FROM x", "#2 CACHED"),
+        *(
+            "#3 [build 2/3] RUN y",
+            "#3 DONE 1.0s",
+            "#4 [stage-1 1/2] FROM z",
+            "#5 [build 3/3] RUN w",
+        ),
+        *("#6 [build 2/3] RUN y", "#6 CACHED"),
+    )
+
+    assert heading(steps, 12.34, 80, style()) == "[+] Building 12.3s (2/5)"
+    assert heading(fed("#1 [internal] load"), 0.0, 80, style()) == "[+] Building 0.0s"
 
 
 def test_the_plain_view_passes_every_line_on_without_escapes() -> None:
     stream = io.StringIO()
-    view = terminal.PlainView(stream)
+    view = PlainView(stream)
 
     view.line("#1 0.1 \x1b[1mbold\x1b[0m", None)
-    view.tick([], 0.0)
+    view.tick(Steps(), 0.0)
     view.close()
 
     assert stream.getvalue() == "#1 0.1 bold\n"
+
+
+def test_the_plain_view_has_a_blank_line_between_steps() -> None:
+    stream = io.StringIO()
+    view = PlainView(stream)
+
+    view.say("Building")
+    for line in ("#1 a", "#1 DONE 0.1s", "#2 b", "said by nobody", "#1 WARN: c", "#1 d"):
+        view.line(line, None)
+
+    assert stream.getvalue().splitlines() == [
+        *(
+            "Building",
+            "#1 a",
+            "#1 DONE 0.1s",
+            "",
+            "#2 b",
+            "said by nobody",
+            "",
+            "#1 WARN: c",
+            "#1 d",
+        ),
+    ]
+
+
+def test_documents_are_passed_on_one_a_line_and_alone() -> None:
+    stream, aside = io.StringIO(), io.StringIO()
+    view = DocumentView(stream, aside)
+
+    view.say("Building")
+    view.document({"log": ["\u202eé\x9b"]})
+    view.line("\u202eé", None)
+
+    assert stream.getvalue() == '{"log": ["\\u202e\\u00e9\\u009b"]}\n'
+    assert aside.getvalue() == "build.py: Building\n"
+
+
+def test_a_quiet_view_shows_no_line() -> None:
+    stream = io.StringIO()
+    view = QuietView(stream)
+
+    view.line("#1 x", None)
+    view.document({})
+    view.say("a socket is left out")
+
+    assert stream.getvalue() == "build.py: a socket is left out\n"
+
+
+@pytest.mark.parametrize(
+    ("progress", "stream", "kind"),
+    [
+        (Progress.AUTO, Screen(), LiveView),
+        (Progress.AUTO, io.StringIO(), PlainView),
+        (Progress.PLAIN, Screen(), PlainView),
+        (Progress.TTY, Screen(), LiveView),
+        (Progress.RAWJSON, Screen(), DocumentView),
+        (Progress.QUIET, Screen(), QuietView),
+    ],
+)
+def test_the_view_is_the_one_that_was_asked_for(
+    progress: Progress, stream: io.StringIO, kind: type
+) -> None:
+    assert type(view(stream, {"TERM": "xterm"}, progress)) is kind
+
+
+def test_a_live_view_where_there_is_no_terminal_is_refused() -> None:
+    with pytest.raises(UsageError, match="--progress tty needs a terminal"):
+        view(io.StringIO(), {"TERM": "xterm"}, Progress.TTY)
 
 
 FAILED: dict[str, object] = {
@@ -262,6 +410,7 @@ def test_a_failure_shows_step_place_source_and_last_output() -> None:
         "     4 | USER app",
         "   | gcc: not found",
         "   | make: *** [all] Error 127",
+        "   the whole story",
     ]
 
 
@@ -271,8 +420,86 @@ def test_a_failure_without_output_gives_the_builders_reason() -> None:
     assert shown_failure({**FAILED, "failedStep": step}, "FROM x\n") == [
         " ✗ [1/1] COPY x . failed",
         "   Dockerfile:99",
-        "   | the whole story",
+        "   the whole story",
     ]
+
+
+def test_a_failure_repeats_the_advice_below_the_output_and_nothing_twice() -> None:
+    name = "[linux/arm64 2/2] RUN true"
+    step = {"name": name, "file": "Dockerfile", "line": 2, "exitCode": 255}
+    said = "exec /bin/sh: exec format error"
+    error = "\n".join(
+        [
+            f"{name} failed (Dockerfile:2): /bin/sh cannot be run by buildkitd: it is for another platform.",
+            'buildkitd said: process "/bin/sh -c true" did not complete successfully: exit code: 255',
+            "The step's last output:",
+            f"  {said}",
+        ]
+    )
+
+    assert shown_failure({**FAILED, "error": error, "failedStep": {**step, "output": [said]}}) == [
+        f" ✗ {name} failed with exit code 255",
+        "   Dockerfile:2",
+        f"   | {said}",
+        "   /bin/sh cannot be run by buildkitd: it is for another platform.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [(137, "killed, perhaps out of memory"), (139, "a segmentation fault")],
+)
+def test_a_step_that_was_killed_is_told_as_such(code: int, meaning: str) -> None:
+    step = {"name": "[1/1] RUN x", "exitCode": code}
+    error = f'[1/1] RUN x failed: process "/bin/sh -c x" did not complete successfully: exit code: {code}'
+
+    assert shown_failure({**FAILED, "error": error, "failedStep": step}) == [
+        f" ✗ [1/1] RUN x failed with exit code {code} ({meaning})"
+    ]
+
+
+def test_a_failure_is_not_called_one_twice() -> None:
+    error = "The build failed: r/a has no place for it."
+
+    assert shown_failure({"status": "failed", "error": error}) == [f" ✗ {error}"]
+
+
+def test_a_build_that_took_too_long_names_the_step_that_ran() -> None:
+    error = "The build took longer than 5 s and was cancelled."
+    log = ("#1 [1/3] FROM x", "#1 DONE 0.1s", "#2 [2/3] RUN slow", "#2 0.1 part 1", "#2 CANCELED")
+
+    assert shown_failure(
+        {"status": "failed", "error": error, "reason": "build_timed_out"}, "", *log
+    ) == [
+        f" ✗ The build failed: {error}",
+        "   It was running [2/3] RUN slow",
+        "   | part 1",
+    ]
+
+
+WARNED: dict[str, object] = {
+    "warnings": [{"message": "JSONArgs", "file": "Dockerfile", "line": 2, "url": "https://x/y"}],
+    "warningsOmitted": 3,
+}
+
+
+def test_warnings_are_repeated_at_the_end_with_their_advice() -> None:
+    told = [
+        "   Warning: JSONArgs (Dockerfile:2)",
+        "     https://x/y",
+        "   ... and 3 more warnings, in the log.",
+    ]
+
+    assert shown_failure({**FAILED, **WARNED})[-3:] == told
+    result = answer.result({"status": "success", **WARNED})
+    assert result is not None
+    assert summary.success(result, Steps(), pushed=True, style=style())[-3:] == told
+
+
+def test_warnings_of_the_log_are_repeated_if_the_builder_does_not_list_them() -> None:
+    log = "#5 WARN: use JSON (Dockerfile:2)"
+
+    assert shown_failure(FAILED, "", log, log)[-1] == "   Warning: use JSON (Dockerfile:2)"
 
 
 def test_a_failure_without_a_step_is_its_error() -> None:
@@ -287,21 +514,43 @@ def test_a_failure_without_a_word_says_so() -> None:
     ]
 
 
-def test_a_success_counts_the_dockerfiles_cached_steps() -> None:
-    result = answer.result(
-        {"status": "success", "imageName": "r/a:1", "digest": "sha256:1", "duration": 1.25}
-    )
-    assert result is not None
-    steps = fed(
-        *("#1 [internal] load metadata", "#1 CACHED", "#2 [1/2] FROM x", "#2 CACHED"),
-        *("#5 [2/2] RUN y", "#5 CACHED"),
-        *("#3 [2/2] RUN y", "#3 DONE 1.0s", "#4 exporting to image", "#4 DONE 0.1s"),
-    )
+CACHED_LOG = (
+    *("#1 [internal] load metadata", "#1 CACHED", "#2 [1/3] FROM x", "#2 CACHED"),
+    *("#5 [2/3] RUN y", "#5 CACHED", "#6 [3/3] RUN z", "#6 CACHED"),
+    *("#3 [2/3] RUN y", "#3 DONE 1.0s", "#4 exporting to image", "#4 DONE 0.1s"),
+)
 
-    assert summary.success(result, steps, pushed=True, style=style()) == [
+
+def shown_success(document: dict[str, object], *lines: str) -> list[str]:
+    told = {"status": "success", "imageName": "r/a:1", "digest": "sha256:1", "duration": 1.25}
+    result = answer.result({**told, **document})
+    assert result is not None
+    return summary.success(result, fed(*lines), pushed=True, style=style())
+
+
+def test_a_success_counts_the_steps_that_the_dockerfile_has_run() -> None:
+    assert shown_success({}, *CACHED_LOG) == [
         " ✓ r/a:1 built and pushed in 1.2s, 1 of 2 steps cached",
         "   sha256:1",
     ]
+
+
+def test_a_success_counts_cached_steps_as_the_builder_does() -> None:
+    steps: list[dict[str, object]] = [
+        {"name": "[internal] load", "stage": "internal", "cached": True},
+        {"name": "[a 1/2] FROM x", "stage": "a", "cached": True},
+        {"name": "[a 2/2] RUN y", "stage": "a", "cached": True},
+        {"name": "[b 2/3] RUN y", "stage": "b", "cached": True},
+        {"name": "[b 3/3] RUN z", "stage": "b", "cached": False},
+    ]
+
+    assert shown_success({"steps": steps, "cacheHits": 2}, *CACHED_LOG)[0].endswith(
+        ", 2 of 3 steps cached"
+    )
+    assert shown_success({"steps": steps, "cacheHits": 1, "stepsOmitted": 9})[0].endswith(
+        ", 1 step cached"
+    )
+    assert shown_success({"steps": steps, "cacheHits": 0}, *CACHED_LOG)[0].endswith(" in 1.2s")
 
 
 @pytest.mark.parametrize(
@@ -350,6 +599,40 @@ def test_no_answer_of_strange_types_upsets_the_reader(document: dict[str, object
 
     if result is not None and not result.succeeded:
         assert summary.failure(result, Steps(), dockerfile="FROM x", style=style())
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])), st.integers(2, 40))
+def test_wrapped_text_fits_and_is_whole(text: str, width: int) -> None:
+    lines = wrap(text, width)
+
+    assert max(map(columns, lines)) <= width
+    assert "".join("".join(lines).split(" ")) == "".join(text.split(" "))
+
+
+ABSURD = [-(10**400), 10**400, -1, 10**18, 1e308, float("inf"), float("-inf"), float("nan"), True]
+
+
+@pytest.mark.parametrize("number", ABSURD)
+def test_a_number_that_cannot_be_is_not_shown(number: float) -> None:
+    told = {"buildId": "b", "state": "failed", "created": number, "duration": number}
+
+    assert build_list.statuses([answer.build_status(told)], style()) == ["b" + " " * 33 + "failed"]
+    step = {"name": "[1/1] RUN x", "file": "Dockerfile", "line": number, "exitCode": number}
+    assert shown_failure({**FAILED, "failedStep": step, "cacheHits": number, "duration": number})
+    assert shown_success({"duration": number, "cacheHits": number, "steps": [{"stage": number}]})
+
+
+def test_a_time_in_the_log_that_cannot_be_is_no_time() -> None:
+    assert only(fed("#1 [1/1] RUN x", f"#1 DONE {'9' * 400}.0s")).state is State.RUNNING
+    assert [duration(each) for each in (1e300, float("inf"), float("nan"))] == ["?", "?", "?"]
+
+
+def test_hints_say_where_as_it_was_said() -> None:
+    given = ("--url", "http://g/function/b?x=1&y", "--payload-secret", "my key")
+
+    assert build_list.ask_again("logs", "b1", given, follow=True) == (
+        "build.py logs b1 --follow --url 'http://g/function/b?x=1&y' --payload-secret 'my key'"
+    )
 
 
 def test_sizes_and_times_are_short() -> None:

@@ -1,9 +1,11 @@
-"""Pure. The builder's JSON, read tolerantly: a missing or strange field is a field not shown."""
+"""Pure. Reads the builder's JSON tolerantly: a missing, strange or absurd field is a field not shown."""
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,6 +13,12 @@ if TYPE_CHECKING:
 _VERDICTS = {"success": True, "failed": False}
 _GOING_ON = frozenset({"queued", "running", "in_progress"})
 _UNSUCCESSFUL = frozenset({"failed", "cancelled", "interrupted"})
+_INTERNAL: Final = "internal"  # as the stage of a step that no line of the Dockerfile asks for
+_BASE = re.compile(r"\[[^\]]*\] FROM ")  # a step that nothing runs, and that cacheHits leaves out
+_LATEST: Final = (
+    253_402_214_400.0  # seconds since 1970, a day before the year 10000: no clock shows later
+)
+_LARGEST: Final = 2**31  # of line numbers, exit codes and counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +33,36 @@ class FailedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something that need not fail a build, and yet its author should know."""
+
+    message: str
+    file: str = ""
+    line: int | None = None
+    url: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """The last word on a build; *document* is that word as it came."""
+    """The last word on a build; *document* is that word as it came.
+
+    *cached_steps* and *counted_steps* are None where the builder does not say.
+    """
 
     succeeded: bool
     document: Mapping[str, object]
     image: str = ""
     digest: str = ""
+    build_id: str = ""
     error: str = ""
+    reason: str = ""
     seconds: float | None = None
     failed_step: FailedStep | None = None
+    cached_steps: int | None = None
+    counted_steps: int | None = None
+    warnings: tuple[Warned, ...] = ()
+    warnings_omitted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +86,13 @@ class BuildStatus:
 
 
 def log_lines(document: Mapping[str, object]) -> list[str]:
-    """What this document adds. `log` and `logs` are one list for two families of readers."""
+    """Return what this document adds. `log` and `logs` are one list for two families of readers."""
     lines = document.get("log") or document.get("logs")
     return [line for line in lines if isinstance(line, str)] if isinstance(lines, list) else []
 
 
 def result(document: Mapping[str, object]) -> Result | None:
-    """None while the build goes on."""
+    """Read how a build ended; None while it goes on."""
     verdict = _VERDICTS.get(_text(document, "status"))
     if verdict is None:
         return None
@@ -73,14 +101,20 @@ def result(document: Mapping[str, object]) -> Result | None:
         document=document,
         image=_text(document, "imageName") or _text(document, "image"),
         digest=_text(document, "digest"),
+        build_id=build_id(document),
         error=_text(document, "error"),
+        reason=_text(document, "reason"),
         seconds=_seconds(document, "duration"),
         failed_step=_failed_step(document.get("failedStep")),
+        cached_steps=_number(document, "cacheHits"),
+        counted_steps=_counted_steps(document),
+        warnings=tuple(_warned(each) for each in _objects(document, "warnings")),
+        warnings_omitted=_number(document, "warningsOmitted") or 0,
     )
 
 
 def build_id(document: Mapping[str, object]) -> str:
-    """Empty if it is about no build."""
+    """Return the id of the build that *document* is about; empty if it is about none."""
     return _text(document, "buildId")
 
 
@@ -96,9 +130,27 @@ def build_status(document: Mapping[str, object]) -> BuildStatus:
 
 
 def build_statuses(document: Mapping[str, object]) -> list[BuildStatus]:
-    builds = document.get("builds")
-    found = builds if isinstance(builds, list) else []
-    return [build_status(each) for each in found if isinstance(each, dict)]
+    return [build_status(each) for each in _objects(document, "builds")]
+
+
+def _counted_steps(document: Mapping[str, object]) -> int | None:
+    """Count the steps that cacheHits counts; None if the list is not there, or not whole."""
+    if "steps" not in document or document.get("stepsOmitted"):
+        return None
+    return sum(
+        _text(step, "stage") not in {"", _INTERNAL} and not _BASE.match(_text(step, "name"))
+        for step in _objects(document, "steps")
+    )
+
+
+def _warned(document: Mapping[str, object]) -> Warned:
+    return Warned(
+        message=_text(document, "message"),
+        file=_text(document, "file"),
+        line=_number(document, "line"),
+        url=_text(document, "url"),
+        detail=_text(document, "detail"),
+    )
 
 
 def _failed_step(value: object) -> FailedStep | None:
@@ -116,16 +168,27 @@ def _failed_step(value: object) -> FailedStep | None:
     )
 
 
+def _objects(document: Mapping[str, object], key: str) -> list[Mapping[str, object]]:
+    found = document.get(key)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _text(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     return value if isinstance(value, str) else ""
 
 
 def _seconds(document: Mapping[str, object], key: str) -> float | None:
+    """Read a time; None for what no clock could show: JSON has numbers of any size, and 1e999."""
     value = document.get(key)
-    return float(value) if isinstance(value, int | float) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # Compared first: an integer may be larger than any float.
+    return float(value) if 0 <= value < _LATEST and math.isfinite(value) else None
 
 
 def _number(document: Mapping[str, object], key: str) -> int | None:
     value = document.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) < _LARGEST else None

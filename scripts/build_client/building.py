@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from . import answer
-from .command_line.options import Delivery
-from .context import archive as payload
-from .context import faas_cli
-from .context import overlay as context
-from .display import summary, terminal
-from .display.steps import Steps
+from .command_line import Delivery, Progress
+from .concluding import Wanted, conclude, remove_old_files
+from .context import archive, dockerfile, find_template, overlay
+from .display import Steps, Style, build_list, view
 from .errors import StreamBrokenError, UsageError
-from .following import follow
+from .following import follow, what_became
 from .protocol import gateway, question, transport
 from .protocol.endpoint import Endpoint
-from .secrets import files as secret_file
-from .secrets import sealing
-from .text import size
-from .watching import conclude, watch
+from .secrets import files, sealing
+from .text import printable, shown, size, to_json
+from .watching import watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from .command_line.options import BuildOptions
-    from .display.terminal import View
+    from .command_line import BuildOptions
+    from .context import Context
+    from .display import View
 
-# Where a context may say itself which its Dockerfile is (builder-fn/request/options/build_config.py).
-_OPTIONS_FILES: Final = frozenset({"builder-fn.json", "function/builder-fn.json"})
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sending:
+    """A request on its way, and where it is shown."""
+
+    options: BuildOptions
+    request: transport.Request
+    steps: Steps
+    view: View
+    environ: Mapping[str, str]
 
 
 def write_tar(options: BuildOptions, file: Path) -> int:
-    """What would be sent. Returns the exit code, as `build` does."""
-    with _context(options) as (source, notices):
-        for notice in notices:
-            print(f"build.py: {notice}", file=sys.stderr)
-        body = _sent(options, _tar(options, source))
+    """Write what would be sent to *file*, and return the exit code."""
+    options, context = _context(options)
+    for notice in context.notices:
+        print(f"build.py: {notice}", file=sys.stderr)
+    body = _sent(options, _tar(options, context))
     if file == Path("-"):
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
@@ -49,160 +52,192 @@ def write_tar(options: BuildOptions, file: Path) -> int:
     try:
         file.write_bytes(body)
     except OSError as exc:
-        raise UsageError(f"{file} cannot be written: {exc.strerror}.") from exc
-    print(f"Wrote {file}: {size(len(body))}, {len(source.sources)} entries.")
+        raise UsageError(f"{shown(file)} cannot be written: {exc.strerror}.") from exc
+    print(f"Wrote {shown(file)}: {size(len(body))}, {len(context.sources)} entries.")
     return 0
 
 
 def build(options: BuildOptions, environ: Mapping[str, str]) -> int:
+    """Build, show it, and return the exit code."""
     Endpoint.parse(options.builder.url)
-    secret = secret_file.payload_secret(options.builder.secret)
-    log = sys.stderr if options.output.json else sys.stdout
-    steps = Steps()
-    result: answer.Result | None
-    with _context(options) as (source, notices):
-        tar = _tar(options, source)
-        body = _sent(options, tar)
-        if options.delivery is Delivery.QUEUED:
-            gateway.require_fits(
-                len(body), plain=len(tar), limit=options.queue_limit, largest=source.largest()
-            )
-        view = terminal.view(log, environ, plain=options.output.plain)
-        for notice in notices:
-            view.say(notice)
-        view.say(_announcement(options, source, tar, body))
-        request = transport.Request(
-            url=options.builder.url,
-            body=body,
-            secret=secret,
-            idle=options.builder.idle,
-            retries=options.builder.retries,
-        )
-        match options.delivery:
-            case Delivery.WATCHED:
-                result = watch(request, steps, view, answer.result)
-            case Delivery.DETACHED:
-                result = _detach(options, request, steps, view, environ)
-            case Delivery.QUEUED:
-                result = _queue(options, request, steps, view, environ)
-        if result is None:
-            return 0
-        dockerfile = source.text_of(result.failed_step.file) if result.failed_step else ""
-    return conclude(
-        result,
-        steps,
-        environ,
-        pushed=not options.skip_push,
-        dockerfile=dockerfile,
-        as_json=options.output.json,
+    secret = files.payload_secret(options.builder.secret)
+    shows = view(
+        sys.stderr if options.output.json else sys.stdout, environ, options.output.progress
     )
+    remove_old_files(options.output)
+    options, context = _context(options)
+    body = _tar(options, context)
+    plain = len(body)
+    body = _sent(options, body)
+    if options.delivery is Delivery.QUEUED:
+        largest = context.largest()
+        gateway.require_fits(len(body), plain=plain, limit=options.queue_limit, largest=largest)
+    for notice in context.notices:
+        shows.say(notice)
+    if not _is_quiet(options):
+        shows.say(_announcement(options, context, plain, len(body)))
+    request = transport.Request(
+        url=options.builder.url,
+        body=body,
+        secret=secret,
+        idle=options.builder.idle,
+        retries=options.builder.retries,
+    )
+    steps = Steps()
+    result = _deliver(
+        _Sending(options=options, request=request, steps=steps, view=shows, environ=environ)
+    )
+    if result is None:
+        return 0
+    wanted = Wanted(
+        output=options.output,
+        pushed=not options.skip_push,
+        names=_names(options),
+        dockerfile=context.text_of(result.failed_step.file) if result.failed_step else "",
+    )
+    return conclude(result, steps, environ, wanted)
 
 
-def _announcement(options: BuildOptions, source: context.Context, tar: bytes, body: bytes) -> str:
-    count = sum(not path.is_dir() for path in source.sources.values())
-    files = "1 file" if count == 1 else f"{count} files"
-    gzipped = f", gzipped {size(len(body))}" if options.compress else ""
-    url = options.builder.url
-    return f"Building {options.image}: {files}, {size(len(tar))}{gzipped}, by {url}"
+def _deliver(sending: _Sending) -> answer.Result | None:
+    """Send the request; return how the build ended, or None if nobody waits here for it."""
+    match sending.options.delivery:
+        case Delivery.WATCHED:
+            return _watch(sending)
+        case Delivery.DETACHED:
+            return _detach(sending)
+        case Delivery.QUEUED:
+            return _queue(sending)
 
 
-def _detach(
-    options: BuildOptions,
-    request: transport.Request,
-    steps: Steps,
-    view: View,
-    environ: Mapping[str, str],
-) -> answer.Result | None:
-    """None if nobody waits here for the build."""
-    request = replace(request, query="detach=1", live=False)
-    document = watch(request, Steps(), view, lambda document: document)
+def _watch(sending: _Sending) -> answer.Result:
+    request, steps, shows = sending.request, sending.steps, sending.view
+    try:
+        return watch(request, steps, shows, answer.result)
+    except StreamBrokenError as exc:
+        builder = sending.options.builder
+        return what_became(builder, request.secret, exc, steps=steps, view=shows)
+
+
+def _detach(sending: _Sending) -> answer.Result | None:
+    options = sending.options
+    request = replace(sending.request, query="detach=1", live=False)
+    try:
+        document = watch(request, Steps(), sending.view, lambda document: document)
+    except StreamBrokenError as exc:
+        raise StreamBrokenError(f"{exc} What became of the build is unknown: build again.") from exc
     build_id = answer.build_id(document)
     if not build_id:
         raise StreamBrokenError(
             "The builder's answer names no build, so what became of it is unknown: build again."
         )
     if not options.follow:
-        _tell(options, document, summary.detached(build_id, _style(environ)))
+        told = build_list.detached(build_id, options.builder.given, _style(sending.environ))
+        _tell(options, document, told)
         return None
-    view.say(f"The build goes on by itself: {build_id}")
-    return follow(options.builder, request.secret, build_id, steps=steps, view=view, just_sent=True)
+    sending.view.say(f"The build goes on by itself: {printable(build_id)}")
+    return _follow(sending, build_id)
 
 
-def _queue(
-    options: BuildOptions,
-    request: transport.Request,
-    steps: Steps,
-    view: View,
-    environ: Mapping[str, str],
-) -> answer.Result | None:
-    """None if nobody waits here for the build."""
+def _queue(sending: _Sending) -> answer.Result | None:
+    options, request = sending.options, sending.request
     to = options.callback_url
     call_id = transport.enqueue(request, callback_url=to)
     build_id = question.id_of_call(call_id, request.body, request.signature)
     if not options.follow:
+        given, style = options.builder.given, _style(sending.environ)
         document = {"callId": call_id, "buildId": build_id}
-        _tell(options, document, summary.queued(call_id, build_id, to, _style(environ)))
+        _tell(options, document, build_list.queued(call_id, build_id, to, given, style))
         return None
-    view.say(f"Queued as call {call_id}; it will be build {build_id}")
-    view.busy("waiting for the queue")
-    builder = replace(options.builder, url=gateway.function_url(options.builder.url))
-    return follow(builder, request.secret, build_id, steps=steps, view=view, just_sent=True)
+    sending.view.say(f"Queued as call {printable(call_id)}; it will be build {build_id}")
+    sending.view.busy("waiting for the queue")
+    return _follow(sending, build_id)
+
+
+def _follow(sending: _Sending, build_id: str) -> answer.Result:
+    url = gateway.function_url(sending.options.builder.url)
+    builder = replace(sending.options.builder, url=url)
+    return follow(
+        builder,
+        sending.request.secret,
+        build_id,
+        steps=sending.steps,
+        view=sending.view,
+        just_sent=True,
+    )
 
 
 def _tell(options: BuildOptions, document: Mapping[str, object], lines: list[str]) -> None:
-    print(json.dumps(document) if options.output.json else "\n".join(lines))
+    """Say which build was left; the id alone where nothing else is wanted."""
+    if options.output.json or options.output.progress is Progress.RAWJSON:
+        print(to_json(document))
+    elif _is_quiet(options):
+        print(printable(answer.build_id(document)))
+    else:
+        print("\n".join(lines))
 
 
-def _style(environ: Mapping[str, str]) -> terminal.Style:
-    return terminal.Style.of(sys.stdout, environ)
+def _is_quiet(options: BuildOptions) -> bool:
+    return options.output.progress is Progress.QUIET
 
 
-@contextmanager
-def _context(options: BuildOptions) -> Iterator[tuple[context.Context, tuple[str, ...]]]:
-    template = context.find_template(options.language, options.template)
-    ours = context.overlay(template, options.handler)
-    program = shutil.which("faas-cli")
-    by_faas_cli = (
-        faas_cli.shrinkwrapped(
-            program,
-            template=template,
-            language=options.language,
-            handler=options.handler,
-            image=options.image,
-        )
-        if program is not None and template is not None
-        else nullcontext(ours)
-    )
-    with by_faas_cli as source:
-        known = source.sources.keys()
-        if options.dockerfile not in known and not _OPTIONS_FILES & known:
-            raise UsageError(
-                f"There is no {options.dockerfile} in {template or options.handler}:"
-                " nothing to build."
-            )
-        yield source, ours.notices
+def _style(environ: Mapping[str, str]) -> Style:
+    return Style.of(sys.stdout, environ)
 
 
-def _tar(options: BuildOptions, source: context.Context) -> bytes:
-    return payload.tar(source, payload.build_config(options.config), _sealed(options))
+def _announcement(options: BuildOptions, context: Context, plain: int, sent: int) -> str:
+    count = context.file_count
+    files_sent = "1 file" if count == 1 else f"{count} files"
+    gzipped = f", gzipped {size(sent)}" if options.compress else ""
+    image, url = printable(options.image), printable(options.builder.url)
+    return f"Building {image}: {files_sent}, {size(plain)}{gzipped}, by {url}"
 
 
-def _sent(options: BuildOptions, tar: bytes) -> bytes:
-    return payload.compress(tar) if options.compress else tar
+def _names(options: BuildOptions) -> tuple[str, ...]:
+    """List the names that the image is pushed under, as they were given."""
+    tags = options.config.get("tags")
+    untagged = options.image
+    if ":" in untagged.rpartition("/")[2]:
+        untagged = untagged.rpartition(":")[0]
+    more = [
+        tag if "/" in tag or ":" in tag else f"{untagged}:{tag}"
+        for tag in (tags if isinstance(tags, list) else [])
+    ]
+    return tuple(dict.fromkeys((options.image, *more)))
+
+
+def _context(options: BuildOptions) -> tuple[BuildOptions, Context]:
+    """Find what is sent; the options come back with the Dockerfile's path in it, if one was named."""
+    template = find_template(options.language, options.template)
+    if options.file is not None:
+        path = dockerfile.path_in_context(options.file, template, options.handler)
+        config = {**options.config, "dockerfile": path}
+        options = replace(options, dockerfile=path, config=config)
+    return options, overlay(template, options.handler, options.dockerfile)
+
+
+def _tar(options: BuildOptions, context: Context) -> bytes:
+    return archive.tar(context, archive.build_config(options.config), _sealed(options))
+
+
+def _sent(options: BuildOptions, body: bytes) -> bytes:
+    return archive.compress(body) if options.compress else body
 
 
 def _sealed(options: BuildOptions) -> bytes | None:
     if not options.build_secrets:
         return None
     secrets = {
-        name: secret_file.content(file, f"The build secret {file}")
-        for name, file in options.build_secrets.items()
+        name: given
+        if isinstance(given, bytes)
+        else files.content(given, f"The build secret {shown(given)}")
+        for name, given in options.build_secrets.items()
     }
     if options.builder_public_key is None:
         # A queue answers nothing.
         url = gateway.function_url(options.builder.url)
-        document = transport.fetch(url, "publickey", idle=options.builder.idle)
+        builder = options.builder
+        document = transport.fetch(url, "publickey", idle=builder.idle, retries=builder.retries)
         return sealing.seal(secrets, sealing.public_key(document, url))
     file = options.builder_public_key
-    document = secret_file.content(file, f"The key {file}")
+    document = files.content(file, f"The key {shown(file)}")
     return sealing.seal(secrets, sealing.public_key(document, str(file)))

@@ -1,4 +1,4 @@
-"""Pure. Everything that can go wrong between the handler and the answer, and the exit code of each.
+"""Pure. Names everything that can go wrong between the handler and the answer, and the exit code of each.
 
     ClientError 2
     ├── UsageError          an argument or a file: the person at the keyboard must act
@@ -17,7 +17,7 @@ from typing import ClassVar
 
 
 class ClientError(Exception):
-    """Its message is one sentence or two for a person: what went wrong, and what to do."""
+    """An error whose message is a sentence or two for a person: what went wrong, and what to do."""
 
     exit_code: ClassVar[int] = 2
 
@@ -39,7 +39,13 @@ class NotFoundError(RefusedError):
 
 
 class StreamBrokenError(ClientError):
+    """*build_id* names the build whose end is not known; it is empty where none was told."""
+
     exit_code = 1
+
+    def __init__(self, message: str, build_id: str = "") -> None:
+        super().__init__(message)
+        self.build_id = build_id
 
 
 class UntrustedError(ClientError):

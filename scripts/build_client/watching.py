@@ -1,14 +1,11 @@
-"""Terminal I/O. Shows a build while it lasts, and how it ended."""
+"""Terminal I/O. Shows a call while it lasts."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from . import answer
-from .display import summary, terminal
 from .errors import StreamBrokenError
 from .protocol import conversation
 from .text import size
@@ -16,8 +13,7 @@ from .text import size
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .display.steps import Steps
-    from .display.terminal import View
+    from .display import Steps, View
     from .protocol.transport import Request
 
 _T = TypeVar("_T")
@@ -33,12 +29,13 @@ def watch(
     *,
     skip: int = 0,
 ) -> _T:
-    """What *read* makes of the first document that it makes something of.
+    """Return what *read* makes of the first document that it makes something of.
 
-    The first *skip* lines of the log have been shown before. Raises StreamBrokenError if there is no
-    such document, and what `conversation.converse` raises.
+    The first *skip* lines of the log have been shown before. Raises StreamBrokenError, with the build's id
+    as far as it was told, if there is no such document, and what `conversation.converse` raises.
     """
     total = len(request.body)
+    build_id = ""
     try:
         for happening in conversation.converse(request, tick=_FRAME):
             match happening:
@@ -46,45 +43,33 @@ def watch(
                     view.busy(f"sending {size(count)} of {size(total)}")
                 case conversation.Sent():
                     view.busy("waiting for the builder")
-                case conversation.AskedToWait(seconds, reason):
-                    view.say(f"The builder asks to try again in {seconds:.0f}s. {reason}".rstrip())
+                case conversation.Waiting(seconds, sentence):
+                    view.say(sentence)
                     view.busy(f"trying again after {seconds:.0f}s")
                 case conversation.Answered(document):
-                    lines = answer.log_lines(document)
-                    skip, lines = max(0, skip - len(lines)), lines[skip:]
-                    for line in lines:
-                        view.line(line, steps.feed(line, time.monotonic()))
+                    build_id = answer.build_id(document) or build_id
+                    skip = _show(document, steps, view, skip)
                     if (found := read(document)) is not None:
                         return found
                 case conversation.Tick():
                     pass
-            view.tick(steps.running, time.monotonic())
+            view.tick(steps, time.monotonic())
+    except StreamBrokenError as exc:
+        exc.build_id = build_id or exc.build_id
+        raise
     finally:
         view.close()
-    raise StreamBrokenError(
-        "The builder's answer ended without a verdict, so what became of the build is unknown:"
-        " build again."
-    )
+    raise StreamBrokenError("The builder's answer ended without a verdict.", build_id)
 
 
-def conclude(  # noqa: PLR0913 - keywords
-    result: answer.Result,
-    steps: Steps,
-    environ: Mapping[str, str],
-    *,
-    pushed: bool,
-    as_json: bool,
-    dockerfile: str = "",
-) -> int:
-    """The exit code. *dockerfile* is the text of the file that the failed step names."""
-    if as_json:
-        print(json.dumps(result.document, ensure_ascii=False))
-    if result.succeeded:
-        log = sys.stderr if as_json else sys.stdout
-        style = terminal.Style.of(log, environ)
-        print("\n".join(summary.success(result, steps, pushed=pushed, style=style)), file=log)
-        return 0
-    style = terminal.Style.of(sys.stderr, environ)
-    lines = summary.failure(result, steps, dockerfile=dockerfile, style=style)
-    print("\n".join(lines), file=sys.stderr)
-    return 1
+def _show(document: Mapping[str, object], steps: Steps, view: View, skip: int) -> int:
+    """Show what is new in *document*; return how many lines are still to be skipped."""
+    lines = answer.log_lines(document)
+    skip, new = max(0, skip - len(lines)), lines[skip:]
+    if len(new) == len(lines):
+        view.document(document)
+    elif new:
+        view.document({**document, "log": new})
+    for line in new:
+        view.line(line, steps.feed(line, time.monotonic()))
+    return skip

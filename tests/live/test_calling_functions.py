@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from build_client.context import archive as payload
-from build_client.context import overlay as context
+from build_client.context import archive, overlay
 from stack import container, function
 from stack import openfaas as openfaas_stack
 from stack.registry_client import RegistryClient
@@ -197,10 +196,10 @@ def test_the_callback_refuses_what_was_signed_with_another_secret(
 def test_each_sample_is_built_as_its_stack_yml_says(builder: str, name: str) -> None:
     deployment = DEPLOYMENTS[name]
     template = REPOSITORY / "template" / deployment["lang"]
-    source = context.overlay(template, REPOSITORY / deployment["handler"])
-    config = payload.build_config({"image": f"{FOLDER}/{name}:1", "skipPush": True})
+    source = overlay(template, REPOSITORY / deployment["handler"])
+    config = archive.build_config({"image": f"{FOLDER}/{name}:1", "skipPush": True})
 
-    answer = post(builder, payload.tar(source, config), {})
+    answer = post(builder, archive.tar(source, config), {})
 
     assert answer.status == 200, answer.document["error"]
 

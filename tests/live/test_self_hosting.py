@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from build_client.context import archive as payload
-from build_client.context import overlay as context
+from build_client.context import archive, overlay
 from stack import base_images, container
 from stack.registry_client import Image, RegistryClient
 
@@ -225,7 +224,7 @@ def test_the_image_adds_no_compiler_and_little_weight(
 
 def laid_over_the_template(handler: Path, image: str) -> bytes:
     """The tar that scripts/build.py sends, and but for its order faas-cli."""
-    return payload.tar(context.overlay(TEMPLATE, handler), payload.build_config({"image": image}))
+    return archive.tar(overlay(TEMPLATE, handler), archive.build_config({"image": image}))
 
 
 def build(builder: Container, body: bytes) -> tuple[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Pure. Log lines in the manner of `docker build --progress=plain`, turned into steps with a state.
+"""Pure. Turns log lines in the manner of `docker build --progress=plain` into steps with a state.
 
     #5 [2/4] COPY . .             a step begins, or is named again
     #5 0.123 text                 its output, 0.123 s after it began
@@ -27,7 +27,11 @@ KEPT_OUTPUT: Final = 8
 
 _NUMBERED = re.compile(r"#(\d{1,9}) (.*)", re.DOTALL)
 _OUTPUT = re.compile(r"\d+\.\d+(?: (.*)|$)", re.DOTALL)
-_DONE = re.compile(r"DONE (\d+(?:\.\d+)?)s$")
+_DONE = re.compile(r"DONE (\d{1,9}(?:\.\d{1,9})?)s$")
+# "[2/4] RUN x", "[build  2/12] RUN x", "[linux/amd64 build 2/3] RUN x": a stage, and the step's place in it.
+_PLACE = re.compile(r"\[(?:(?P<stage>[^\]]*?) +)?(?P<place>\d{1,4})/(?P<of>\d{1,4})\] ")
+_BASE = re.compile(r"\[[^\]]*\] FROM ")
+_WARNING: Final = "WARN:"
 
 
 class State(enum.Enum):
@@ -40,7 +44,7 @@ class State(enum.Enum):
 
 @dataclass(slots=True)
 class Step:
-    """From its first line to its end. *began* is our monotonic clock, *seconds* its own measure."""
+    """A step from its first line to its end. *began* is our monotonic clock, *seconds* its own measure."""
 
     number: int
     name: str
@@ -53,18 +57,24 @@ class Step:
 
     @property
     def internal(self) -> bool:
-        """Not a line of the Dockerfile, but the builder's own doing."""
+        """Tell whether this is no line of the Dockerfile, but the builder's own doing."""
         return self.name.startswith(("[internal]", "[auth]")) or not self.name.startswith("[")
+
+    @property
+    def counted(self) -> bool:
+        """Tell whether the Dockerfile has it run, as the builder counts cache hits: not for a FROM."""
+        return not self.internal and _BASE.match(self.name) is None
 
 
 class Steps:
     """Every step of one build, in the order they began.
 
-    *lines* is how many lines of its log they were fed.
+    *lines* is how many lines of its log they were fed, *warnings* what the log warned of.
     """
 
     def __init__(self) -> None:
         self.lines = 0
+        self.warnings: list[str] = []
         self._steps: dict[int, Step] = {}
 
     def __iter__(self) -> Iterator[Step]:
@@ -74,14 +84,28 @@ class Steps:
     def running(self) -> list[Step]:
         return [step for step in self if step.state is State.RUNNING]
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Count the Dockerfile's steps that have ended, and all that are known of so far."""
+        totals: dict[str, int] = {}
+        ended = set()
+        for step in self:
+            if place := _PLACE.match(step.name):
+                stage = place["stage"] or ""
+                totals[stage] = max(totals.get(stage, 0), int(place["of"]))
+                if step.state in {State.DONE, State.CACHED}:
+                    ended.add((stage, int(place["place"])))
+        return len(ended), sum(totals.values())
+
     def feed(self, line: str, now: float) -> Step | str | None:
-        """The step this line ended, or the line itself if it belongs to none, or None."""
+        """Take in one line; return the step it ended, or the line itself if it belongs to none, or None."""
         self.lines += 1
         numbered = _NUMBERED.match(line)
         if numbered is None:
             return line
         number, rest = int(numbered[1]), numbered[2]
-        if rest.startswith("WARN:"):
+        if rest.startswith(_WARNING):
+            self.warnings.append(rest.removeprefix(_WARNING).strip())
             return line
         step = self._steps.get(number)
         if step is None:
@@ -90,7 +114,7 @@ class Steps:
 
 
 def _advance(step: Step, rest: str) -> bool:
-    """True if this ended the step for the first time, or made it a failure."""
+    """Move *step* on; tell whether this ended it for the first time, or made it a failure."""
     if ended := _end(rest):
         news = not step.ended or (ended is State.FAILED and step.state is not ended)
         step.state, step.ended = ended, True

@@ -1,8 +1,8 @@
-"""Pure. How a build ended, in as few lines as say it."""
+"""Pure. Tells how a build ended, in as few lines as say it."""
 
 from __future__ import annotations
 
-from time import localtime, strftime
+import re
 from typing import TYPE_CHECKING, Final
 
 from ..text import duration, printable
@@ -11,84 +11,131 @@ from .steps import State
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..answer import BuildStatus, FailedStep, Result
+    from ..answer import FailedStep, Result, Warned
     from .steps import Step, Steps
-    from .terminal import Style
+    from .style import Style
 
 _AROUND: Final = 2  # lines of the Dockerfile shown before and after the failing one
+_FAILED: Final = "The build failed"
+_TIMED_OUT: Final = "build_timed_out"
+# What 128 and a signal's number mean to who has not sent it (signal(7)).
+_KILLED_BY: Final = {
+    134: "aborted by the program itself",
+    137: "killed, perhaps out of memory",
+    139: "a segmentation fault",
+    143: "told to end",
+}
+# The words of `error` that the fields of `failedStep` and the step's output say again (builder-fn,
+# buildkit/failure): where it failed, what the shell said of it, and the heading of the output.
+_WHERE = re.compile(r".*? failed(?: \([^()]*\))?(?:: |$)")
+_EXIT = re.compile(
+    r"(?:buildkitd said: )?process \".*\" did not complete successfully: exit code: \d+"
+)
+_OUTPUT_BELOW: Final = "The step's last output:"
 
 
 def success(result: Result, steps: Steps, *, pushed: bool, style: Style) -> list[str]:
+    """Say what was built, how long it took, and under which digest it can be had."""
     mark = style.palette.green(style.marks[State.DONE])
     what = "built and pushed" if pushed else "built, not pushed"
     time = "" if result.seconds is None else f" in {duration(result.seconds)}"
-    # BuildKit tells of some steps twice: as an earlier build had them, then as this one has.
-    ours = {step.name: step.state for step in steps if not step.internal}
-    cached = sum(state is State.CACHED for state in ours.values())
-    share = f", {cached} of {len(ours)} steps cached" if cached else ""
-    lines = [f" {mark} {style.palette.bold(printable(result.image))} {what}{time}{share}"]
+    image = style.palette.bold(printable(result.image))
+    lines = [f" {mark} {image} {what}{time}{_cached(result, steps)}"]
     if result.digest:
         lines.append(style.palette.dim(f"   {printable(result.digest)}"))
-    return lines
+    return [*lines, *_warnings(result, steps, style)]
 
 
 def failure(result: Result, steps: Steps, *, dockerfile: str, style: Style) -> list[str]:
-    """*dockerfile* is the text of the file that the failed step names, for quoting."""
+    """Say what failed, where, why and what to do; *dockerfile* is the text of the file for quoting."""
+    lines = _failure(result, steps, dockerfile=dockerfile, style=style)
+    return [*lines, *_warnings(result, steps, style)]
+
+
+def _failure(result: Result, steps: Steps, *, dockerfile: str, style: Style) -> list[str]:
     mark = style.palette.red(style.marks[State.FAILED])
-    step = result.failed_step
+    bar = style.palette.dim("   |")
     cause = [printable(line) for line in result.error.splitlines() if line.strip()]
+    step = result.failed_step
     if step is None or not step.name:
-        return [
-            f" {mark} The build failed: {cause[0] if cause else 'the builder does not say why.'}"
-        ] + [f"   {line}" for line in cause[1:]]
-    exit_code = "" if step.exit_code is None else f" with exit code {step.exit_code}"
-    lines = [f" {mark} {style.palette.bold(printable(step.name))} failed{exit_code}", *_place(step)]
-    lines += _excerpt(step, dockerfile, style)
-    # `error` repeats step, line and output for readers without fields: needed only without output.
+        first, *rest = cause or ["the builder does not say why."]
+        said = first if first.startswith(_FAILED) else f"{_FAILED}: {first}"
+        lines = [f" {mark} {said}", *(f"   {line}" for line in rest)]
+        return lines + (_stopped(steps, bar) if result.reason == _TIMED_OUT else [])
+    lines = [f" {mark} {style.palette.bold(printable(step.name))} failed{_exit(step)}"]
+    lines += [*_place(step), *_excerpt(step, dockerfile, style)]
     output = [printable(line) for line in step.output] or _said_by(step, steps)
-    return lines + [style.palette.dim("   |") + f" {line}" for line in output or cause]
+    lines += [f"{bar} {line}" for line in output]
+    return lines + [f"   {line}" for line in _advice(cause, step, output)]
 
 
-def detached(build_id: str, style: Style) -> list[str]:
-    mark = style.palette.green(style.marks[State.DONE])
-    bold = style.palette.bold(printable(build_id))
-    return [f" {mark} The build goes on by itself: {bold}", *_ways_on(build_id)]
+def _cached(result: Result, steps: Steps) -> str:
+    """Count as the builder does; by the log, and by the same rule, where it has not."""
+    cached, counted = result.cached_steps, result.counted_steps
+    if cached is None:
+        # BuildKit tells of some steps twice: as an earlier build had them, then as this one has.
+        ours = {step.name: step.state for step in steps if step.counted}
+        cached, counted = sum(state is State.CACHED for state in ours.values()), len(ours)
+    if not cached:
+        return ""
+    if counted is None or counted < cached:
+        return f", {cached} {'step' if cached == 1 else 'steps'} cached"
+    return f", {cached} of {counted} steps cached"
 
 
-def queued(call_id: str, build_id: str, callback_url: str, style: Style) -> list[str]:
-    mark = style.palette.green(style.marks[State.DONE])
-    call_id = style.palette.bold(printable(call_id))
-    lines = [f" {mark} Queued as call {call_id}"]
-    if callback_url:
-        lines.append(f"   The result will be posted to {callback_url}")
-    return [*lines, "   Once the queue has delivered it:", *_ways_on(build_id)]
+def _exit(step: FailedStep) -> str:
+    if step.exit_code is None:
+        return ""
+    meaning = _KILLED_BY.get(step.exit_code)
+    return f" with exit code {step.exit_code}" + (f" ({meaning})" if meaning else "")
 
 
-def _ways_on(build_id: str) -> list[str]:
-    asked = (f"logs {build_id} --follow", f"result {build_id}", f"cancel {build_id}")
-    return [f"   build.py {printable(each)}" for each in asked]
+def _advice(cause: list[str], step: FailedStep, output: Sequence[str]) -> list[str]:
+    """Keep of the builder's words those that are not shown already."""
+    told = cause
+    if _OUTPUT_BELOW in cause:
+        at = cause.index(_OUTPUT_BELOW)
+        told = cause[:at] + [
+            line for line in cause[at + 1 :] if line.strip() not in _stripped(output)
+        ]
+    if told:
+        name = printable(step.name)
+        begins = _WHERE.match(told[0].removeprefix(name))
+        if told[0].startswith(name) and begins:
+            told = [told[0].removeprefix(name)[begins.end() :], *told[1:]]
+    if step.exit_code is not None:
+        told = [line for line in told if not _EXIT.fullmatch(line)]
+    return [line for line in told if line]
 
 
-def statuses(builds: Sequence[BuildStatus], style: Style) -> list[str]:
-    """A line a build, then why it failed."""
+def _stripped(lines: Sequence[str]) -> set[str]:
+    return {line.strip() for line in lines}
+
+
+def _stopped(steps: Steps, bar: str) -> list[str]:
+    """Name the steps that ran when the time was up, with their last output."""
     lines = []
-    for build in builds:
-        created = "" if build.created is None else strftime("%F %T", localtime(build.created))
-        seconds = "" if build.seconds is None else duration(build.seconds)
-        cause = printable(build.error.partition("\n")[0])
-        lines.append(
-            f"{printable(build.build_id):32}  {_state(build, style)}  {created:19}  {seconds:>6}"
-            f"  {printable(build.image)}".rstrip()
-        )
-        lines += [style.palette.dim(f"   {cause}")] if cause else []
+    for step in steps:
+        if step.name and not step.internal and step.state in {State.RUNNING, State.CANCELED}:
+            lines.append(f"   It was running {step.name}")
+            lines += [f"{bar} {line}" for line in step.output]
     return lines
 
 
-def _state(build: BuildStatus, style: Style) -> str:
-    state = f"{printable(build.state):11}"
-    if build.unsuccessful:
-        return style.palette.red(state)
-    return style.palette.green(state) if build.state == "success" else style.palette.yellow(state)
+def _warnings(result: Result, steps: Steps, style: Style) -> list[str]:
+    """Repeat what the log warned of, as it may have scrolled away long ago."""
+    warned = [line for each in result.warnings for line in _warning(each)]
+    warned = warned or [f"Warning: {printable(text)}" for text in dict.fromkeys(steps.warnings)]
+    if result.warnings_omitted:
+        warned.append(f"... and {result.warnings_omitted} more warnings, in the log.")
+    return [style.palette.yellow(f"   {line}") for line in warned]
+
+
+def _warning(warned: Warned) -> list[str]:
+    place = f"{warned.file}:{warned.line}" if warned.line is not None else warned.file
+    where = f" ({printable(place)})" if place else ""
+    more = [printable(line) for line in (*warned.detail.splitlines(), warned.url) if line.strip()]
+    return [f"Warning: {printable(warned.message)}{where}", *(f"  {line}" for line in more)]
 
 
 def _place(step: FailedStep) -> list[str]:

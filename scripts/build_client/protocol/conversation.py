@@ -1,4 +1,4 @@
-"""Threads. Makes the call beside the terminal, so that clocks tick and Ctrl-C works meanwhile.
+"""Threads. Makes a call beside the terminal, so that clocks tick and Ctrl-C works meanwhile.
 
 The thread only reports; everything that is shown or decided happens in the caller's thread. It is a
 daemon: leaving the program closes the connection, which tells the builder to stop.
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """So many bytes of the body are on their way."""
+    """The bytes of the body that are on their way so far."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class AskedToWait:
+class Waiting:
+    """The call is tried again after so many seconds; *sentence* says why."""
+
     seconds: float
-    reason: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Tick:
     """Nothing happened for a moment."""
 
 
-Happening = Sent | AskedToWait | Answered | Tick
+Happening = Sent | Waiting | Answered | Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class _Ended:
 
 
 def converse(request: transport.Request, *, tick: float) -> Iterator[Happening]:
-    """Ends after the answer's last document; raises what `transport.documents` raises."""
+    """Report the call until the answer's last document; raise what `transport.documents` raises."""
     happenings: queue.SimpleQueue[Happening | _Ended] = queue.SimpleQueue()
 
     def call() -> None:
@@ -57,7 +59,7 @@ def converse(request: transport.Request, *, tick: float) -> Iterator[Happening]:
             for document in transport.documents(
                 request,
                 on_sent=lambda count: happenings.put(Sent(count)),
-                on_wait=lambda seconds, reason: happenings.put(AskedToWait(seconds, reason)),
+                on_wait=lambda seconds, why: happenings.put(Waiting(seconds, why)),
             ):
                 happenings.put(Answered(document))
         except BaseException as exc:  # noqa: BLE001  raised again in the other thread

@@ -1,12 +1,15 @@
-"""Reads HTTP answers. JSON documents, one a line as they come, or a single one that may be signed."""
+"""Reads HTTP answers: JSON documents, one a line as they come, or a single one that may be signed."""
 
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
+import math
 from typing import TYPE_CHECKING
 
 from ..errors import RefusedError, StreamBrokenError
+from ..text import printable
 from .signature import RESULT_HEADER, require_signed
 
 if TYPE_CHECKING:
@@ -16,30 +19,36 @@ if TYPE_CHECKING:
 def documents(
     response: http.client.HTTPResponse, *, idle: float, secret: bytes | None
 ) -> Iterator[Mapping[str, object]]:
-    """A signature is checked where there is one and a *secret*. *idle* is for messages.
+    """Yield what *response* holds; nothing at all for one without a body.
 
-    Raises RefusedError, StreamBrokenError and UntrustedError.
+    A signature is checked where there is one and a *secret*. *idle* is for messages. Raises RefusedError,
+    StreamBrokenError and UntrustedError.
     """
     kind = response.getheader("Content-Type", "")
+    chunks = _chunks(response, idle)
+    first = next(chunks, b"")
+    if not first:
+        return
+    chunks = itertools.chain((first,), chunks)
     if "json" not in kind:
         raise RefusedError(
             "What answered is not a builder: JSON was expected,"
-            f" and {kind or 'an unknown type'} came; check --url."
+            f" and {printable(kind) or 'an unknown type'} came; check --url."
         )
     if "ndjson" not in kind:
-        body = b"".join(_chunks(response, idle))
+        body = b"".join(chunks)
         signature = response.getheader(RESULT_HEADER)
         if secret is not None and signature is not None:
             require_signed(body, signature, secret)
         yield document(body)
         return
-    for line in lines(_chunks(response, idle)):
+    for line in lines(chunks):
         if line.strip():
             yield document(line)
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Splits at newlines wherever *chunks* happen to be cut; the last line needs none."""
+    """Split at newlines wherever *chunks* happen to be cut; the last line needs none."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
@@ -49,14 +58,20 @@ def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def document(text: bytes) -> Mapping[str, object]:
-    """Raises StreamBrokenError."""
+    """Read one JSON object. Raises StreamBrokenError."""
     try:
-        value = json.loads(text)
-    except ValueError as exc:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as exc:
         raise StreamBrokenError("The builder's answer is not JSON: check --url.") from exc
     if not isinstance(value, dict):
         raise StreamBrokenError("The builder's answer is not a JSON object: check --url.")
     return value
+
+
+def _finite(number: str) -> float | None:
+    """Read a number; None for one that JSON cannot write again: NaN, and what is larger than any float."""
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def _chunks(response: http.client.HTTPResponse, idle: float) -> Iterator[bytes]:
@@ -65,12 +80,8 @@ def _chunks(response: http.client.HTTPResponse, idle: float) -> Iterator[bytes]:
             yield chunk
     except TimeoutError as exc:
         raise StreamBrokenError(
-            f"The builder fell silent for {idle:g} seconds in the middle of the build;"
-            " what became of it is unknown."
+            f"The builder fell silent for {idle:g} seconds in the middle of its answer."
             " If something in between holds lines back, allow more with --idle-timeout."
         ) from exc
     except (OSError, http.client.HTTPException) as exc:
-        raise StreamBrokenError(
-            "The connection broke in the middle of the build;"
-            " what became of it is unknown: build again."
-        ) from exc
+        raise StreamBrokenError("The connection broke in the middle of the answer.") from exc

@@ -1,4 +1,4 @@
-"""Connections. Where an operation of a builder is, and why it cannot be reached."""
+"""Connections. Finds an operation of a builder, and says why it cannot be reached."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import http.client
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
 
 from ..errors import UnreachableError, UsageError
+from ..text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What may stand in a path or query as it is (RFC 3986, 3.3 and 3.4), and "%" of what is quoted already.
+_URL: Final = "/%:@!$&'()*+,;=-._~?"
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An operation of a builder: <url>/build and its like, also below a gateway's /function/NAME."""
+    """The address of an operation: <url>/build and its like, also below a gateway's /function/NAME."""
 
     scheme: str
     host: str
@@ -27,24 +31,26 @@ class Endpoint:
 
     @classmethod
     def parse(cls, url: str, operation: str = "build", query: str = "") -> Endpoint:
-        """*query* is added to that of *url*."""
+        """Read *url*, and add *query* to its own. Raises UsageError."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
+            (host or "").encode("idna")
         except ValueError:
             host, port = None, None
-        if not host or parts.scheme not in {"http", "https"}:
+        spaces = any(not character.isprintable() or character == " " for character in url)
+        if not host or spaces or parts.scheme not in {"http", "https"}:
             raise UsageError(
-                f'"{url}" is no builder URL: it should look like http://127.0.0.1:8080.'
+                f'"{shown(url)}" is no builder URL: it should look like http://127.0.0.1:8080.'
             )
-        path = parts.path.rstrip("/").removesuffix("/build")
-        queries = "&".join(filter(None, (parts.query, query)))
+        path = quote(parts.path, safe=_URL).rstrip("/").removesuffix("/build")
+        queries = "&".join(filter(None, (quote(parts.query, safe=_URL), query)))
         target = f"{path}/{operation}"
         return cls(parts.scheme, host, port, f"{target}?{queries}" if queries else target)
 
     @contextlib.contextmanager
     def connected(self, timeout: float) -> Iterator[http.client.HTTPConnection]:
-        """*timeout* is how many seconds the other end may say nothing. Raises UnreachableError."""
+        """Connect; the other end may say nothing for *timeout* seconds. Raises UnreachableError."""
         kind = http.client.HTTPSConnection if self.scheme == "https" else http.client.HTTPConnection
         with contextlib.closing(kind(self.host, self.port, timeout=timeout)) as connection:
             self._connect(connection)
@@ -77,7 +83,7 @@ class Endpoint:
 
 
 def reason(exc: BaseException) -> str:
-    """Why a connection failed, to end a sentence with."""
+    """Say why a connection failed, to end a sentence with."""
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror.lower()
     return str(exc) or type(exc).__name__

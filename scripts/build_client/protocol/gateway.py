@@ -1,4 +1,4 @@
-"""Pure. OpenFaaS' gateway, as who has a function behind it sees it: two addresses, and a queue's limit.
+"""Pure. Tells the two addresses that OpenFaaS' gateway has for a function apart, and its queue's limit.
 
 /function/NAME calls a function, /async-function/NAME leaves the call in a queue (openfaas/faas
 gateway/main.go); what follows NAME, and the query, come along either way.
@@ -18,7 +18,7 @@ _FUNCTION = re.compile(r"(https?://[^/?#]+[^?#]*?)/(async-)?function/(?=[^/?#])"
 
 
 def is_behind(url: str) -> bool:
-    """Whether *url* is of a function behind a gateway."""
+    """Tell whether *url* is of a function behind a gateway."""
     return _FUNCTION.match(url) is not None
 
 
@@ -28,12 +28,12 @@ def is_queue(url: str) -> bool:
 
 
 def function_url(url: str) -> str:
-    """Where *url*'s function answers itself: *url*, unless that is its queue."""
+    """Return where *url*'s function answers itself: *url*, unless that is its queue."""
     return _FUNCTION.sub(r"\1/function/", url, count=1)
 
 
 def queue_url(url: str) -> str:
-    """Where calls of *url*'s function are queued. Raises UsageError if it is behind no gateway."""
+    """Return where calls of *url*'s function are queued. Raises UsageError if it is behind no gateway."""
     if not is_behind(url):
         raise UsageError(
             f'--async needs the gateway, which has the queue: --url should not be "{url}", but look'
@@ -43,7 +43,7 @@ def queue_url(url: str) -> str:
 
 
 def require_fits(count: int, *, plain: int, limit: int, largest: str) -> None:
-    """Raises UsageError for a body of *count* bytes, *plain* before gzip, if a queue takes *limit*.
+    """Raise UsageError for a body of *count* bytes, *plain* before gzip, if a queue takes *limit*.
 
     *largest* is what there is to leave out.
     """

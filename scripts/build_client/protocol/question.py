@@ -1,7 +1,7 @@
-"""Pure. What is asked about builds, as a request.
+"""Pure. Makes requests of what is asked about builds.
 
-It is a small JSON document, signed as a tar is; it says when, so that a signature is not good for ever
-(builder-fn/request/question.py).
+Such a request is a small JSON document, signed as a tar is; it says when, so that a signature is not
+good for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from .transport import Request
 
 if TYPE_CHECKING:
-    from ..command_line.options import Builder
+    from ..command_line import Builder
 
 _ID_DIGITS: Final = 32
 
@@ -27,7 +27,7 @@ def request(
     live: bool = False,
     **said: object,
 ) -> Request:
-    """*now* is in seconds since 1970; *said* has what else the document says, if it says anything."""
+    """Ask at *now*, in seconds since 1970; *said* is what else the document says, if it says anything."""
     document = {"op": operation, "time": now} | {key: value for key, value in said.items() if value}
     return Request(
         url=builder.url,
@@ -42,6 +42,6 @@ def request(
 
 
 def id_of_call(call_id: str, body: bytes, signature: str | None) -> str:
-    """The build that a queued call will be, however often it is delivered (builder-fn/builds/job.py)."""
+    """Return the build that a queued call will be, however often it is delivered."""
     told_by = signature or hashlib.sha256(body).hexdigest()
     return hashlib.sha256(f"{len(call_id)}:{call_id}{told_by}".encode()).hexdigest()[:_ID_DIGITS]

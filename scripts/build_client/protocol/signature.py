@@ -17,12 +17,12 @@ RESULT_HEADER: Final = "X-Build-Result-Signature"
 
 
 def sign(body: bytes, secret: bytes) -> str:
-    """Like faas-cli, leaves out white space around *secret*."""
+    """Sign *body*; like faas-cli, leave out white space around *secret*."""
     return f"sha256={hmac.new(secret.strip(), body, hashlib.sha256).hexdigest()}"
 
 
 def require_signed(body: bytes, signature: str, secret: bytes) -> None:
-    """Raises UntrustedError if *signature* is not *body*'s."""
+    """Raise UntrustedError if *signature* is not *body*'s."""
     if not hmac.compare_digest(signature.encode(), sign(body, secret).encode()):
         raise UntrustedError(
             "The answer is not what the builder signed: something in between has changed it, or holds"

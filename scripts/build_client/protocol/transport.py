@@ -1,4 +1,4 @@
-"""HTTP. Signed POSTs; a busy builder is asked again, but never once its answer has begun. And a GET.
+"""HTTP. Makes signed POSTs, again to a busy or starting builder, never once its answer has begun; and a GET.
 
 The protocol is go-sdk v0.3.0's (builder.go): POST to <url>/build, `X-Build-Signature`, and for live
 lines `Accept: application/x-ndjson`. The words of HTTP are translated here; what a refusal's status
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from ..errors import NotFoundError, RefusedError, UnreachableError
+from ..errors import NotFoundError, RefusedError, StreamBrokenError, UnreachableError
 from . import gateway
 from .documents import documents as read_documents
 from .endpoint import Endpoint, reason
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _ANSWERS: Final = {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.UNPROCESSABLE_ENTITY}
 _DEFAULT_WAIT: Final = 5.0  # seconds, where a builder names none
 _LONGEST_WAIT: Final = 60.0  # seconds, whatever it names
+# Seconds between two calls of a function that starts: it takes 0.1 to 2 s as a rule, more on a busy node.
+_FIRST_STARTING_WAIT: Final = 0.5
+_LONGEST_STARTING_WAIT: Final = 5.0
 _SLICE: Final = 256 << 10  # bytes between two reports of how much is sent
 _LONGEST_DOCUMENT: Final = 64 << 10  # bytes that are read of a refusal, or of a GET's answer
 _USER_AGENT: Final = "builder-fn-build"
@@ -41,7 +44,7 @@ _LINES_THROUGH_GATEWAY: Final = f"text/event-stream;q=0.5, {_LINES}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """*idle* is how many seconds the builder may say nothing, heartbeats included.
+    """A POST to a builder. *idle* is how many seconds it may say nothing, heartbeats included.
 
     *secret* signs the body, and checks the answer; without one neither is done. Without *live* the
     answer is one document.
@@ -81,26 +84,28 @@ class Request:
 def documents(
     request: Request, *, on_sent: Callable[[int], None], on_wait: Callable[[float, str], None]
 ) -> Iterator[Mapping[str, object]]:
-    """Each JSON document of the answer as it arrives.
+    """Yield each JSON document of the answer as it arrives.
 
-    *on_sent* hears how many bytes are sent so far; *on_wait* how many seconds a busy builder asks
-    for, and its reason. Raises UnreachableError, RefusedError, StreamBrokenError or UntrustedError.
+    *on_sent* hears how many bytes are sent so far; *on_wait* how many seconds pass before the next try, and
+    why. Raises UnreachableError, RefusedError, StreamBrokenError or UntrustedError.
     """
-    tries_left = request.retries
-    while True:
+    for tried in itertools.count():
         refusal = yield from _attempt(request, on_sent)
         if refusal is None:
             return
-        if not refusal.passes or not tries_left:
+        if not refusal.passes or tried >= request.retries:
             raise _refused(refusal, request)
-        tries_left -= 1
-        seconds = _seconds(refusal.retry_after)
-        on_wait(seconds, refusal.complaint)
+        seconds = _wait(refusal, tried)
+        if refusal.starting:
+            on_wait(seconds, f"The builder is starting: it is asked again in {seconds:.1f}s.")
+        else:
+            why = f"The builder asks to try again in {seconds:.0f}s. {refusal.complaint}"
+            on_wait(seconds, why.rstrip())
         time.sleep(seconds)
 
 
 def enqueue(request: Request, *, callback_url: str) -> str:
-    """Leaves *request*, whose URL is a queue's, with it, and gives what the queue calls the call.
+    """Leave *request*, whose URL is a queue's, with it, and return what the queue calls the call.
 
     The result goes to *callback_url*, and without one to nobody. Raises UnreachableError and
     RefusedError.
@@ -116,23 +121,37 @@ def enqueue(request: Request, *, callback_url: str) -> str:
     raise _refused(refusal, request)
 
 
-def fetch(url: str, operation: str, *, idle: float) -> bytes:
-    """What a builder answers to a GET of *operation*. Raises UnreachableError and RefusedError."""
+def fetch(url: str, operation: str, *, idle: float, retries: int) -> bytes:
+    """Return what a builder answers to a GET of *operation*. Raises UnreachableError and RefusedError."""
     endpoint = Endpoint.parse(url, operation)
+    for tried in itertools.count():
+        answer = _fetch_once(endpoint, idle)
+        if isinstance(answer, bytes):
+            return answer
+        if not answer.starting or tried >= retries:
+            again = retries if answer.starting else 0
+            raise RefusedError(
+                answer.sentence(url=endpoint.url, count=0, retries=again, signed=True)
+            )
+        time.sleep(_wait(answer, tried))
+    raise AssertionError
+
+
+def _fetch_once(endpoint: Endpoint, idle: float) -> bytes | Refusal:
     with endpoint.connected(idle) as connection:
         try:
             connection.request("GET", endpoint.target, headers={"User-Agent": _USER_AGENT})
             response = connection.getresponse()
             if response.status == HTTPStatus.OK:
-                return response.read(_LONGEST_DOCUMENT)
+                body = response.read(_LONGEST_DOCUMENT)
+                return body or _not_listening(response)
         except TimeoutError as exc:
             raise UnreachableError(
                 f"{endpoint.url} said nothing for {idle:g} seconds: check --url."
             ) from exc
         except (OSError, http.client.HTTPException) as exc:
             raise UnreachableError(f"{endpoint} hung up without an answer: {reason(exc)}.") from exc
-        refusal = _refusal(response)
-    raise RefusedError(refusal.sentence(url=endpoint.url, count=0, retries=0, signed=True))
+        return _refusal(response)
 
 
 def _refused(refusal: Refusal, request: Request) -> RefusedError:
@@ -151,20 +170,31 @@ def _refused(refusal: Refusal, request: Request) -> RefusedError:
 def _attempt(
     request: Request, on_sent: Callable[[int], None]
 ) -> Generator[Mapping[str, object], None, Refusal | None]:
-    """The answer's documents, unless it is a refusal, which is returned."""
+    """Yield the answer's documents, unless it is a refusal, which is returned."""
     endpoint = request.endpoint
     with endpoint.connected(request.idle) as connection:
         response = _post(connection, endpoint, request, request.headers, on_sent)
         # What names a build is about one that was taken, whatever became of it.
-        if response.status not in _ANSWERS and not response.getheader(_BUILD_ID):
+        build_id = response.getheader(_BUILD_ID, "")
+        if response.status not in _ANSWERS and not build_id:
             return _refusal(response)
         answer = read_documents(response, idle=request.idle, secret=request.secret)
-        for document in itertools.islice(answer, 1):
-            if refusal := Refusal.in_stream(document):
-                return refusal
-            yield document
-        yield from answer
-        return None
+        begun = False
+        try:
+            for document in answer:
+                if not begun and (refusal := Refusal.in_stream(document, slow=_slow(response))):
+                    return refusal
+                begun = True
+                yield document
+        except StreamBrokenError as exc:
+            exc.build_id = exc.build_id or build_id
+            raise
+        if begun:
+            return None
+        # A builder names the build it has taken, and begins every answer with a document.
+        if build_id or response.status != HTTPStatus.OK:
+            raise StreamBrokenError("The builder's answer ended before it began.", build_id)
+        return _not_listening(response)
 
 
 def _post(
@@ -190,6 +220,14 @@ def _post(
         ) from exc
     except (OSError, http.client.HTTPException) as exc:
         raise UnreachableError(f"{endpoint} hung up without an answer: {reason(exc)}.") from exc
+
+
+def _not_listening(response: http.client.HTTPResponse) -> Refusal:
+    """Describe an answer of of-watchdog's own, which is up before the function behind it listens.
+
+    It answers 500, or, where the caller asked for a stream, 200 and nothing more (0.11.6).
+    """
+    return Refusal(status=response.status, starting=True)
 
 
 def _early_answer(
@@ -218,17 +256,36 @@ def _refusal(response: http.client.HTTPResponse) -> Refusal:
         body = response.read(_LONGEST_DOCUMENT)
     except (OSError, http.client.HTTPException):
         body = b""
-    said = complaint(response.getheader("Content-Type", ""), body)
+    kind = response.getheader("Content-Type", "")
+    said = complaint(kind, body)
     return Refusal(
         status=response.status,
         complaint="" if said == response.reason else said,
         location=response.getheader("Location", ""),
         retry_after=response.getheader("Retry-After", ""),
+        slow=_slow(response),
+        # What a builder has to say of a fault of its own is JSON.
+        starting=response.status == HTTPStatus.INTERNAL_SERVER_ERROR and "json" not in kind,
     )
 
 
+def _slow(response: http.client.HTTPResponse) -> float:
+    """Tell how many seconds our clock is behind that of the answer's Date; 0 without one."""
+    try:
+        date = email.utils.parsedate_to_datetime(response.getheader("Date", ""))
+        return date.timestamp() - time.time()
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):
+        return 0.0
+
+
+def _wait(refusal: Refusal, tried: int) -> float:
+    if refusal.starting:
+        return min(_FIRST_STARTING_WAIT * 2.0 ** min(tried, 10), _LONGEST_STARTING_WAIT)
+    return _seconds(refusal.retry_after)
+
+
 def _seconds(retry_after: str) -> float:
-    """RFC 9110, 10.2.3: seconds, or the date at which to try again."""
+    """Read Retry-After (RFC 9110, 10.2.3): seconds, or the date at which to try again."""
     if not retry_after:
         return _DEFAULT_WAIT
     if retry_after.strip().isdecimal():
@@ -236,6 +293,6 @@ def _seconds(retry_after: str) -> float:
     else:
         try:
             seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, TypeError, IndexError, OverflowError, OSError):
             seconds = _DEFAULT_WAIT
     return min(max(seconds, 0.0), _LONGEST_WAIT)

@@ -1,17 +1,18 @@
-"""Reads files. What the caller keeps secret, or seals for."""
+"""Reads files. Fetches what the caller keeps secret, or seals for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from ..text import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def content(path: Path, what: str) -> bytes:
-    """*what* names the file in messages. Raises UsageError."""
+    """Read *path*, which messages call *what*. Raises UsageError."""
     try:
         return path.read_bytes()
     except OSError as exc:
@@ -19,10 +20,10 @@ def content(path: Path, what: str) -> bytes:
 
 
 def payload_secret(path: Path | None) -> bytes | None:
-    """None for a builder that wants no signature. Raises UsageError."""
+    """Read the key to sign with; None for a builder that wants no signature. Raises UsageError."""
     if path is None:
         return None
-    secret = content(path, f"The payload secret {path}").strip()
+    secret = content(path, f"The payload secret {shown(path)}").strip()
     if not secret:
-        raise UsageError(f"The payload secret {path} is empty.")
+        raise UsageError(f"The payload secret {shown(path)} is empty.")
     return secret

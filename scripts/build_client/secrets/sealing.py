@@ -1,4 +1,4 @@
-"""Seals, with fresh keys and nonces. Build secrets, for whoever holds a builder's private key alone.
+"""Seals build secrets, with fresh keys and nonces, for the holder of one builder's private key alone.
 
 The envelope is go-sdk v0.3.0's (seal/seal.go). Needs PyNaCl, for this alone and only when it is done.
 """
@@ -20,7 +20,7 @@ _KEY_ID_LENGTH: Final = 8  # DeriveKeyID
 
 
 def public_key(document: bytes, origin: str) -> bytes:
-    """The 32 bytes, from base64 or from what /publickey answers, as faas-cli takes either.
+    """Read the key's 32 bytes, from base64 or from what /publickey answers, as faas-cli takes either.
 
     *origin* is for messages. Raises UsageError.
     """
@@ -28,7 +28,7 @@ def public_key(document: bytes, origin: str) -> bytes:
     if text.startswith("{"):
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = {}
         if answer.get("algorithm") not in (None, "", _ALGORITHM):
             raise UsageError(f"{origin} wants secrets sealed in a way that is not known here.")
@@ -46,7 +46,7 @@ def public_key(document: bytes, origin: str) -> bytes:
 
 
 def seal(secrets: Mapping[str, bytes], key: bytes) -> bytes:
-    """com.openfaas.secrets. Raises UsageError if there is no PyNaCl."""
+    """Make com.openfaas.secrets. Raises UsageError if there is no PyNaCl."""
     try:
         from nacl.exceptions import CryptoError  # noqa: PLC0415
         from nacl.public import Box, PrivateKey, PublicKey  # noqa: PLC0415
