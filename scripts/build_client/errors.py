@@ -39,7 +39,7 @@ class NotFoundError(RefusedError):
 
 
 class StreamBrokenError(ClientError):
-    """*build_id* names the build whose end is not known; it is empty where none was told."""
+    """An answer that ended without a verdict. *build_id* is the build's, as far as one was told."""
 
     exit_code = 1
 

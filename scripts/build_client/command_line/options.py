@@ -53,7 +53,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """*config* is what concerns the build, by the keys of BuildConfig.
+    """A build that was asked for. *config* is what concerns it, by the keys of BuildConfig.
 
     *dockerfile* is a path in the context, or empty; *file* one that may be in the current folder instead.
     Of *build_secrets* each is a file, or the value itself.

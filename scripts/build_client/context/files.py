@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """*sources* maps each path, "/"-separated, to the file, folder or link behind it.
+    """A context. *sources* maps each path, "/"-separated, to the file, folder or link behind it.
 
     With *follows_links* a link stands for what it leads to; without, for itself. *notices* are
     sentences about what does not travel as its owner may expect.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .scripted_builder import Reply
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "build.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "build.py"
 
 BUILD_ID = "0123456789abcdef" * 2
 LOG = ["#1 [1/2] FROM x", "#1 CACHED", "#2 [2/2] RUN y", "#2 0.1 hello", "#2 DONE 0.2s"]
