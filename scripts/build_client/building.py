@@ -124,7 +124,12 @@ def _detach(sending: _Sending) -> answer.Result | None:
     try:
         document = watch(request, Steps(), sending.view, lambda document: document)
     except StreamBrokenError as exc:
-        raise StreamBrokenError(f"{exc} What became of the build is unknown: build again.") from exc
+        if not exc.build_id:
+            raise StreamBrokenError(
+                f"{exc} What became of the build is unknown: build again."
+            ) from exc
+        later = build_list.ask_again("status", exc.build_id, options.builder.given)
+        raise StreamBrokenError(f"{exc} `{later}` says what has become of the build.") from exc
     build_id = answer.build_id(document)
     if not build_id:
         raise StreamBrokenError(

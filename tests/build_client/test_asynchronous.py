@@ -260,6 +260,23 @@ class TestDetached:
             assert all(line.endswith(said) for line in lines)
         assert f"`build.py status {BUILD_ID} {said}` says" in shown.err
 
+    def test_of_which_the_answer_is_cut_is_known_by_its_header(
+        self, builder: Builder, build: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        def cut(handler: Handler) -> None:
+            handler.send_response(202)
+            handler.send_header("Content-Type", "application/json")
+            handler.send_header("X-Build-Id", BUILD_ID)
+            handler.send_header("Content-Length", "100")
+            handler.end_headers()
+            handler.wfile.write(b'{"status": ')
+            handler.close_connection = True
+
+        builder.will(cut)
+
+        assert build("--detach") == 1
+        assert f"`build.py status {BUILD_ID}` says what" in capsys.readouterr().err
+
     def test_without_an_id_is_as_good_as_lost(self, builder: Builder, build: Program) -> None:
         builder.will(one(202, {"status": "in_progress"}))
 

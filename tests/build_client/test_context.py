@@ -62,6 +62,10 @@ def link_to_nothing(at: Path) -> None:
 
 
 def link_to_itself(at: Path) -> None:
+    at.symlink_to(at.name)
+
+
+def link_to_the_folder_above(at: Path) -> None:
     at.symlink_to(".")
 
 
@@ -186,12 +190,16 @@ class TestLinks:
     def test_of_a_plain_context_are_links(self, plain: Path) -> None:
         (plain / "inside").symlink_to("kept")
         (plain / "nowhere").symlink_to("nothing")
+        (plain / "round").symlink_to("round")
+        (plain / "up").symlink_to(".")
 
         context = overlay(None, plain)
 
         assert [name for name in names(context) if context.is_link(context.sources[name])] == [
             "inside",
             "nowhere",
+            "round",
+            "up",
         ]
         assert context.notices == ()
 
@@ -241,7 +249,8 @@ class TestNotSent:
         ("make", "complaint"),
         [
             pytest.param(link_to_nothing, "is a link to nothing", id="link to nothing"),
-            pytest.param(link_to_itself, "is a link back to a folder", id="loop"),
+            pytest.param(link_to_itself, "is a link to nothing", id="link to itself"),
+            pytest.param(link_to_the_folder_above, "is a link back to a folder", id="loop"),
             pytest.param(device, "is neither a file nor a folder", id="device"),
         ],
     )
@@ -256,7 +265,15 @@ class TestNotSent:
         assert ".dockerignore" in str(refused.value)
 
     @pytest.mark.parametrize(
-        "make", [bind_socket, os.mkfifo, link_to_nothing, link_to_itself, device]
+        "make",
+        [
+            bind_socket,
+            os.mkfifo,
+            link_to_nothing,
+            link_to_itself,
+            link_to_the_folder_above,
+            device,
+        ],
     )
     @pytest.mark.parametrize("ignored", ["**/odd", "function/odd", "function", "*\n!Dockerfile"])
     def test_is_not_judged_where_it_is_ignored(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -17,7 +18,6 @@ from .files import path_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from .ignore_file import IgnoreFile, Matched
 
@@ -57,7 +57,7 @@ class Walk:
         for part in filter(None, self.at.split("/")):
             path = f"{path}/{part}" if path else part
             _, matched = self.ignore.judge(path, matched)
-        home = self.root.resolve()
+        home = _real(self.root)
         yield from self._descend(_Folder(self.root, path, matched, home, (home,)))
 
     def _descend(self, folder: _Folder) -> Iterator[tuple[str, Path]]:
@@ -86,7 +86,7 @@ class Walk:
     def _inner(
         self, source: Path, path: str, matched: Matched, folder: _Folder, *, ignored: bool
     ) -> Iterator[tuple[str, Path]]:
-        real = source.resolve()
+        real = _real(source)
         if real in folder.above:
             if ignored:
                 return
@@ -120,7 +120,7 @@ class Walk:
             self.notices.append(f"{shown(source)} is {unsendable}: it is left out.")
             return False
         if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-            if source.is_symlink() and not (real := source.resolve()).is_relative_to(folder.home):
+            if source.is_symlink() and not (real := _real(source)).is_relative_to(folder.home):
                 self._mention(source, real, folder)
             return True
         raise UsageError(
@@ -133,6 +133,11 @@ class Walk:
         self.notices.append(
             f"{shown(source)} is a link to {shown(real)}, outside of {shown(folder.home)}: {sent}."
         )
+
+
+def _real(source: Path) -> Path:
+    """Return where *source* leads; unlike Path.resolve, also where links lead round in a circle."""
+    return Path(os.path.realpath(source))
 
 
 def _children(folder: Path) -> list[Path]:
