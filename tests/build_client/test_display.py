@@ -471,7 +471,7 @@ def test_a_build_that_took_too_long_names_the_step_that_ran() -> None:
     assert shown_failure(
         {"status": "failed", "error": error, "reason": "build_timed_out"}, "", *log
     ) == [
-        f" ✗ The build failed: {error}",
+        f" ✗ {error}",
         "   It was running [2/3] RUN slow",
         "   | part 1",
     ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .style import Style
 
 _AROUND: Final = 2  # lines of the Dockerfile shown before and after the failing one
-_FAILED: Final = "The build failed"
+_OF_THE_BUILD: Final = "The build "
 _TIMED_OUT: Final = "build_timed_out"
 # What 128 and a signal's number mean to who has not sent it (signal(7)).
 _KILLED_BY: Final = {
@@ -59,7 +59,8 @@ def _failure(result: Result, steps: Steps, *, dockerfile: str, style: Style) -> 
     step = result.failed_step
     if step is None or not step.name:
         first, *rest = cause or ["the builder does not say why."]
-        said = first if first.startswith(_FAILED) else f"{_FAILED}: {first}"
+        # "The build failed: …" and "The build took longer …" say so themselves.
+        said = first if first.startswith(_OF_THE_BUILD) else f"The build failed: {first}"
         lines = [f" {mark} {said}", *(f"   {line}" for line in rest)]
         return lines + (_stopped(steps, bar) if result.reason == _TIMED_OUT else [])
     lines = [f" {mark} {style.palette.bold(printable(step.name))} failed{_exit(step)}"]
