@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from . import answer
@@ -14,7 +16,7 @@ from .context import archive, dockerfile, find_template, overlay
 from .display import Steps, Style, build_list, view
 from .errors import StreamBrokenError, UsageError
 from .following import follow, what_became
-from .protocol import gateway, question, transport
+from .protocol import gateway, public_key, question, transport
 from .protocol.endpoint import Endpoint
 from .secrets import files, sealing
 from .text import printable, shown, size, to_json
@@ -82,6 +84,7 @@ def build(options: BuildOptions, environ: Mapping[str, str]) -> int:
         secret=secret,
         idle=options.builder.idle,
         retries=options.builder.retries,
+        require_signed=options.builder.require_signed,
     )
     steps = Steps()
     result = _deliver(
@@ -120,7 +123,7 @@ def _watch(sending: _Sending) -> answer.Result:
 
 def _detach(sending: _Sending) -> answer.Result | None:
     options = sending.options
-    request = replace(sending.request, query="detach=1", live=False)
+    request = replace(sending.request, live=False)
     try:
         document = watch(request, Steps(), sending.view, lambda document: document)
     except StreamBrokenError as exc:
@@ -221,7 +224,11 @@ def _context(options: BuildOptions) -> tuple[BuildOptions, Context]:
 
 
 def _tar(options: BuildOptions, context: Context) -> bytes:
-    return archive.tar(context, archive.build_config(options.config), _sealed(options))
+    # A request says when it was signed and is like no other, so that whoever captures it cannot send it again
+    # to a builder with `request_max_age`.
+    signed = {"time": round(time.time(), 3), "nonce": token_hex(16)}
+    config = archive.build_config({**options.config, **signed})
+    return archive.tar(context, config, _sealed(options))
 
 
 def _sent(options: BuildOptions, body: bytes) -> bytes:
@@ -238,10 +245,8 @@ def _sealed(options: BuildOptions) -> bytes | None:
         for name, given in options.build_secrets.items()
     }
     if options.builder_public_key is None:
-        # A queue answers nothing.
-        url = gateway.function_url(options.builder.url)
-        builder = options.builder
-        document = transport.fetch(url, "publickey", idle=builder.idle, retries=builder.retries)
+        secret = files.payload_secret(options.builder.secret)
+        document, url = public_key.fetch(options.builder, secret)
         return sealing.seal(secrets, sealing.public_key(document, url))
     file = options.builder_public_key
     document = files.content(file, f"The key {shown(file)}")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.server
+import io
 import json
+import re
+import tarfile
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -119,6 +123,26 @@ def scripted_builder() -> Iterator[Builder]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def config_of(body: bytes) -> dict[str, object]:
+    """The config in a request, but for what is new each time: when it was signed, and its nonce."""
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        file = archive.extractfile("com.openfaas.docker.config")
+        assert file is not None
+        config: dict[str, object] = json.load(file)
+    signed_at, nonce = config.pop("time"), config.pop("nonce")
+    assert isinstance(signed_at, float)
+    assert abs(signed_at - time.time()) < 60
+    assert isinstance(nonce, str)
+    assert re.fullmatch("[0-9a-f]{32}", nonce)
+    return config
+
+
+def last(document: Mapping[str, object]) -> Mapping[str, object]:
+    """The last line of a stream, as a builder signs it."""
+    signature = signed(json.dumps(document).encode())
+    return {**document, "signature": signature}
 
 
 def signed(body: bytes) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import email.utils
 import gzip
-import io
 import json
 import os
 import re
-import tarfile
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from build_client import following
@@ -19,7 +17,16 @@ from build_client.cli import main
 from function.builds.job import id_of_call
 from function.request.question import Question
 
-from .scripted_builder import SECRET, one, progress, scripted_builder, signed, stream
+from .scripted_builder import (
+    SECRET,
+    config_of,
+    last,
+    one,
+    progress,
+    scripted_builder,
+    signed,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,14 +112,6 @@ def plain(status: int, text: str) -> Reply:
     return reply
 
 
-def config(body: bytes) -> dict[str, object]:
-    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
-        file = archive.extractfile("com.openfaas.docker.config")
-        assert file is not None
-        found: dict[str, object] = json.load(file)
-        return found
-
-
 class TestQueued:
     def test_goes_gzipped_to_the_queue_and_says_which_call_and_build_it_is(
         self, builder: Builder, build: Program, capsys: pytest.CaptureFixture[str]
@@ -123,7 +122,7 @@ class TestQueued:
 
         assert builder.paths == ["/async-function/builder-fn/build"]
         assert builder.headers[0]["X-Callback-Url"] == "http://me/done"
-        assert config(gzip.decompress(builder.bodies[0])) == {"image": "r/a:1"}
+        assert config_of(gzip.decompress(builder.bodies[0])) == {"image": "r/a:1"}
         shown = capsys.readouterr().out
         assert f"Queued as call {CALL_ID}\n" in shown
         assert "The result will be posted to http://me/done\n" in shown
@@ -215,8 +214,12 @@ class TestDetached:
 
         assert build("--detach", "--callback-url", "http://me/done") == 0
 
-        assert builder.paths == ["/function/builder-fn/build?detach=1"]
-        assert config(builder.bodies[0])["callbackUrl"] == "http://me/done"
+        assert builder.paths == ["/function/builder-fn/build"]
+        assert config_of(builder.bodies[0]) == {
+            "image": "r/a:1",
+            "detach": True,
+            "callbackUrl": "http://me/done",
+        }
         assert "X-Callback-Url" not in builder.headers[0]
         shown = capsys.readouterr().out
         assert f"The build goes on by itself: {BUILD_ID}\n" in shown
@@ -226,7 +229,7 @@ class TestDetached:
         builder.will(one(202, GOES_ON))
 
         assert build("--detach", "--json", "--url", f"{builder.url}/?failed=200") == 0
-        assert builder.paths == ["/build?failed=200&detach=1"]
+        assert builder.paths == ["/build?failed=200"]
 
     def test_waits_its_turn_with_a_busy_builder(
         self, builder: Builder, build: Program, capsys: pytest.CaptureFixture[str]
@@ -556,6 +559,113 @@ def test_an_answer_that_the_builder_signed_is_believed_and_no_other(
     shown = capsys.readouterr()
     assert shown.err.count("is not what the builder signed") == 2
     assert "sha256:2" not in shown.out
+
+
+def test_the_last_line_of_a_stream_is_believed_as_it_was_signed_and_not_otherwise(
+    builder: Builder, build: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = {**SUCCESS, "image": "r/é:1"}
+    honest = stream(progress(*LOG), last(document))
+    forged = stream(progress(*LOG), {**last(document), "digest": "sha256:2"})
+    builder.will(honest, honest, forged)
+
+    assert build("--require-signed") == 0
+    assert build() == 0
+    capsys.readouterr()
+    assert build() == 1
+    shown = capsys.readouterr()
+    assert "is not what the builder signed" in shown.err
+    assert "sha256:2" not in shown.out
+
+
+@pytest.mark.parametrize(
+    "reply", [stream(progress(*LOG), SUCCESS), one(200, SUCCESS), stream(progress(*LOG), FAILED)]
+)
+def test_with_require_signed_no_other_answer_is_believed(
+    builder: Builder, build: Program, capsys: pytest.CaptureFixture[str], reply: Reply
+) -> None:
+    builder.will(reply)
+
+    assert build("--require-signed") == 1
+    shown = capsys.readouterr()
+    assert "The answer is not signed" in shown.err
+    assert "sha256:1" not in shown.out
+
+
+def test_with_require_signed_nor_is_an_answer_about_builds(
+    builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    builder.will(
+        one(200, SUCCESS),
+        one(200, SUCCESS, X_Build_Result_Signature=signed(json.dumps(SUCCESS, indent=2).encode())),
+    )
+
+    assert ask("status", BUILD_ID, "--require-signed") == 1
+    assert "The answer is not signed" in capsys.readouterr().err
+    assert ask("status", BUILD_ID, "--require-signed") == 0
+
+
+class TestPublicKey:
+    """The key that build secrets are sealed for."""
+
+    KEY = "Nmn8MqaN8GAzo9TNSbkJWRTHTuywc1cYnXBmwhX8p1A="
+
+    @pytest.fixture
+    def seal(self, build: Program, tmp_path: Path) -> Program:
+        (tmp_path / "token").write_text("s3cr3t")
+        return lambda *options: build("--build-secret", f"t={tmp_path}/token", *options)
+
+    def answer(self, *, nonce: str = "", honest: bool = True) -> Reply:
+        """As the builder answers a signed question."""
+
+        def reply(handler: Handler) -> None:
+            asked = handler.headers["X-Build-Request"]
+            assert handler.headers["X-Build-Signature"] == signed(asked.encode())
+            question = Question.parse(asked.encode(), "publickey", now=time.time(), max_age=60)
+            document = {"nonce": nonce or question.nonce, "public_key": TestPublicKey.KEY}
+            text = json.dumps(document, indent=2).encode()
+            one(200, document, X_Build_Result_Signature=signed(text if honest else b"other"))(
+                handler
+            )
+
+        return reply
+
+    def test_is_asked_for_by_a_signed_question_and_believed_as_signed(
+        self, builder: Builder, seal: Program
+    ) -> None:
+        builder.will(self.answer(), stream(last(SUCCESS)))
+
+        assert seal("--require-signed") == 0
+
+    @pytest.mark.parametrize("wrong", [{"nonce": "0" * 32}, {"honest": False}])
+    def test_that_another_answer_had_or_nobody_signed_is_not_used(
+        self, builder: Builder, seal: Program, wrong: dict[str, Any]
+    ) -> None:
+        builder.will(self.answer(**wrong))
+
+        assert seal() == 1
+        assert builder.bodies == []
+
+    def test_without_a_signature_is_used_unless_one_is_required(
+        self, builder: Builder, seal: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        unsigned = one(200, {"public_key": self.KEY})
+        builder.will(unsigned, stream(SUCCESS), unsigned)
+
+        assert seal() == 0
+        capsys.readouterr()
+        assert seal("--require-signed") == 1
+        assert "The answer is not signed" in capsys.readouterr().err
+
+
+def test_to_require_signatures_needs_the_key(
+    handler: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(
+            ["-t", "r/a:1", "--require-signed", str(handler)], {"BUILDER_URL": "http://127.0.0.1:1"}
+        )
+    assert "--require-signed needs the key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import http.server
 import io
 import json
@@ -22,7 +23,16 @@ from build_client.protocol import transport
 
 from function.build_secrets.envelope import SealingKey, open_envelope
 
-from .scripted_builder import SECRET, Builder, Handler, one, progress, scripted_builder, stream
+from .scripted_builder import (
+    SECRET,
+    Builder,
+    Handler,
+    config_of,
+    one,
+    progress,
+    scripted_builder,
+    stream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,11 +108,8 @@ def test_posts_a_signed_tar_to_build_below_the_url(
     assert call("--url", f"{builder.url}/function/builder-fn/?failed=200", "--skip-push") == 0
 
     assert builder.paths == ["/function/builder-fn/build?failed=200"]
-    with tarfile.open(fileobj=io.BytesIO(builder.bodies[0])) as archive:
-        config = archive.extractfile("com.openfaas.docker.config")
-        assert config is not None
-        assert json.load(config) == {"image": "r/a:1", "skipPush": True}
-        assert "context/Dockerfile" in archive.getnames()
+    assert config_of(builder.bodies[0]) == {"image": "r/a:1", "skipPush": True}
+    assert member(builder.bodies[0], "context/Dockerfile")
 
 
 @pytest.mark.parametrize("reply", [stream(progress(*LOG), FAILED), one(422, FAILED)])
@@ -626,7 +633,7 @@ class TestAsDockerBuild:
 
         assert docker("--push", "-t", "r/a:1", "-t", "r/b:2", "--tag", "3") == 0
 
-        config = json.loads(member(builder.bodies[0], "com.openfaas.docker.config"))
+        config = config_of(builder.bodies[0])
         assert config == {"image": "r/a:1", "tags": ["r/b:2", "3"]}
         assert member(builder.bodies[0], "context/build/run.sh") == b""
 
@@ -637,7 +644,7 @@ class TestAsDockerBuild:
         builder.will(stream(SUCCESS))
 
         assert docker("-t", "r/a:1", "-f", str(handler / "Dockerfile.arm")) == 0
-        config = json.loads(member(builder.bodies[0], "com.openfaas.docker.config"))
+        config = config_of(builder.bodies[0])
         assert config["dockerfile"] == "Dockerfile.arm"
 
     def test_quietly_prints_the_digest_alone(
@@ -855,15 +862,27 @@ def test_tar_writes_what_would_be_sent(
     assert call(*options) == 0
     assert call(*options, "--tar", str(tmp_path / "req.tar")) == 0
 
-    assert (tmp_path / "req.tar").read_bytes() == builder.bodies[0]
-    with tarfile.open(tmp_path / "req.tar", "r:gz") as archive:
-        config = archive.extractfile("com.openfaas.docker.config")
-        assert config is not None
-        assert json.load(config) == {
-            "image": "r/a:1",
-            "buildArgs": {"A": "b=c"},
-            "platforms": ["linux/amd64", "linux/arm64"],
-        }
+    sent, written = (
+        gzip.decompress(body) for body in (builder.bodies[0], (tmp_path / "req.tar").read_bytes())
+    )
+    assert config_of(written) == config_of(sent)
+    assert config_of(written) == {
+        "image": "r/a:1",
+        "buildArgs": {"A": "b=c"},
+        "platforms": ["linux/amd64", "linux/arm64"],
+    }
+    context = written.index(b"context/")
+    assert written[context:] == sent[context:]
+
+
+def test_no_request_is_like_another(builder: Builder, call: Callable[..., int]) -> None:
+    builder.will(stream(SUCCESS), stream(SUCCESS))
+
+    assert (call(), call()) == (0, 0)
+
+    first, second = builder.bodies
+    assert config_of(first) == config_of(second)
+    assert first != second
 
 
 def test_every_option_goes_into_the_config_by_its_key(
@@ -875,7 +894,7 @@ def test_every_option_goes_into_the_config_by_its_key(
 
     assert call(*options, "--dockerfile=./Dockerfile.arm", "--no-cache", "--timeout=90s") == 0
 
-    assert json.loads(member(builder.bodies[0], "com.openfaas.docker.config")) == {
+    assert config_of(builder.bodies[0]) == {
         "image": "r/a:1",
         "tags": ["2", "r/b:3"],
         "labels": {"a": "b=c", "d": ""},

@@ -306,6 +306,7 @@ def _config(
         "pull": given.pull,
         "timeout": given.timeout,
         "skipPush": given.skip_push,
+        "detach": given.detach,
         # The builder itself calls back; a queue is told in a header.
         "callbackUrl": given.callback_url if given.detach else "",
     }

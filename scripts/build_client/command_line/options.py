@@ -33,7 +33,8 @@ class Progress(enum.Enum):
 class Builder:
     """A builder, and how to talk to it. *idle* is how many seconds it may say nothing.
 
-    *given* is what our own command line said of it, for other command lines to say as well.
+    *given* is what our own command line said of it, for other command lines to say as well. With
+    *require_signed* an answer that it has not signed is not believed.
     """
 
     url: str
@@ -41,6 +42,7 @@ class Builder:
     retries: int
     idle: float
     given: tuple[str, ...] = ()
+    require_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,11 @@ def add_builder(where: argparse._ArgumentGroup) -> None:
         help="holds the key to sign with [$PAYLOAD_SECRET_FILE]",
     )
     where.add_argument(
+        "--require-signed",
+        action="store_true",
+        help="believe no answer that is not signed with that key, as builder-fn signs its own",
+    )
+    where.add_argument(
         "--retries",
         type=values.natural,
         default=5,
@@ -55,6 +60,8 @@ def fill_in(given: argparse.Namespace, environ: Mapping[str, str]) -> None:
         said += ["--url", gateway.function_url(given.url)]  # a queue answers no questions
     if given.payload_secret:
         said += ["--payload-secret", str(given.payload_secret)]
+    if given.require_signed:
+        said += ["--require-signed"]
     given.said = tuple(said)
     given.url = given.url or environ.get("BUILDER_URL", "")
     file = environ.get("PAYLOAD_SECRET_FILE", "")
@@ -65,6 +72,8 @@ def require_builder(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     """End the program if nothing says where the builder is."""
     if not given.url:
         parser.error("say where the builder is: --url or BUILDER_URL")
+    if given.require_signed and given.payload_secret is None:
+        parser.error("--require-signed needs the key: --payload-secret or PAYLOAD_SECRET_FILE")
 
 
 def builder(given: argparse.Namespace, url: str) -> Builder:
@@ -75,4 +84,5 @@ def builder(given: argparse.Namespace, url: str) -> Builder:
         retries=given.retries,
         idle=given.idle_timeout,
         given=given.said,
+        require_signed=given.require_signed,
     )

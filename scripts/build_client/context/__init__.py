@@ -5,7 +5,7 @@ dockerfile   which Dockerfile -f names
 walk         what is in a folder: what travels, what is left out, what cannot be sent
 ignore_file  Pure. Whether .dockerignore leaves a path out
 files        the context: which file provides which path
-tar          context, config and sealed secrets as bytes, with the files' own times and modes
+archive      context, config and sealed secrets as bytes, with the files' own times and modes
 """
 
 from .files import Context

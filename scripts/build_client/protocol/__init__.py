@@ -5,6 +5,7 @@ conversation  the same in a thread, so that the terminal stays alive meanwhile
 endpoint      connections, and why there is none
 documents     what comes back on them
 refusal       Pure. What a request turned down means to a person
+public_key    the key that build secrets are sealed for
 question      Pure. What is asked about builds, as a request
 gateway       Pure. OpenFaaS' addresses of a function and of its queue, and the queue's limit
 signature     Pure. Signs what is sent, and checks what is answered

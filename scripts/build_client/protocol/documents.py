@@ -6,23 +6,30 @@ import http.client
 import itertools
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import RefusedError, StreamBrokenError
 from ..text import printable
-from .signature import RESULT_HEADER, require_signed
+from .signature import RESULT_HEADER, check, signed_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_IN_PROGRESS: Final = "in_progress"
+
 
 def documents(
-    response: http.client.HTTPResponse, *, idle: float, secret: bytes | None
+    response: http.client.HTTPResponse,
+    *,
+    idle: float,
+    secret: bytes | None,
+    require_signed: bool = False,
 ) -> Iterator[Mapping[str, object]]:
     """Yield what *response* holds; nothing at all for one without a body.
 
-    A signature is checked where there is one and a *secret*. *idle* is for messages. Raises RefusedError,
-    StreamBrokenError and UntrustedError.
+    A signature is checked where there is one and a *secret*; with *require_signed* there must be one for
+    whatever says how a build stands. *idle* is for messages. Raises RefusedError, StreamBrokenError and
+    UntrustedError.
     """
     kind = response.getheader("Content-Type", "")
     chunks = _chunks(response, idle)
@@ -37,14 +44,16 @@ def documents(
         )
     if "ndjson" not in kind:
         body = b"".join(chunks)
-        signature = response.getheader(RESULT_HEADER)
-        if secret is not None and signature is not None:
-            require_signed(body, signature, secret)
+        check(body, response.getheader(RESULT_HEADER), secret, required=require_signed)
         yield document(body)
         return
     for line in lines(chunks):
         if line.strip():
-            yield document(line)
+            found = document(line)
+            # The lines of a log come as they are; the last one, which says how it ended, is signed.
+            required = require_signed and found.get("status") != _IN_PROGRESS
+            check(*signed_line(line), secret, required=required)
+            yield found
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

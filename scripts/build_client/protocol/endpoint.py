@@ -30,8 +30,8 @@ class Endpoint:
     target: str
 
     @classmethod
-    def parse(cls, url: str, operation: str = "build", query: str = "") -> Endpoint:
-        """Read *url*, and add *query* to its own. Raises UsageError."""
+    def parse(cls, url: str, operation: str = "build") -> Endpoint:
+        """Read *url*, whose query stays. Raises UsageError."""
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -44,9 +44,9 @@ class Endpoint:
                 f'"{shown(url)}" is no builder URL: it should look like http://127.0.0.1:8080.'
             )
         path = quote(parts.path, safe=_URL).rstrip("/").removesuffix("/build")
-        queries = "&".join(filter(None, (quote(parts.query, safe=_URL), query)))
+        query = quote(parts.query, safe=_URL)
         target = f"{path}/{operation}"
-        return cls(parts.scheme, host, port, f"{target}?{queries}" if queries else target)
+        return cls(parts.scheme, host, port, f"{target}?{query}" if query else target)
 
     @contextlib.contextmanager
     def connected(self, timeout: float) -> Iterator[http.client.HTTPConnection]:

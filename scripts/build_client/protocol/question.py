@@ -38,6 +38,7 @@ def request(
         operation=operation,
         content_type="application/json",
         live=live,
+        require_signed=builder.require_signed,
     )
 
 

@@ -20,7 +20,7 @@ from . import gateway
 from .documents import documents as read_documents
 from .endpoint import Endpoint, reason
 from .refusal import Refusal, complaint
-from .signature import HEADER, sign
+from .signature import HEADER, RESULT_HEADER, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -46,8 +46,8 @@ _LINES_THROUGH_GATEWAY: Final = f"text/event-stream;q=0.5, {_LINES}"
 class Request:
     """A POST to a builder. *idle* is how many seconds it may say nothing, heartbeats included.
 
-    *secret* signs the body, and checks the answer; without one neither is done. Without *live* the
-    answer is one document.
+    *secret* signs the body, and checks the answer; without one neither is done. With *require_signed* an
+    answer that is not signed is not believed. Without *live* the answer is one document.
     """
 
     url: str
@@ -56,13 +56,13 @@ class Request:
     idle: float
     retries: int
     operation: str = "build"
-    query: str = ""
     content_type: str = "application/octet-stream"
     live: bool = True
+    require_signed: bool = False
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint.parse(self.url, self.operation, self.query)
+        return Endpoint.parse(self.url, self.operation)
 
     @property
     def signature(self) -> str | None:
@@ -121,12 +121,22 @@ def enqueue(request: Request, *, callback_url: str) -> str:
     raise _refused(refusal, request)
 
 
-def fetch(url: str, operation: str, *, idle: float, retries: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A body, and its signature where there is one."""
+
+    body: bytes
+    signature: str | None
+
+
+def fetch(
+    url: str, operation: str, *, idle: float, retries: int, headers: Mapping[str, str]
+) -> Fetched:
     """Return what a builder answers to a GET of *operation*. Raises UnreachableError and RefusedError."""
     endpoint = Endpoint.parse(url, operation)
     for tried in itertools.count():
-        answer = _fetch_once(endpoint, idle)
-        if isinstance(answer, bytes):
+        answer = _fetch_once(endpoint, idle, headers)
+        if isinstance(answer, Fetched):
             return answer
         if not answer.starting or tried >= retries:
             again = retries if answer.starting else 0
@@ -137,14 +147,17 @@ def fetch(url: str, operation: str, *, idle: float, retries: int) -> bytes:
     raise AssertionError
 
 
-def _fetch_once(endpoint: Endpoint, idle: float) -> bytes | Refusal:
+def _fetch_once(endpoint: Endpoint, idle: float, headers: Mapping[str, str]) -> Fetched | Refusal:
     with endpoint.connected(idle) as connection:
         try:
-            connection.request("GET", endpoint.target, headers={"User-Agent": _USER_AGENT})
+            connection.request(
+                "GET", endpoint.target, headers={"User-Agent": _USER_AGENT, **headers}
+            )
             response = connection.getresponse()
             if response.status == HTTPStatus.OK:
                 body = response.read(_LONGEST_DOCUMENT)
-                return body or _not_listening(response)
+                signature = response.getheader(RESULT_HEADER)
+                return Fetched(body, signature) if body else _not_listening(response)
         except TimeoutError as exc:
             raise UnreachableError(
                 f"{endpoint.url} said nothing for {idle:g} seconds: check --url."
@@ -178,7 +191,12 @@ def _attempt(
         build_id = response.getheader(_BUILD_ID, "")
         if response.status not in _ANSWERS and not build_id:
             return _refusal(response)
-        answer = read_documents(response, idle=request.idle, secret=request.secret)
+        answer = read_documents(
+            response,
+            idle=request.idle,
+            secret=request.secret,
+            require_signed=request.require_signed,
+        )
         begun = False
         try:
             for document in answer:
