@@ -609,7 +609,7 @@ def test_every_exit_code_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> N
         with pytest.raises(SystemExit):
             main(arguments, {})
         said = " ".join(capsys.readouterr().out.split())
-        assert "2 it could not begin, 130 interrupted (Ctrl-C)" in said
+        assert "2 it could not begin; 130 interrupted (Ctrl-C)" in said
 
 
 class TestAsDockerBuild:

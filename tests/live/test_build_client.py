@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from .conftest import StartFunction
+
     BuildPy = Callable[..., int]
 
+NEW = f"# {os.urandom(8).hex()}"  # makes a step one that no run before has left in the cache
 BASE = "FROM debian:trixie-slim\n"
 # What make does: a target that is not older than its source stays as it is.
 MAKE = """
@@ -81,7 +84,7 @@ def test_steps_see_the_files_own_modes_and_links(
     (folder / "run").chmod(0o640)
     (folder / "link").symlink_to("./no//where")
 
-    assert build_py("COPY . /s\nRUN stat -c '%a %n' /s/run && readlink /s/link\n") == 0
+    assert build_py(f"COPY . /s\nRUN stat -c '%a %n' /s/run && readlink /s/link {NEW}\n") == 0
 
     shown = said(capsys)
     assert " 640 /s/run" in shown
@@ -99,7 +102,7 @@ def test_what_is_ignored_or_no_image_holds_is_in_nobodys_way(
     (folder / "build").mkdir()
     (folder / "build" / "kept").touch()
 
-    assert build_py("COPY . /s\nRUN find /s | sort\n") == 0
+    assert build_py(f"COPY . /s\nRUN find /s | sort {NEW}\n") == 0
 
     shown = said(capsys)
     assert f"{folder}/pipe is a named pipe: it is left out." in shown
@@ -182,6 +185,27 @@ def test_warnings_are_repeated_at_the_end(
     _, _, below = capsys.readouterr().out.partition("built, not pushed")
     assert "Warning: " in below
     assert "JSON arguments" in below
+
+
+def test_what_it_signs_and_requires_signed_is_what_the_builder_checks_and_signs(
+    folder: Path,
+    start_function: StartFunction,
+    shared_daemon: str,
+    environ: Mapping[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "Dockerfile").write_text(BASE)
+    asked = ("--require-signed", "--skip-push", "-t", "unused:1", str(folder))
+    with start_function(shared_daemon, request_max_age="5m") as function:
+        told = {**environ, "BUILDER_URL": function.url}
+
+        assert main(asked, told) == 0
+        assert main(["--json", *asked], told) == 0
+        capsys.readouterr()
+        assert main(["--detach", "-q", *asked], told) == 0
+        build_id = capsys.readouterr().out.strip()
+        assert main(["logs", build_id, "--follow", "--require-signed"], told) == 0
+        assert main(["result", build_id, "--require-signed"], told) == 0
 
 
 def test_a_wrong_clock_is_blamed_and_not_the_secret(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EXIT_CODES: Final = (
-    "Exit codes: 0 {ok}, 1 {failed}, 2 it could not begin, 130 interrupted (Ctrl-C)."
+    "Exit codes: 0 {ok}; 1 {failed}; 2 it could not begin; 130 interrupted (Ctrl-C)."
 )
 
 
