@@ -215,6 +215,20 @@ class TestLinks:
         (notice,) = context.notices
         assert notice.endswith(f"outside of {plain}: it is sent as a link alone.")
 
+    @pytest.mark.parametrize("name", ["Dockerfile", ".dockerignore", "builder-fn.json"])
+    def test_that_the_builder_would_read_are_followed_out_of_a_plain_context(
+        self, plain: Path, tmp_path: Path, name: str
+    ) -> None:
+        write(tmp_path / "common", "shared\n")
+        (plain / name).unlink(missing_ok=True)
+        (plain / name).symlink_to("../common")
+
+        context = overlay(None, plain)
+
+        assert not context.is_link(context.sources[name])
+        assert context.text_of(name) == "shared\n"
+        assert context.notices[0].endswith("what it leads to is sent.")
+
     def test_are_mentioned_a_few_at_a_time(self, plain: Path) -> None:
         for number in range(30):
             (plain / f"link{number}").symlink_to("/usr")

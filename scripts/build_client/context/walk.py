@@ -70,8 +70,8 @@ class Walk:
             ignored, matched = self.ignore.judge(path, folder.matched)
             status = self._status(source)
             if status is None or not stat.S_ISDIR(status.st_mode):
-                if not ignored and self._travels(source, status, folder):
-                    yield path, source
+                if not ignored and self._travels(source, status):
+                    yield path, self._provider(source, path, folder)
                 continue
             if ignored and not self.ignore.may_keep_below(path):
                 continue
@@ -97,7 +97,7 @@ class Walk:
         home = folder.home
         if source.is_symlink() and not real.is_relative_to(home):
             if not ignored:
-                self._mention(source, real, folder)
+                self._mention(source, real, folder, followed=True)
             home = real
         yield from self._descend(_Folder(source, path, matched, home, (*folder.above, real)))
 
@@ -108,7 +108,7 @@ class Walk:
         except OSError:
             return None
 
-    def _travels(self, source: Path, status: os.stat_result | None, folder: _Folder) -> bool:
+    def _travels(self, source: Path, status: os.stat_result | None) -> bool:
         if status is None:
             if source.is_symlink():
                 raise UsageError(
@@ -120,16 +120,22 @@ class Walk:
             self.notices.append(f"{shown(source)} is {unsendable}: it is left out.")
             return False
         if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
-            if source.is_symlink() and not (real := _real(source)).is_relative_to(folder.home):
-                self._mention(source, real, folder)
             return True
         raise UsageError(
             f"{shown(source)} is neither a file nor a folder: move it out of {shown(self.root)}, or"
             " name it in .dockerignore."
         )
 
-    def _mention(self, source: Path, real: Path, folder: _Folder) -> None:
-        sent = "what it leads to is sent" if self.follows_links else "it is sent as a link alone"
+    def _provider(self, source: Path, path: str, folder: _Folder) -> Path:
+        """Return the file that provides *path*: what a link leads to, for a file that the builder reads."""
+        if not source.is_symlink() or (real := _real(source)).is_relative_to(folder.home):
+            return source
+        followed = self.follows_links or (path in self.ignore.kept and real.is_file())
+        self._mention(source, real, folder, followed=followed)
+        return real if followed else source
+
+    def _mention(self, source: Path, real: Path, folder: _Folder, *, followed: bool) -> None:
+        sent = "what it leads to is sent" if followed else "it is sent as a link alone"
         self.notices.append(
             f"{shown(source)} is a link to {shown(real)}, outside of {shown(folder.home)}: {sent}."
         )
