@@ -1048,6 +1048,7 @@ def test_a_terminal_gets_the_live_view(builder: Builder, handler: Path, secret: 
 
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert "\x1b[32m✓\x1b[0m" in shown
+    assert "(2/2)" in shown
     assert "#2 0.1 hello" not in shown
     assert "r/a:1" in shown
 

@@ -248,7 +248,7 @@ def test_the_live_view_draws_each_frame_in_place_of_the_last() -> None:
     view.close()
 
     assert screen.getvalue().count("\x1b[3A\r\x1b[J") == 2
-    assert screen.getvalue().rstrip("\n").endswith("1.0s")
+    assert screen.getvalue().endswith("1.0s\n[+] Building 1.0s (1/1)\n\x1b[1A\r\x1b[J")
 
 
 def test_the_live_view_erases_the_rows_that_a_narrower_terminal_makes_of_a_frame() -> None:
@@ -299,6 +299,14 @@ def test_the_heading_has_the_time_and_how_many_steps_there_are() -> None:
 
     assert heading(steps, 12.34, 80, style()) == "[+] Building 12.3s (2/5)"
     assert heading(fed("#1 [internal] load"), 0.0, 80, style()) == "[+] Building 0.0s"
+
+
+def test_the_live_view_has_its_heading_also_between_steps() -> None:
+    view, screen = live((80, 24))
+
+    view.tick(fed("#1 [1/2] FROM x", "#1 DONE 0.1s"), 0.0)
+
+    assert screen.getvalue() == "[+] Building 0.0s (1/2)\n"
 
 
 def test_the_plain_view_passes_every_line_on_without_escapes() -> None:

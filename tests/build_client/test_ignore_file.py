@@ -72,7 +72,7 @@ def test_what_the_builder_reads_itself_is_kept() -> None:
     assert not file.may_keep_below("dock")
 
 
-@pytest.mark.parametrize("text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"a\\"])
+@pytest.mark.parametrize("text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"^?", b"[?a]", b"a\\"])
 def test_what_is_not_understood_is_left_to_the_builder(text: bytes) -> None:
     assert not ignored(b"a\n" + text, "a")
 

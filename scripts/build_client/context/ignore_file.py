@@ -19,7 +19,7 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SPECIAL: Final = frozenset("*?[]\\")
 _WILDCARDS: Final = frozenset("*[]?^\\")  # in front of which a pattern's plain folder ends
 # Upstream hands these to Go's regular expressions unescaped, as it does not mean to.
-_QUIRKS: Final = frozenset("|{}")
+_QUIRKS: Final = frozenset("|{}^")
 # What Go's strings.TrimSpace takes away; Python's strip would take the ASCII separators as well.
 _SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680"
@@ -105,9 +105,6 @@ def _patterns(text: bytes) -> Iterator[_Pattern]:
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
-    special = _SPECIAL & set(pattern)
-    if special and _QUIRKS & set(pattern):
-        raise _NotUnderstoodError
     try:
         return re.compile(_expression(pattern), re.DOTALL)
     except re.error as exc:
@@ -146,6 +143,8 @@ def _translated(pattern: str) -> Iterator[str]:
             end = _class_end(pattern, at)
             yield _class(pattern[at:end])
             at = end + 1
+        elif character in _QUIRKS:
+            raise _NotUnderstoodError
         else:
             yield re.escape(character)
 
@@ -158,7 +157,8 @@ def _class_end(pattern: str, start: int) -> int:
 
 
 def _class(members: str) -> str:
-    if any(character in members for character in "[\\"):
+    # Upstream translates the wildcards in a class as well, into what it does not mean.
+    if any(character in members for character in "[\\*?"):
         raise _NotUnderstoodError
     negated, members = members.startswith("^"), members.removeprefix("^")
     # A "-" keeps its meaning; the other characters that Python gives one in a class are escaped.

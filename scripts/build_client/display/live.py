@@ -57,7 +57,7 @@ class LiveView:
         below = frame.frame(steps.running, now, width, max(height - 1, 1), self._style)
         if steps.lines and self._began is None:
             self._began = now
-        if below and self._began is not None and height > 1:
+        if self._began is not None and height > 1:
             below.insert(0, frame.heading(steps, now - self._began, width, self._style))
         if not below and self._busy:
             mark = self._style.palette.yellow(frame.spinner(now, self._style))
