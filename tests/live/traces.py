@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import quote, quote_plus
 
-import zstandard
+from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -105,7 +105,7 @@ def _unpacked(file: IO[bytes]) -> _Readable | None:
     if start.startswith(_GZIP):
         return gzip.GzipFile(fileobj=file)
     if start == _ZSTD:
-        return zstandard.ZstdDecompressor().stream_reader(file)
+        return zstd.open(file)
     return None
 
 
@@ -138,7 +138,7 @@ def _copy(content: _Readable, into: IO[bytes]) -> None:
     try:
         while chunk := content.read(_CHUNK_BYTES):
             into.write(chunk)
-    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError):
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError):
         pass  # a file that only begins like a compressed one, or was not written to its end
 
 

@@ -5,7 +5,7 @@ import json
 from contextlib import suppress
 
 import pytest
-import zstandard
+from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,7 @@ def _plain(body: bytes) -> bytes:
     return body
 
 
-@pytest.mark.parametrize("compress", [_plain, gzip.compress, zstandard.compress])
+@pytest.mark.parametrize("compress", [_plain, gzip.compress, zstd.compress])
 def test_unpacks_a_request_however_it_is_compressed(compress: object) -> None:
     body = request(file("context/sub/x", b"data"))
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
-import zstandard
+from backports.zstd import CompressionParameter
+from backports.zstd import compress as compress_zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,8 +34,11 @@ def gzipped(data: bytes) -> bytes:
 
 
 def zstd(data: bytes, *, checksum: bool = True, content_size: bool = True) -> bytes:
-    compressor = zstandard.ZstdCompressor(write_checksum=checksum, write_content_size=content_size)
-    return compressor.compress(data)
+    options = {
+        CompressionParameter.checksum_flag: int(checksum),
+        CompressionParameter.content_size_flag: int(content_size),
+    }
+    return compress_zstd(data, options=options)
 
 
 def skippable(data: bytes, nibble: int = 0) -> bytes:
@@ -136,6 +140,30 @@ def test_a_zstd_bomb_of_bare_run_length_blocks_is_stopped() -> None:
 
     with pytest.raises(BodyTooLarge):
         unpack(header + block * 50_000 + b"\x01\0\0")
+
+
+def test_each_step_is_reserved_before_it_is_kept(compress: Compress) -> None:
+    data = noise(3 << 20)
+    reserved: list[int] = []
+
+    decompressed(memoryview(compress(data)), len(data), reserved.append)
+
+    assert sum(reserved) == len(data)
+    assert max(reserved) <= 1 << 20
+
+
+def test_a_refused_reservation_stops_the_unpacking(compress: Compress) -> None:
+    left = 2 << 20
+
+    def reserve(size: int) -> None:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        decompressed(memoryview(compress(bytes(64 << 20))), 64 << 20, reserve)
+    assert left >= -(1 << 20)
 
 
 def test_every_truncation_is_an_error(compress: Compress) -> None:
