@@ -1,29 +1,36 @@
 """Pure. Finds where in a text any of many forms stands, or a long piece of one.
 
-As in rsync, only a few characters here and there in a form are remembered, its seeds. A piece of `run`
-characters holds at least one of them whole, wherever it was cut out; from there it is followed to both
-ends. So memory is a fraction of the forms, and time is linear in the text, whatever the forms are.
+Short forms are looked for whole, all at once (Aho and Corasick's automaton). Of long ones, as in rsync, only
+a few characters here and there are remembered, the seeds: a piece of `run` characters holds at least one
+seed whole, wherever the piece was cut out. So memory is a fraction of the forms, and time is linear in the
+text, whatever the forms are: a text is compared with no more than what stands right beside a seed.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import ahocorasick
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-# Both alphabets of base64 are one, and so are a space and the plus sign that a form writes for it.
-_FOLD = str.maketrans(" -_", "++/")
+# The characters of the shortest form that is looked for within words.
+MIN_FORM = 4
 
-# The characters of a seed, and of a form that is looked for as a whole: the shortest there are.
-_SEED = 8
-_HEAD = 4
-MIN_FORM = _HEAD
+# The characters of a seed, by those of a run: with shorter ones more would have to be compared, and longer
+# ones stand closer together and take more memory.
+_SEEDS = {16: 12, 48: 24, 64: 56}
+_HEAD = 12  # of any seed, the characters that are looked for first
 
-# A form that repeats itself has the same seed at many places; following a few of them is enough.
-_MAX_PLACES = 4
+# The automaton keeps other threads waiting for so many characters: about 10 ms.
+_STEP = 64 * 1024
+
+# Stands in no form and in no text, but here for the end of a form that has bits beyond it.
+_END = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,123 +58,222 @@ class Match(NamedTuple):
     after: bool
 
 
+class Automaton:
+    """Finds words in a text; what overlaps or touches is found as one."""
+
+    def __init__(self, words: Mapping[str, tuple[bool, bool]]) -> None:
+        """Take *words*, each with whether it has bits before and after it."""
+        self._found = ahocorasick.Automaton()
+        for word, (before, after) in _without_covered(words).items():
+            self._found.add_word(word, (len(word), before, after))
+        self._found.make_automaton()
+
+    def find(self, text: str) -> Iterator[Match]:
+        start, end, before, after = 0, -1, False, False
+        for last, (length, bits_before, bits_after) in self._words(text):
+            stop = last + 1  # they come by their ends
+            begin = stop - length
+            if begin > end:
+                if end >= 0:
+                    yield Match(start, end, before, after)
+                start, before = begin, bits_before
+            elif begin <= start:
+                start, before = begin, bits_before or (before and begin == start)
+            after = bits_after or (after and stop == end)
+            end = stop
+        if end >= 0:
+            yield Match(start, end, before, after)
+
+    def _words(self, text: str) -> Iterator[tuple[int, tuple[int, bool, bool]]]:
+        if not len(self._found):
+            return
+        words = self._found.iter(text[:_STEP])
+        yield from words
+        for start in range(_STEP, len(text), _STEP):
+            words.set(text[start : start + _STEP])  # goes on from where it was
+            yield from words
+
+
 class Index:
     """Forms, ready to be found."""
 
     def __init__(self, forms: Iterable[Form]) -> None:
-        self._whole: dict[str, Form] = {}
-        self._lengths: dict[str, tuple[int, ...]] = {}  # of whole forms, by their heads
-        self._seeds: dict[str, list[tuple[Form, int]]] = {}  # and where in the form they stand
-        self._longest_run = 0
+        whole: dict[str, tuple[bool, bool]] = {}
+        places: dict[str, _Place] = {}
+        shared: defaultdict[str, list[_Place]] = defaultdict(list)
         self._beginnings: set[str] = set()
         self._longest_beginning = 0
-        lengths: defaultdict[str, set[int]] = defaultdict(set)
         for form in forms:
-            text = form.text.translate(_FOLD)
-            folded = Form(text, form.run, form.before, form.after)
-            if len(text) >= form.run >= 2 * _SEED:
-                self._add_seeds(folded)
+            text = folded(form.text)
+            if len(text) >= form.run:
+                for seed, place in _seeds_of(text, form):
+                    if (first := places.setdefault(seed, place)) is not place:
+                        shared[seed] += (first, place)
             else:
-                self._whole[text] = folded
-                lengths[text[:_HEAD]].add(len(text))
+                before, after = whole.get(text, (False, False))
+                whole[text] = before or form.before, after or form.after
             if form.begins:
                 self._add_beginnings(text[: form.run])
-        self._lengths = {head: tuple(sorted(found)) for head, found in lengths.items()}
+        self._whole = Automaton(whole)
+        self._seeds = places | {seed: _SharedPlace(all_) for seed, all_ in shared.items()}
+        self._heads = {seed[:_HEAD] for seed in places}
+        self._sizes = {len(seed) for seed in places}
 
     def find(self, text: str) -> Iterator[Match]:
-        """Where forms and pieces of forms stand, in no order, and maybe one over another."""
-        text = text.translate(_FOLD)
-        yield from self._find_whole(text)
-        yield from self._find_pieces(text)
+        """Yield where forms and pieces of forms stand, in no order, and maybe one over another."""
+        written, text = text, folded(text)
+        yield from self._whole.find(text)
+        for match in self._find_pieces(text):
+            # A dash at the end of a piece is no space.
+            start = match.start + (written[match.start] == " ")
+            yield match._replace(start=start, end=match.end - (written[match.end - 1] == " "))
 
     def beginning(self, text: str) -> int:
-        """How many characters at the end of *text* are the beginning of a form, and no more of it."""
+        """Return how many characters at the end of *text* begin a form, and are no more of it."""
         if not self._beginnings:
             return 0
-        end = text[-self._longest_beginning :].translate(_FOLD)
+        end = folded(text[-self._longest_beginning :])
         lengths = range(len(end), 0, -1)
         return next((size for size in lengths if end[-size:] in self._beginnings), 0)
-
-    def _add_seeds(self, form: Form) -> None:
-        self._longest_run = max(self._longest_run, form.run)
-        places: defaultdict[str, int] = defaultdict(int)
-        for offset in range(0, len(form.text) - _SEED + 1, form.run - _SEED + 1):
-            seed = form.text[offset : offset + _SEED]
-            places[seed] += 1
-            if places[seed] <= _MAX_PLACES:
-                self._seeds.setdefault(seed, []).append((form, offset))
 
     def _add_beginnings(self, text: str) -> None:
         self._beginnings.update(text[:length] for length in range(1, len(text)))
         self._longest_beginning = max(self._longest_beginning, len(text) - 1)
 
-    def _find_whole(self, text: str) -> Iterator[Match]:
-        if not self._lengths:
-            return
-        lengths_by_head, whole = self._lengths, self._whole
-        heads = [
-            at for at in range(len(text) - _HEAD + 1) if text[at : at + _HEAD] in lengths_by_head
-        ]
-        for at in heads:
-            for length in lengths_by_head[text[at : at + _HEAD]]:
-                if form := whole.get(text[at : at + length]):
-                    yield _match(form, at, at + length, 0)
-
     def _find_pieces(self, text: str) -> Iterator[Match]:
-        if not self._seeds:
+        pieces: dict[int, _Piece] = {}  # the latest, by their run
+        for at, stop, place in self._find_seeds(text):
+            piece = pieces.get(place.run)
+            if piece is None or at > piece.end:
+                if piece:
+                    yield from piece.matches(text)
+                pieces[place.run] = piece = _Piece(at, at)
+            piece.add(text, at, stop, place)
+        for piece in pieces.values():
+            yield from piece.matches(text)
+
+    def _find_seeds(self, text: str) -> Iterator[tuple[int, int, _Place]]:
+        heads, seeds, sizes = self._heads, self._seeds, self._sizes
+        if not heads:
             return
-        seeds = self._seeds
-        found = [at for at in range(len(text) - _SEED + 1) if text[at : at + _SEED] in seeds]
-        covered = 0  # all before is dealt with
-        for at in found:
-            # What goes on behind the end of a piece has a seed in the last run before that end.
-            if at < covered - self._longest_run:
-                continue
-            for form, offset in seeds[text[at : at + _SEED]]:
-                end = at + _shared(text, at, form.text, offset)
-                if end <= covered:
-                    continue
-                back = _shared_before(text, at, form, offset)
-                if end - at + back >= form.run:
-                    yield _match(form, at - back, end, offset - back)
-                    covered = end
+        for at in range(len(text) - _HEAD + 1):
+            if text[at : at + _HEAD] in heads:
+                for size in sizes:
+                    place = seeds.get(text[at : at + size])
+                    if place and at + size <= len(text):
+                        yield at, at + size, place
 
 
-def _shared(text: str, at: int, form: str, offset: int) -> int:
-    """How many characters text[at:] and form[offset:] begin with alike."""
-    most = min(len(text) - at, len(form) - offset)
-    same, size = 0, 64
-    while same < most and (
-        text[at + same : at + min(same + size, most)]
-        == form[offset + same : offset + min(same + size, most)]
-    ):
-        same, size = min(same + size, most), 2 * size
-    high = min(same + size, most)
-    while same < high:
-        middle = (same + high + 1) // 2
-        if text[at + same : at + middle] == form[offset + same : offset + middle]:
-            same = middle
-        else:
-            high = middle - 1
-    return same
+class _Piece:
+    """Seeds that overlap or touch, and as much on either side as stands beside them in a form."""
+
+    __slots__ = ("_first", "_last", "end", "start")
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start, self.end = start, end
+
+    def add(self, text: str, at: int, stop: int, place: _Place) -> None:
+        # Of what goes on behind the reach of this seed, or before it, there is another.
+        start, end = min(self.start, at), max(self.end, stop)
+        most = min(stop + place.reach, len(text))
+        while end < most and place.goes_on(text[stop : end + 1]):
+            end += 1
+        least = max(at - place.reach, 0)
+        while start > least and place.follows(text[start - 1 : at]):
+            start -= 1
+        if start < self.start or at == self.start:
+            self.start, self._first = start, (at, place)
+        if end > self.end:
+            self.end, self._last = end, (stop, place)
+
+    def matches(self, text: str) -> Iterator[Match]:
+        """Yield what was found, if it is long enough."""
+        (at, first), (stop, last) = self._first, self._last
+        if self.end - self.start >= first.run:
+            before = first.follows(_END + text[self.start : at])
+            after = last.goes_on(text[stop : self.end] + _END)
+            yield Match(self.start, self.end, before, after)
 
 
-def _shared_before(text: str, at: int, form: Form, offset: int) -> int:
-    """How many characters before *at* are those before *offset*.
+class _Place:
+    """Where a seed stands: in *form* from *start* to *end*; the next is so far that a *run* holds one."""
 
-    What lies further back than a run has a seed of its own.
+    __slots__ = ("_end", "_form", "_start", "run")
+
+    def __init__(self, form: str, start: int, end: int, run: int) -> None:
+        self._form, self._start, self._end, self.run = form, start, end, run
+
+    @property
+    def reach(self) -> int:
+        return self.run - _SEEDS[self.run]
+
+    def goes_on(self, text: str) -> bool:
+        """Tell whether *text* stands behind the seed."""
+        return self._form.startswith(text, self._end)
+
+    def follows(self, text: str) -> bool:
+        """Tell whether *text* stands before the seed."""
+        return self._form.endswith(text, 0, self._start)
+
+    @property
+    def before(self) -> str:
+        """What can stand before the seed, read backwards, with the mark of the form's end."""
+        return self._form[max(self._start - self.reach - 1, 0) : self._start][::-1]
+
+    @property
+    def after(self) -> str:
+        return self._form[self._end : self._end + self.reach + 1]
+
+
+class _SharedPlace(_Place):
+    """Where a seed stands that is at many places: what stands at any of them."""
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, places: Sequence[_Place]) -> None:
+        super().__init__("", 0, 0, places[0].run)
+        self._before = sorted({place.before for place in places})
+        self._after = sorted({place.after for place in places})
+
+    def goes_on(self, text: str) -> bool:
+        return _has_beginning(self._after, text)
+
+    def follows(self, text: str) -> bool:
+        return _has_beginning(self._before, text[::-1])
+
+
+def folded(text: str) -> str:
+    """Return *text* with both alphabets of base64 as one, and a space as a URL's form writes it."""
+    return text.replace(" ", "+").replace("-", "+").replace("_", "/")
+
+
+def _seeds_of(text: str, form: Form) -> Iterator[tuple[str, _Place]]:
+    size = _SEEDS[form.run]
+    marked = _END * form.before + text + _END * form.after
+    for offset in range(0, len(text) - size + 1, form.run - size + 1):
+        start = offset + form.before
+        yield text[offset : offset + size], _Place(marked, start, start + size, form.run)
+
+
+def _has_beginning(texts: list[str], beginning: str) -> bool:
+    at = bisect_left(texts, beginning)
+    return at < len(texts) and texts[at].startswith(beginning)
+
+
+def _without_covered(words: Mapping[str, tuple[bool, bool]]) -> dict[str, tuple[bool, bool]]:
+    """Return *words* without those that shorter ones cover: `aaaaa`, if there is `aaaa`.
+
+    Without them, few words end at one place; with them, a text of one letter is found sixty times.
     """
-    most = min(form.run, at, offset)
-    same = 0
-    while same < most and text[at - same - 1] == form.text[offset - same - 1]:
-        same += 1
-    return same
-
-
-def _match(form: Form, start: int, end: int, offset: int) -> Match:
-    return Match(
-        start,
-        end,
-        before=form.before and offset == 0,
-        after=form.after and offset + end - start == len(form.text),
-    )
+    needed = dict(words)
+    lengths = sorted({len(word) for word in words})
+    for word in sorted(words, key=len, reverse=True):
+        shorter = lengths[: bisect_left(lengths, len(word))][::-1]
+        head = next((size for size in shorter if word[:size] in words), 0)
+        tail = next((size for size in shorter if word[-size:] in words), 0)
+        if head + tail >= len(word):
+            before, after = needed.pop(word)
+            # Its bits are then those of the words at its ends, which come later here.
+            needed[word[:head]] = needed[word[:head]][0] or before, needed[word[:head]][1]
+            needed[word[-tail:]] = needed[word[-tail:]][0], needed[word[-tail:]][1] or after
+    return needed

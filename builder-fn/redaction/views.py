@@ -7,14 +7,16 @@ plain text, and taken out of the text as it was written. All of this is linear i
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import partial
 from html import unescape
-from typing import TYPE_CHECKING, NamedTuple
+from io import StringIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _LINE_ENDS = re.compile(r"[\r\n]+")
 _INDENTED = re.compile(r"(?<![ \t])[ \t]*[\r\n][ \t\r\n]*")
@@ -54,56 +56,50 @@ _LETTERS |= {"0": "\0"}  # C's
 _MAX_NESTING = 2
 
 
-class _Block(NamedTuple):
-    """Characters from *at* on that stand for source[*start*:*end*]."""
-
-    at: int
-    start: int
-    end: int
-    verbatim: bool
-
-
 @dataclass(frozen=True, slots=True)
 class View:
-    """Text made of another; without *blocks* it is the source itself."""
+    """Text made of another, *source*; without one it is the text that all began with.
+
+    At *cuts* in that other what was replaced begins and ends, in turns; *places* are the same in this one.
+    """
 
     text: str
-    blocks: tuple[_Block, ...] = ()
     source: View | None = None
+    cuts: Sequence[int] = ()
+    places: Sequence[int] = ()
 
     def replaced(self, pattern: re.Pattern[str], by: Callable[[str], str]) -> View:
-        """The view in which each match of *pattern* reads as *by* says; a match is never empty."""
-        blocks: list[_Block] = []
-        pieces: list[str] = []
+        """Return the view in which each match of *pattern*, never an empty one, reads as *by* says."""
+        cuts, places, made = array("I"), array("I"), StringIO()
         position = size = 0
         for match in pattern.finditer(self.text):
             start, end = match.span()
-            if start > position:
-                blocks.append(_Block(size, position, start, verbatim=True))
-                pieces.append(self.text[position:start])
-                size += start - position
-            if decoded := by(match[0]):
-                blocks.append(_Block(size, start, end, verbatim=False))
-                pieces.append(decoded)
-                size += len(decoded)
+            size += made.write(self.text[position:start])
+            places.append(size)
+            size += made.write(by(match[0]))
+            places.append(size)
+            cuts.append(start)
+            cuts.append(end)
             position = end
         if not position:
             return self
-        if position < len(self.text):
-            blocks.append(_Block(size, position, len(self.text), verbatim=True))
-            pieces.append(self.text[position:])
-        return View("".join(pieces), tuple(blocks), self)
+        made.write(self.text[position:])
+        return View(made.getvalue(), self, cuts, places)
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """Where self.text[start:end], which is not empty, stands in the text that all began with."""
-        if self.source is None:
-            return start, end
-        first = self.blocks[bisect_right(self.blocks, start, key=_at) - 1]
-        last = self.blocks[bisect_right(self.blocks, end - 1, key=_at) - 1]
-        return self.source.origin(
-            first.start + start - first.at if first.verbatim else first.start,
-            last.start + end - last.at if last.verbatim else last.end,
-        )
+        """Return where self.text[start:end], not empty, stands in the text that all began with."""
+        view = self
+        while view.source:
+            first, last = bisect_right(view.places, start), bisect_right(view.places, end - 1)
+            # Behind an odd number of cuts is what was replaced, as a whole.
+            start = view.cuts[first - 1] if first % 2 else start + view._moved(first)
+            end = view.cuts[last] if last % 2 else end + view._moved(last)
+            view = view.source
+        return start, end
+
+    def _moved(self, index: int) -> int:
+        """Return by how much the text behind so many cuts stands further back in the source."""
+        return self.cuts[index - 1] - self.places[index - 1] if index else 0
 
 
 def views_of(text: str, *, wide: bool) -> Iterator[View]:
@@ -196,7 +192,3 @@ def _meant(match: re.Match[str]) -> int | str:
 
 def _nothing(_match: str) -> str:
     return ""
-
-
-def _at(block: _Block) -> int:
-    return block.at
