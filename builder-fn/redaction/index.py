@@ -176,6 +176,8 @@ class _Piece:
         # Of what goes on behind the reach of this seed, or before it, there is another.
         start, end = min(self.start, at), max(self.end, stop)
         most = min(stop + place.reach, len(text))
+        if end < most and place.goes_on(text[stop:most]):
+            end = most
         while end < most and place.goes_on(text[stop : end + 1]):
             end += 1
         least = max(at - place.reach, 0)
@@ -198,14 +200,11 @@ class _Piece:
 class _Place:
     """Where a seed stands: in *form* from *start* to *end*; the next is so far that a *run* holds one."""
 
-    __slots__ = ("_end", "_form", "_start", "run")
+    __slots__ = ("_end", "_form", "_start", "reach", "run")
 
     def __init__(self, form: str, start: int, end: int, run: int) -> None:
         self._form, self._start, self._end, self.run = form, start, end, run
-
-    @property
-    def reach(self) -> int:
-        return self.run - _SEEDS[self.run]
+        self.reach = run - _SEEDS[run]
 
     def goes_on(self, text: str) -> bool:
         """Tell whether *text* stands behind the seed."""

@@ -27,6 +27,8 @@ _MAX_HELD_LINES = 100
 _MAX_HELD_CHARACTERS = 4 * 1024  # of several lines: one alone may be as long as it is
 # Of the lines before, for pieces that go on: the longest run, and room for escape sequences.
 _CONTEXT = 256
+# No more characters decide whether something secret stands beside them: the longest run, and a little.
+_REACH = 80
 # The end of a text is looked at for a beginning: a beginning, and more escape sequences than anybody writes.
 _TAIL = 16 * 1024
 # So many characters are worked on at once, and of a longer text whole lines: memory is a few times this.
@@ -71,16 +73,17 @@ class Redactor:
     def secret_in(self, text: str) -> bytearray:
         """Return a byte for each character of *text*: 1 where something secret stands, else 0."""
         secret = bytearray(len(text))
-        seen: set[int] = set()
         for view in views_of(text, wide=self._wide):
-            for start, end in self._found(view, text, seen):
+            for start, end in self._found(view, text):
                 secret[start:end] = b"\1" * (end - start)
         return secret
 
     def beginning(self, text: str) -> tuple[int, int]:
         """Return where the end of *text* that may begin something secret starts, and its length."""
         skipped = max(len(text) - _TAIL, 0)
-        lines = unwrapped(as_shown(View(f"{text[skipped:]}\n")))  # spaces at the end may be wrapping
+        lines = unwrapped(
+            as_shown(View(f"{text[skipped:]}\n"))
+        )  # spaces at the end may be wrapping
         length, line = max(
             ((self._index.beginning(line.text), line) for line in lines), key=itemgetter(0)
         )
@@ -88,21 +91,31 @@ class Redactor:
             return len(text), 0
         return skipped + line.origin(len(line.text) - length, len(line.text))[0], length
 
-    def _found(self, view: View, text: str, seen: set[int]) -> Iterator[tuple[int, int]]:
-        """Yield where in *text* something secret stands by *view*, unless that was *seen* before."""
+    def _found(self, view: View, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where in *text* something secret stands by *view*, and by none that was read before."""
         for line in unwrapped(view):
-            if (known := hash(line.text)) in seen:
-                continue
-            seen.add(known)
-            for match in self._index.find(line.text):
-                start, end = line.origin(match.start, match.end)
-                if match.before and _BASE64.match(text, max(start - 1, 0)):
-                    start = max(start - 1, 0)
-                if match.after and (padded := _PADDED.match(text, end)):
-                    end = padded.end()
-                yield start, end
+            for begin, stop in _worth_reading(line):
+                for match in self._index.find(line.text[begin:stop]):
+                    start, end = line.origin(begin + match.start, begin + match.end)
+                    if match.before and _BASE64.match(text, max(start - 1, 0)):
+                        start = max(start - 1, 0)
+                    if match.after and (padded := _PADDED.match(text, end)):
+                        end = padded.end()
+                    yield start, end
+            view.read = True
         for start, end in self._short.find(view.text):
             yield view.origin(start, end)
+
+
+def _worth_reading(line: View) -> Iterator[tuple[int, int]]:
+    """Yield the parts of *line* that may hold more than the views that were read before it."""
+    start = end = 0
+    for first, last in sorted(line.unread()):
+        if first - _REACH > end:
+            yield start, end
+            start = first - _REACH
+        end = max(end, last + _REACH)
+    yield start, end
 
 
 class RedactedLines:

@@ -19,7 +19,9 @@ class ShortForms:
         for text in self._texts:
             lengths[text[0]].add(len(text))
         self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
-        self._first = re.compile(rf"(?<!\w)[{''.join(map(re.escape, lengths))}]" if lengths else "$^")
+        self._first = re.compile(
+            rf"(?<!\w)[{''.join(map(re.escape, lengths))}]" if lengths else "$^"
+        )
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
         covered = 0

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+# Each begins with a character or a class of them, which the expression looks for quickly.
 _LINE_ENDS = re.compile(r"[\r\n]+")
-_INDENTED = re.compile(r"(?<![ \t])[ \t]*[\r\n][ \t\r\n]*")
+_LINE_ENDS_AND_INDENT = re.compile(r"[\r\n][ \t\r\n]*")
 # What buildkit/plain_text.py takes out of one line (a test compares them); no escape sequence of one line
 # hides anything of the next.
 _HIDDEN = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]?|\x1b[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f](?:(?<=\x1b)(?:\[[0-?]*[ -/]*[@-~]?"
+    r"|[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?))?"
 )
-_PERCENT = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*")
 # Of XML and HTML.
-_ENTITIES = re.compile(r"(?:&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)+")
+_ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+_ENTITIES = re.compile(f"{_ENTITY}(?:{_ENTITY})*")
 # A quote between a shell's single quotes.
 _QUOTED = re.compile(r"'(?:\\'|\"'\")'")
 # JSON, Go, Python, C and shells agree where they overlap.
@@ -37,9 +39,8 @@ _ESCAPE = re.compile(
     r"|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>00[01][0-9a-fA-F]{5})|x(?P<hex>[0-9a-fA-F]{2})"
     r"|(?P<octal>[0-3][0-7]{2})|(?P<letter>[^\r\n]))"
 )
-_ESCAPES = re.compile(
-    r"(?:\\(?:u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[^\r\n]))+"
-)
+_ANY_ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|U00[01][0-9a-fA-F]{5}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[^\r\n])"
+_ESCAPES = re.compile(f"{_ANY_ESCAPE}(?:{_ANY_ESCAPE})*")
 _LETTERS = {
     "n": "\n",
     "r": "\r",
@@ -56,7 +57,7 @@ _LETTERS |= {"0": "\0"}  # C's
 _MAX_NESTING = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class View:
     """Text made of another, *source*; without one it is the text that all began with.
 
@@ -67,18 +68,25 @@ class View:
     source: View | None = None
     cuts: Sequence[int] = ()
     places: Sequence[int] = ()
+    read: bool = False  # whether all that is secret in it, on one line, has been found
 
-    def replaced(self, pattern: re.Pattern[str], by: Callable[[str], str]) -> View:
-        """Return the view in which each match of *pattern*, never an empty one, reads as *by* says."""
+    def replaced(
+        self, pattern: re.Pattern[str], by: Callable[[str], str], *, margin: str = ""
+    ) -> View:
+        """Return the view in which each match of *pattern*, never an empty one, reads as *by* says.
+
+        Before it, characters of *margin* go, too.
+        """
         cuts, places, made = array("I"), array("I"), StringIO()
         position = size = 0
         for match in pattern.finditer(self.text):
             start, end = match.span()
-            size += made.write(self.text[position:start])
+            kept = self.text[position:start].rstrip(margin) if margin else self.text[position:start]
+            size += made.write(kept)
             places.append(size)
             size += made.write(by(match[0]))
             places.append(size)
-            cuts.append(start)
+            cuts.append(position + len(kept))
             cuts.append(end)
             position = end
         if not position:
@@ -96,6 +104,26 @@ class View:
             end = view.cuts[last] if last % 2 else end + view._moved(last)
             view = view.source
         return start, end
+
+    def unread(self) -> Iterator[tuple[int, int]]:
+        """Yield where this differs from the next view that it was made of and that was read."""
+        later: list[View] = []
+        view = self
+        while not view.read:
+            if view.source is None:
+                yield 0, len(self.text)
+                return
+            for start, end in zip(view.places[::2], view.places[1::2], strict=True):
+                for one in reversed(later):
+                    start, end = one.shown_at(start), one.shown_at(end)  # noqa: PLW2901
+                yield start, end
+            later.append(view)
+            view = view.source
+
+    def shown_at(self, at: int) -> int:
+        """Return where in this view the character *at* of its source stands, or what replaced it."""
+        index = bisect_right(self.cuts, at)
+        return self.places[index - 1] if index % 2 else at - self._moved(index)
 
     def _moved(self, index: int) -> int:
         """Return by how much the text behind so many cuts stands further back in the source."""
@@ -140,12 +168,12 @@ def read_entities(text: str) -> str:
 
 def as_shown(view: View) -> View:
     """*view* without what a terminal does not show."""
-    return view if view.text.isprintable() else view.replaced(_HIDDEN, _nothing)
+    return view.replaced(_HIDDEN, _nothing)
 
 
 def on_one_line(view: View) -> View:
     """*view* without line ends, and without the spaces around them, which may be an indent."""
-    return view.replaced(_INDENTED, _nothing)
+    return view.replaced(_LINE_ENDS_AND_INDENT, _nothing, margin=" \t")
 
 
 def unwrapped(view: View) -> Iterator[View]:

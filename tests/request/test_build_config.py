@@ -30,6 +30,15 @@ def parse(**options: object) -> BuildConfig:
     return read({"image": IMAGE, **options})
 
 
+def test_refuses_more_build_arguments_than_the_output_can_be_searched_for() -> None:
+    most = {f"ARG_{number}": "abc" for number in range(256)}
+
+    assert len(parse(buildArgs=most).build_args) == 256
+    with pytest.raises(ConfigError, match="has 257 build arguments; 256 are the most") as refused:
+        read({"image": IMAGE, "buildArgs": {"MORE": "x"}}, {"buildArgs": most})
+    assert "Dockerfile" in str(refused.value)
+
+
 def test_reads_every_option() -> None:
     found = parse(
         buildArgs={"PYTHON_VERSION": "3.13", "ADDITIONAL_PACKAGE": ""},

@@ -33,6 +33,10 @@ OPTIONS_FILES = ("builder-fn.json", "function/builder-fn.json")
 # Of a build that is not pushed, and so needs no name.
 _UNNAMED = Reference(domain="", path="unnamed")
 
+# Each that looks like a secret is looked for in all that the build prints, in every form, as are the sealed
+# secrets, of which there may be as many.
+_MAX_BUILD_ARGS = 256
+
 _MAX_HINTS = 10  # of one document: each is a line of the log, and looked for in all keys there are
 _ALIKE = 0.75  # of difflib's ratio: "buildArg" and "platform" are alike, "frontend" is like nothing
 
@@ -110,6 +114,11 @@ class BuildConfig:
             if not chosen.get("skip_push"):
                 raise ConfigError(f'{request.name} has no "image"; it must be there.')
             chosen["image"] = _UNNAMED
+        if (count := len(chosen.get("build_args", ()))) > _MAX_BUILD_ARGS:
+            raise ConfigError(
+                f"The build has {count} build arguments; {_MAX_BUILD_ARGS} are the most. Put what does "
+                "not change from build to build into the Dockerfile, as ARG NAME=value, or into a file."
+            )
         return cls(**chosen, warnings=tuple(warnings))
 
     @property

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import random
+import string
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+import function.buildkit  # noqa: F401 - the layers below are imported through it
+from function.redaction import Redactor
+from function.redaction.index import MIN_FORM, Form, Index, _Place
+
+LETTERS = string.ascii_letters + string.digits
+
+
+def covered(index: Index, text: str) -> set[int]:
+    return {at for match in index.find(text) for at in range(match.start, match.end)}
+
+
+def naively_covered(forms: list[Form], text: str) -> set[int]:
+    """Every place at which a form stands, or so many characters of one as are as good as all."""
+    found: set[int] = set()
+    for form in forms:
+        size = min(form.run, len(form.text))
+        pieces = {form.text[at : at + size] for at in range(len(form.text) - size + 1)}
+        for at in range(len(text) - size + 1):
+            if text[at : at + size] in pieces:
+                found.update(range(at, at + size))
+    return found
+
+
+FEW = st.text("ab", min_size=MIN_FORM, max_size=90)
+FORMS = st.lists(st.builds(Form, FEW, st.sampled_from([16, 48, 64])), max_size=8)
+
+
+@st.composite
+def forms_and_text(draw: st.DrawFn) -> tuple[list[Form], str]:
+    """Forms, and a text of pieces of them, which is where something may be missed."""
+    forms = draw(FORMS)
+    pieces = [st.text("abc", max_size=30)]
+    for form in forms:
+        ends = st.integers(0, len(form.text))
+        pieces.append(
+            st.builds(lambda a, b, text=form.text: text[min(a, b) : max(a, b)], ends, ends)
+        )
+    return forms, "".join(draw(st.lists(st.one_of(pieces), max_size=6)))
+
+
+@given(forms_and_text())
+@example(([Form("a" * size, 64) for size in range(4, 64)], "b" + "a" * 100 + "baaab"))
+@example(([Form("abab", 16), Form("babab", 16), Form("ababab", 16)], "aababababb"))
+def test_finds_all_that_a_naive_search_finds(case: tuple[list[Form], str]) -> None:
+    forms, text = case
+
+    assert covered(Index(forms), text) >= naively_covered(forms, text)
+
+
+@given(forms_and_text())
+def test_finds_nothing_that_is_in_no_form(case: tuple[list[Form], str]) -> None:
+    forms, text = case
+
+    for match in Index(forms).find(text):
+        found = text[match.start : match.end]
+        assert all(
+            any(found[at : at + MIN_FORM] in form.text for form in forms)
+            for at in range(len(found) - MIN_FORM + 1)
+        )
+
+
+def nested(unit: str) -> list[str]:
+    return [unit * count for count in range(1, 64 // len(unit)) if len(unit * count) >= MIN_FORM]
+
+
+ENDINGS = [f"{first}{second}" for first in LETTERS[:16] for second in LETTERS[:16]]
+CHANCE = random.Random(3)  # noqa: S311 - the same at every run
+STREAM = "".join(CHANCE.choices(LETTERS, k=2000))
+
+ATTACKS = [
+    pytest.param(nested("a"), "a" * 5000, id="one letter"),
+    pytest.param(nested("a"), ("a" * 63 + "-") * 80, id="one letter, in rows"),
+    pytest.param(nested("ab"), "ab" * 2500, id="two letters"),
+    pytest.param(
+        ["a" * (62 - at % 58) + end for at, end in enumerate(ENDINGS)], "a" * 5000, id="ends"
+    ),
+    pytest.param(
+        ["glpat-12" + end * 12 for end in ENDINGS], "glpat-12" * 600, id="a common beginning"
+    ),
+    pytest.param(["glpat-12ABcd" + end * 9 for end in ENDINGS], "glpat-12ABcd" * 400, id="a seed"),
+    pytest.param([STREAM[at : at + 900] for at in range(256)], STREAM * 3, id="pieces of one"),
+]
+
+
+@pytest.mark.parametrize(("values", "text"), ATTACKS)
+def test_no_secrets_make_a_text_be_compared_more_than_a_few_times(
+    values: list[str], text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index([Form(value, 16) for value in values] + [Form(value, 64) for value in values])
+    compared = 0
+    for name in ("goes_on", "follows"):
+
+        def counted(self: _Place, piece: str, real: object = getattr(_Place, name)) -> bool:
+            nonlocal compared
+            compared += 1
+            return bool(real(self, piece))  # type: ignore[operator]
+
+        monkeypatch.setattr(_Place, name, counted)
+
+    words = sum(1 for _ in index._whole._words(text))
+    matches = sum(1 for _ in index.find(text))
+
+    assert words <= 8 * len(text)
+    assert compared <= 4 * len(text)
+    assert matches <= len(text)
+
+
+def test_what_shorter_secrets_cover_is_not_looked_for() -> None:
+    assert len(Index([Form("a" * size, 64) for size in range(4, 64)])._whole._found) == 1
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_many_secrets_of_one_letter_are_one_mark(count: int) -> None:
+    redactor = Redactor(b"a" * size for size in range(4, 4 + count))
+
+    assert redactor.text("x" + "a" * 5000) == "x[redacted]"
+    assert redactor.text("x" + "a" * 5000 + "b aaab") == "x[redacted]b aaab"
+
+
+def test_the_longest_of_several_at_one_place_is_taken_out() -> None:
+    redactor = Redactor([b"abcd", b"abcdefgh", b"cdefghij"])
+
+    assert redactor.text("-abcdefghij-") == "-[redacted]-"
