@@ -9,7 +9,7 @@ text, whatever the forms are: a text is compared with no more than what stands r
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -147,7 +147,7 @@ class Index:
             if piece is None or at > piece.end:
                 if piece:
                     yield from piece.matches(text)
-                pieces[place.run] = piece = _Piece(at, at)
+                pieces[place.run] = piece = _Piece(at)
             piece.add(text, at, stop, place)
         for piece in pieces.values():
             yield from piece.matches(text)
@@ -169,32 +169,37 @@ class _Piece:
 
     __slots__ = ("_first", "_last", "end", "start")
 
-    def __init__(self, start: int, end: int) -> None:
-        self.start, self.end = start, end
+    def __init__(self, start: int) -> None:
+        self.start = self.end = start
+        self._last: deque[tuple[int, _Place]] = deque()  # that may reach beyond the end
 
     def add(self, text: str, at: int, stop: int, place: _Place) -> None:
-        # Of what goes on behind the reach of this seed, or before it, there is another.
-        start, end = min(self.start, at), max(self.end, stop)
-        most = min(stop + place.reach, len(text))
-        if end < most and place.goes_on(text[stop:most]):
-            end = most
-        while end < most and place.goes_on(text[stop : end + 1]):
-            end += 1
-        least = max(at - place.reach, 0)
-        while start > least and place.follows(text[start - 1 : at]):
-            start -= 1
-        if start < self.start or at == self.start:
-            self.start, self._first = start, (at, place)
-        if end > self.end:
-            self.end, self._last = end, (stop, place)
+        """Take the seed at text[*at*:*stop*]; of what is out of its reach there is another."""
+        reach = place.reach
+        self.end = stop
+        self._last.append((stop, place))
+        while self._last[0][0] + reach <= stop:
+            self._last.popleft()
+        if at == self.start:
+            self._first = at, place
+        least = max(at - reach, 0)
+        while self.start > least and place.follows(text[self.start - 1 : at]):
+            self.start -= 1
+            self._first = at, place
 
     def matches(self, text: str) -> Iterator[Match]:
         """Yield what was found, if it is long enough."""
-        (at, first), (stop, last) = self._first, self._last
-        if self.end - self.start >= first.run:
+        end, (stop, last) = self.end, self._last[-1]
+        for edge, place in self._last:
+            most = min(edge + place.reach, len(text))
+            while end < most and place.goes_on(text[edge : end + 1]):
+                end += 1
+                stop, last = edge, place
+        at, first = self._first
+        if end - self.start >= first.run:
             before = first.follows(_END + text[self.start : at])
-            after = last.goes_on(text[stop : self.end] + _END)
-            yield Match(self.start, self.end, before, after)
+            after = last.goes_on(text[stop:end] + _END)
+            yield Match(self.start, end, before, after)
 
 
 class _Place:

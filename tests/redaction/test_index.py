@@ -7,7 +7,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import function.buildkit  # noqa: F401 - the layers below are imported through it
 from function.redaction import Redactor
 from function.redaction.index import MIN_FORM, Form, Index, _Place
 

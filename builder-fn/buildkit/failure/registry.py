@@ -33,7 +33,14 @@ _NAME = re.compile(r"(?P<host>[^/\s]+)/(?P<repository>[^:@\s]+)(?P<version>\S*)"
 _URL = re.compile(
     r"\bhttps?://(?P<host>[^/\s\"]+)(?:/v2/(?P<repository>\S+?)/(?:blobs|manifests)/)?"
 )
-_STATUS = re.compile(r"unexpected status from [A-Z]+ request to (?P<url>\S+): (?P<status>\d{3}) ")
+_STATUS = re.compile(
+    r"unexpected status from (?P<method>[A-Z]+) request to (?P<url>\S+): (?P<status>\d{3})\b"
+    r"[^:\n]*(?:[:\n]\s*(?P<words>.*))?",
+    re.DOTALL,
+)
+# The daemon's word for every code that it does not know; what follows are the registry's own.
+_OWN_WORDS = re.compile(r"^unknown: (?P<words>.*)", re.DOTALL)
+_MAX_OWN_WORDS = 400
 # Names of images and URLs; any word may be part of one.
 _NAMES = re.compile(r"\S*/\S*")
 
@@ -84,6 +91,16 @@ _TOO_MANY = (
 _NO_QUOTA = "the quota of {repository} at {host} is used up. Delete images, or have it raised."
 _TOO_LARGE = "a layer is larger than {peer} takes. Make it smaller, or have that limit raised."
 _READ_ONLY = "{host} is read-only. Wait until its maintenance is over, or push to another registry."
+_IMMUTABLE = (
+    "{host} does not let {repository}{version} be changed, now that it is there. Push under another tag, or "
+    "have that rule of the repository changed."
+)
+_DISK_FULL = "the disk of {peer} is full. Have its operator make room there, then try again."
+_NOT_WRITABLE = "{peer} cannot write to its storage. Tell its operator: its log says more."
+_MANIFEST_INVALID = (
+    "{peer} does not take the image's manifest. Check that it takes OCI images; its log says more."
+)
+_SAYS = "{peer} refused it and says: {words}"
 _BROKE_OFF = "{peer} broke off the connection. Try again; if it stays so, see the registry's log."
 _SERVER_ERROR = "{peer} had an error of its own. Try again; if it stays so, see the registry's log."
 
@@ -107,10 +124,21 @@ _BY_WORDS = tuple(
         (r"\btoomanyrequests\b|rate limit", _TOO_MANY),
         (r"\bquota\b|\bexceed\w*\b.*\blimit\b", _NO_QUOTA),
         (r"^unsupported\b", _READ_ONLY),
+        (r"\bno space left\b|\bdisk (?:is )?full\b|insufficient storage", _DISK_FULL),
+        (r"read-only file system|\bpermission denied\b", _NOT_WRITABLE),
+        (
+            r"\bimmutab|cannot be overwritten|not allow(?:ed)?\b.* (?:updat|overwrit|redeploy)",
+            _IMMUTABLE,
+        ),
         (r"insufficient_scope|\bdenied\b", _DENIED),
         (r"\bunauthorized\b|authorization failed|no basic auth", _UNAUTHORIZED),
         (r"^no match for platform\b", _NO_PLATFORM),
-        (r"\bnot found\b|\bunknown\b", _NO_IMAGE),
+        (r"^manifest invalid\b", _MANIFEST_INVALID),
+        (r"^unknown: unknown error|^unavailable\b|^internal\b", _SERVER_ERROR),
+        (
+            r"\bnot found\b|\b(?:name|manifest|repository|blob) unknown\b|not known to registry",
+            _NO_IMAGE,
+        ),
         (r"\bEOF\b|connection reset|broken pipe", _BROKE_OFF),
     )
 )
@@ -123,7 +151,9 @@ _BY_STATUS = {
     429: _TOO_MANY,
     507: _NO_QUOTA,
 }
-_OF_PUSHES = {_READ_ONLY, _NO_QUOTA, _TOO_LARGE}
+# These come with several statuses, which say less.
+_SURE_WORDS = {_NO_QUOTA, _DISK_FULL, _NOT_WRITABLE, _IMMUTABLE, _MANIFEST_INVALID}
+_OF_PUSHES = {_READ_ONLY, _TOO_LARGE, *_SURE_WORDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,18 +186,28 @@ class _Attempt:
             peer=self.host if server == self.host else f"{server} (for {self.host})",
             configured=self.host if of_tokens else server,
             repository=self.repository or "it",
+            words=self._own_words(),
             version=self.version,
         )
+
+    def _own_words(self) -> str:
+        """Return what the registry itself says, if it is known where that begins."""
+        found = _OWN_WORDS.search(self.rest) or _STATUS.search(self.rest)
+        words = " ".join(((found and found["words"]) or "").split())
+        return words if len(words) <= _MAX_OWN_WORDS else f"{words[:_MAX_OWN_WORDS]}…"
 
     def _template(self) -> str:
         said = _NAMES.sub("", self.rest).strip()
         found = next((template for words, template in _BY_WORDS if words.search(said)), "")
         if answered := _STATUS.search(self.rest):
-            status, url = int(answered["status"]), answered["url"]
-            if status == 400 and url.startswith("http://"):  # from Go's TLS servers
-                return _NOT_PLAIN_HTTP
-            if found != _NO_QUOTA:  # which comes with several
+            status, words = int(answered["status"]), answered["words"] or ""
+            # Go's TLS servers say so, where a body can. Behind the first question it was understood.
+            if status == 400 and answered["url"].startswith("http://"):
+                if "HTTP request to an HTTPS server" in words or answered["method"] == "HEAD":
+                    return _NOT_PLAIN_HTTP
+            if found not in _SURE_WORDS:
                 found = _BY_STATUS.get(status, _SERVER_ERROR if status >= 500 else "")
+        found = found or (_SAYS if self._own_words() else "")
         if self.verb == "push to":
             return _NO_REPOSITORY if found == _NO_IMAGE else found
         if found == _NO_IMAGE and self.layer:

@@ -201,6 +201,64 @@ def test_a_push_that_is_turned_down(words: str, said: str) -> None:
     assert said in push(words)
 
 
+STATUS_OF_TAG = f"unexpected status from PUT request to http://{HOST}/v2/team/app/manifests/1: "
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param(
+            "unknown: The image tag '1' already exists in the 'team/app' repository and cannot be "
+            "overwritten because the tag is immutable.",
+            "does not let team/app:1 be changed",
+            id="ECR: TAG_INVALID",
+        ),
+        pytest.param(
+            "unknown: Failed to process request due to 'app:1' configured as immutable.",
+            "does not let team/app:1 be changed",
+            id="Harbor: 412",
+        ),
+        pytest.param(
+            f"{STATUS_OF_TAG}400 Bad Request: Repository does not allow updating assets: docker-hosted",
+            "does not let team/app:1 be changed",
+            id="Nexus: 400",
+        ),
+        pytest.param(
+            "unknown: cannot update tag 1. The repository has enabled tag immutability",
+            "does not let team/app:1 be changed",
+            id="Artifact Registry",
+        ),
+        pytest.param("manifest invalid: manifest invalid", "does not take the image's manifest", id="manifest"),
+        pytest.param("unknown: unknown error", "had an error of its own", id="500 UNKNOWN"),
+        pytest.param("unavailable: service unavailable", "had an error of its own", id="UNAVAILABLE"),
+        pytest.param(f"{STATUS_OF_TAG}503 Service Unavailable", "had an error of its own", id="503"),
+        pytest.param(f"{STATUS_OF_TAG}503", "had an error of its own", id="503 without words"),
+        pytest.param(
+            f"{STATUS_OF_BLOB}500 Internal Server Error: write blob: no space left on device",
+            f"the disk of {HOST} is full",
+            id="a full disk",
+        ),
+        pytest.param(
+            "unknown: filesystem: mkdir: read-only file system", "cannot write to its storage", id="a disk"
+        ),
+        pytest.param(
+            "unknown: filesystem: mkdir: permission denied", "cannot write to its storage", id="its rights"
+        ),
+        pytest.param(
+            f"{STATUS_OF_TAG}400 Bad Request: the label x is required", "says: the label x is required",
+            id="a rule of its own",
+        ),
+        pytest.param("unknown: come back on Monday", "says: come back on Monday", id="its own words"),
+    ],
+)  # fmt: skip
+def test_a_registrys_answer_has_the_sentence_that_fits(words: str, said: str) -> None:
+    sentence = push(words)
+
+    assert said in sentence
+    assert "has no place" not in sentence
+    assert "TLS" not in sentence
+
+
 def test_docker_hubs_own_names_do_not_displace_the_one_that_users_know() -> None:
     sentence = pull(
         "failed to authorize: failed to fetch anonymous token: Get "
