@@ -202,9 +202,11 @@ class _Attempt:
         if answered := _STATUS.search(self.rest):
             status, words = int(answered["status"]), answered["words"] or ""
             # Go's TLS servers say so, where a body can. Behind the first question it was understood.
-            if status == 400 and answered["url"].startswith("http://"):
-                if "HTTP request to an HTTPS server" in words or answered["method"] == "HEAD":
-                    return _NOT_PLAIN_HTTP
+            not_understood = (
+                "HTTP request to an HTTPS server" in words or answered["method"] == "HEAD"
+            )
+            if status == 400 and answered["url"].startswith("http://") and not_understood:
+                return _NOT_PLAIN_HTTP
             if found not in _SURE_WORDS:
                 found = _BY_STATUS.get(status, _SERVER_ERROR if status >= 500 else "")
         found = found or (_SAYS if self._own_words() else "")

@@ -228,7 +228,9 @@ STATUS_OF_TAG = f"unexpected status from PUT request to http://{HOST}/v2/team/ap
             "does not let team/app:1 be changed",
             id="Artifact Registry",
         ),
-        pytest.param("manifest invalid: manifest invalid", "does not take the image's manifest", id="manifest"),
+        pytest.param(
+            "manifest invalid: manifest invalid", "does not take the image's manifest", id="manifest"
+        ),
         pytest.param("unknown: unknown error", "had an error of its own", id="500 UNKNOWN"),
         pytest.param("unavailable: service unavailable", "had an error of its own", id="UNAVAILABLE"),
         pytest.param(f"{STATUS_OF_TAG}503 Service Unavailable", "had an error of its own", id="503"),
