@@ -94,7 +94,7 @@ class Redactor:
     def _found(self, view: View, text: str) -> Iterator[tuple[int, int]]:
         """Yield where in *text* something secret stands by *view*, and by none that was read before."""
         for line in unwrapped(view):
-            for begin, stop in _worth_reading(line):
+            for begin, stop in _worth_reading(view, line):
                 for match in self._index.find(line.text[begin:stop]):
                     start, end = line.origin(begin + match.start, begin + match.end)
                     if match.before and _BASE64.match(text, max(start - 1, 0)):
@@ -107,10 +107,10 @@ class Redactor:
             yield view.origin(start, end)
 
 
-def _worth_reading(line: View) -> Iterator[tuple[int, int]]:
+def _worth_reading(view: View, line: View) -> Iterator[tuple[int, int]]:
     """Yield the parts of *line* that may hold more than the views that were read before it."""
     start = end = 0
-    for first, last in sorted(line.unread()):
+    for first, last in sorted(view.unread(line)):
         if first - _REACH > end:
             yield start, end
             start = first - _REACH

@@ -105,13 +105,23 @@ class View:
             view = view.source
         return start, end
 
-    def unread(self) -> Iterator[tuple[int, int]]:
-        """Yield where this differs from the next view that it was made of and that was read."""
-        later: list[View] = []
+    def unread(self, line: View) -> Iterator[tuple[int, int]]:
+        """Yield where *line*, which is this on one line, says more than the views that were read.
+
+        Line ends of those stood there as well, unless this is read, too: then the spaces beside them.
+        """
+        if self.read:
+            for place, start, end in zip(
+                line.places[::2], line.cuts[::2], line.cuts[1::2], strict=True
+            ):
+                if self.text[start - 1 : start].isspace() or self.text[end : end + 1].isspace():
+                    yield place, place
+            return
+        later = [] if line is self else [line]
         view = self
         while not view.read:
             if view.source is None:
-                yield 0, len(self.text)
+                yield 0, len(line.text)
                 return
             for start, end in zip(view.places[::2], view.places[1::2], strict=True):
                 for one in reversed(later):

@@ -26,13 +26,11 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 # RFC 8878 3.1: all numbers are little-endian.
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"  # after a byte 0x50 to 0x5f
-_ZSTD_OPTIONS = {
-    zstd.DecompressionParameter.window_log_max: 27
-}  # the zstd program's without --long
+# The window that the zstd program takes without --long: 128 MiB.
+_ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
 
-_INPUT_STEP = (
-    8 << 10
-)  # what follows a member or frame is copied each time, and a few bytes make one
+# What follows a gzip member or a frame is copied each time, and a few bytes make one.
+_INPUT_STEP = 8 << 10
 _OUTPUT_STEP = 1 << 20  # by how much a limit may be passed before that is noticed
 
 
