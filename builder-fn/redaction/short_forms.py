@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_HEAD = 3  # the characters that tell which lengths are worth a comparison
+
 
 class ShortForms:
     """Texts that count where they are no piece of a word, and not of a row of the same character."""
@@ -17,10 +19,10 @@ class ShortForms:
         self._texts = frozenset(texts)
         lengths: defaultdict[str, set[int]] = defaultdict(set)
         for text in self._texts:
-            lengths[text[0]].add(len(text))
+            lengths[text[:_HEAD]].add(len(text))
         self._lengths = {first: sorted(found, reverse=True) for first, found in lengths.items()}
         self._first = re.compile(
-            rf"(?<!\w)[{''.join(map(re.escape, lengths))}]" if lengths else "$^"
+            rf"(?<!\w)[{''.join(re.escape(head[0]) for head in lengths)}]" if lengths else "$^"
         )
 
     def find(self, text: str) -> Iterator[tuple[int, int]]:
@@ -29,7 +31,8 @@ class ShortForms:
             start, first = match.start(), match[0]
             if text[start - 1 : start] == first:
                 continue
-            for length in self._lengths[first]:
+            heads = (text[start : start + size] for size in range(_HEAD, 0, -1))
+            for length in (length for head in heads for length in self._lengths.get(head, ())):
                 end = start + length
                 if end <= covered:
                     break
