@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import ArchiveError, BodyTooLarge
 from ..fsutil.tree import Kind, Tree
 from .archive import CONFIG, find, index, require_dockerfile, rooted_at
-from .compression import decompressed
+from .decompression import decompressed
 from .options import OPTIONS_FILES, BuildConfig, Document
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.errors import ArchiveError, BodyTooLarge, BuilderError
-from function.request import compression
-from function.request.compression import decompressed
+from function.request import decompression
+from function.request.decompression import decompressed
 
 LIMIT = 1 << 20
 Compress = Callable[[bytes], bytes]
@@ -84,8 +84,8 @@ def test_unpacks_the_same_wherever_input_and_output_are_split(
     data = noise(70) + b"a" * 3000 + bytes(500)
     body = compress(data) + compress(b"") + compress(data) + bytes(13)
 
-    monkeypatch.setattr(compression, "_INPUT_STEP", step)
-    monkeypatch.setattr(compression, "_OUTPUT_STEP", step + 1)
+    monkeypatch.setattr(decompression, "_INPUT_STEP", step)
+    monkeypatch.setattr(decompression, "_OUTPUT_STEP", step + 1)
 
     assert unpack(body) == data + data
 
@@ -116,7 +116,7 @@ def test_a_bomb_is_stopped_long_before_it_is_unpacked(
     bomb = compress(bytes(64 << 20))
     taken = 0
     for name in ("_gunzip", "_unzstd"):
-        pieces = getattr(compression, name)
+        pieces = getattr(decompression, name)
 
         def counted(
             body: memoryview, pieces: Callable[[memoryview], Iterator[bytes]] = pieces
@@ -126,7 +126,7 @@ def test_a_bomb_is_stopped_long_before_it_is_unpacked(
                 taken += len(piece)
                 yield piece
 
-        monkeypatch.setattr(compression, name, counted)
+        monkeypatch.setattr(decompression, name, counted)
 
     with pytest.raises(BodyTooLarge):
         unpack(bomb, LIMIT)
