@@ -39,6 +39,7 @@ def succeeded(  # noqa: PLR0913 - keywords
     build_id: str,
     image: str,
     duration: float,
+    created: float | None = None,
     result: BuildResult,
     log: Sequence[str],
     log_omitted: int = 0,
@@ -47,7 +48,9 @@ def succeeded(  # noqa: PLR0913 - keywords
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
     """*image_ref* is the name of what was pushed, by its digest; *log_omitted* lines come before *log*."""
-    document = _outcome(_SUCCESS, build_id=build_id, image=image, duration=duration, log=log)
+    document = _outcome(
+        _SUCCESS, build_id=build_id, image=image, duration=duration, created=created, log=log
+    )
     document |= _omitted(log_omitted)
     if result.digest:
         document |= {"digest": result.digest, "imageRef": image_ref}
@@ -64,6 +67,7 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     build_id: str = "",
     image: str = "",
     duration: float | None = None,
+    created: float | None = None,
     log: Sequence[str] = (),
     log_omitted: int = 0,
     failed_step: FailedStep | None = None,
@@ -73,7 +77,9 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     """*log* is what there was until then, without its first *log_omitted* lines."""
     # The cause first: some clients show an answer's beginning and no more.
     document: dict[str, Any] = {"status": _FAILED, "error": str(error), "reason": error.code}
-    document |= _outcome(_FAILED, build_id=build_id, image=image, duration=duration, log=log)
+    document |= _outcome(
+        _FAILED, build_id=build_id, image=image, duration=duration, created=created, log=log
+    )
     document |= _omitted(log_omitted)
     if error.retry_after is not None:
         document["retryAfter"] = error.retry_after
@@ -212,14 +218,22 @@ def _pieces(line: str) -> Iterator[tuple[str, int]]:
     yield from _pieces(line[middle:])
 
 
-def _outcome(
-    status: str, *, build_id: str, image: str, duration: float | None, log: Sequence[str]
+def _outcome(  # noqa: PLR0913 - keywords
+    status: str,
+    *,
+    build_id: str,
+    image: str,
+    duration: float | None,
+    created: float | None,
+    log: Sequence[str],
 ) -> dict[str, Any]:
     document: dict[str, Any] = {"status": status, "log": list(log), "logs": list(log)}
     if image:
         document |= {"image": image, "imageName": image}
     if build_id:
         document["buildId"] = build_id
+    if created is not None:
+        document["created"] = round(created, 3)
     if duration is not None:
         document["duration"] = round(duration, 3)
     return document

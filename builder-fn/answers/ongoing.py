@@ -20,6 +20,10 @@ class Ongoing(Protocol):
     @property
     def image_ref(self) -> str: ...
     @property
+    def created(self) -> float:
+        """When it was accepted, in seconds since 1970."""
+
+    @property
     def duration(self) -> float: ...
     @property
     def steps(self) -> Sequence[Step]: ...

@@ -87,6 +87,7 @@ class Build:
             *self._timeout_warnings(),
             *self._sandbox_warnings(),
         )
+        self.created = time.time()
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
         self._place = place

@@ -76,6 +76,10 @@ class FollowedBuild:
         return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
 
     @property
+    def created(self) -> float:
+        return self._successor.created if self._successor else self.record.created
+
+    @property
     def duration(self) -> float:
         if self._successor:
             return self._successor.duration

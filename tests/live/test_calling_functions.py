@@ -192,6 +192,19 @@ def test_the_callback_refuses_what_was_signed_with_another_secret(
     assert scene.deployed(service) == []
 
 
+def test_the_callback_refuses_what_is_older_than_what_is_deployed(
+    scene: Scene, service: str
+) -> None:
+    first, second = result(scene, service), result(scene, service, digest="sha256:1", created=2.5)
+
+    def called_back(body: bytes) -> int:
+        return scene.call("built", body, **{"X-Build-Result-Signature": signature(body)}).status
+
+    assert [called_back(body) for body in (first, second)] == [200, 200]
+    assert [called_back(body) for body in (first, second)] == [409, 409]
+    assert len(scene.deployed(service)) == 2
+
+
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_each_sample_is_built_as_its_stack_yml_says(builder: str, name: str) -> None:
     deployment = DEPLOYMENTS[name]
@@ -221,13 +234,14 @@ def handler(text: str) -> bytes:
     return f"def handle(event, context):\n    return {text!r}\n".encode()
 
 
-def result(scene: Scene, service: str) -> bytes:
+def result(scene: Scene, service: str, *, digest: str = "sha256:0", created: float = 1.5) -> bytes:
     """What the builder might say, and whoever can reach the gateway as well."""
     name = f"{scene.registry}/{FOLDER}/{service}"
     document: dict[str, Any] = {
         "status": "success",
         "image": f"{name}:latest",
-        "imageRef": f"{name}@sha256:0",
+        "imageRef": f"{name}@{digest}",
+        "created": created,
     }
     return json.dumps(document).encode()
 

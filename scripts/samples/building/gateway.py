@@ -23,7 +23,7 @@ class Answer:
     headers: Message = field(default_factory=Message)
 
 
-def call(path: str, body: bytes, headers: Mapping[str, str], method: str = "POST") -> Answer:
+def call(path: str, body: bytes | None, headers: Mapping[str, str], method: str = "POST") -> Answer:
     request = urllib.request.Request(URL + path, body, dict(headers), method=method)
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
@@ -34,13 +34,29 @@ def call(path: str, body: bytes, headers: Mapping[str, str], method: str = "POST
         return Answer(502, f"The gateway does not answer: {error}.\n".encode())
 
 
-def deploy(name: str, image: str) -> Answer:
-    """Updates the function; if there is none of that name, makes it."""
-    wanted = json.dumps({"service": name, "image": image}).encode()
+# Of a function: when the build was ordered that made its image.
+CREATED = "com.openfaas.builder.created"
+
+
+def deployed_since(name: str) -> float:
+    """When the build of the function's image was ordered, in seconds since 1970; 0 if nobody knows."""
+    answer = _asked(f"/system/function/{name}", None, "GET")
+    labels = json.loads(answer.body).get("labels") or {} if answer.status == 200 else {}
+    return float(labels.get(CREATED, 0))
+
+
+def deploy(name: str, image: str, created: float = 0) -> Answer:
+    """Updates the function; if there is none of that name, makes it. *created* is its build's."""
+    labels = {CREATED: f"{created:.3f}"}
+    wanted = json.dumps({"service": name, "image": image, "labels": labels}).encode()
+    answer = _asked("/system/functions", wanted, "PUT")
+    if answer.status == 404:
+        answer = _asked("/system/functions", wanted, "POST")
+    return answer
+
+
+def _asked(path: str, body: bytes | None, method: str) -> Answer:
     user, password = secret("basic-auth-user"), secret("basic-auth-password")
     authorization = "Basic " + base64.b64encode(user + b":" + password).decode()
     headers = {"Authorization": authorization, "Content-Type": "application/json"}
-    answer = call("/system/functions", wanted, headers, "PUT")
-    if answer.status == 404:
-        answer = call("/system/functions", wanted, headers, "POST")
-    return answer
+    return call(path, body, headers, method)

@@ -1,6 +1,6 @@
 """Is told how builds ended, believes what builder-fn signed, and deploys the images.
 
-Whoever has seen a signed result can send it once more, and so have its image deployed again.
+Whoever has seen a signed result can send it once more; one that is older than what is deployed is refused.
 """
 
 import json
@@ -21,7 +21,9 @@ def handle(event, context):
         return None
 
     name = result["image"].rpartition("/")[2].partition(":")[0]
-    deployed = gateway.deploy(name, result["imageRef"])
+    if result["created"] <= gateway.deployed_since(name):
+        return {"statusCode": 409, "body": f"{name} is deployed from a newer build already.\n"}
+    deployed = gateway.deploy(name, result["imageRef"], result["created"])
     if deployed.status >= 300:
         print(f"{name} was not deployed: {deployed.body.decode()}", flush=True)
         return {"statusCode": 502}

@@ -26,8 +26,9 @@ def handle(event, context):
         return {"statusCode": built.status, "body": built.body, "headers": kind}
 
     # By its digest: the tag may lead to another image by the time it is pulled.
-    image = json.loads(built.body)["imageRef"]
-    deployed = gateway.deploy(name, image)
+    result = json.loads(built.body)
+    image = result["imageRef"]
+    deployed = gateway.deploy(name, image, result["created"])
     if deployed.status >= 300:
         return {"statusCode": 502, "body": b"OpenFaaS does not deploy it: " + deployed.body}
     return {"body": f"{name} is deployed: {image}\n"}
