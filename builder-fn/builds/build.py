@@ -266,6 +266,7 @@ class Build:
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
             frontend_attrs={**config.frontend_attrs, **build_attrs(job.annotations)},
             names=() if config.skip_push else config.names,
+            exporter_attrs=config.exporter_attrs,
             secret_ids=keyed_secrets.ids,
             internal=internal,
         )

@@ -35,7 +35,7 @@ def offer(
     """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id."""
     config, context = bundle.config, bundle.context
     offered = with_ignore_file(context, config.dockerfile)
-    if "SOURCE_DATE_EPOCH" in config.build_args:  # its users want the same image, to the bit
+    if config.source_date_epoch:  # its users want the same image, to the bit
         shared_key = once()
     else:
         shared_key, offered = shared_keys.prepare(config.image.name, offered)

@@ -50,6 +50,7 @@ def test_reads_every_option() -> None:
         dockerfile="./docker/prod.Dockerfile",
         noCache=True,
         pull=True,
+        reproducible=True,
         timeout="10m",
         detach=True,
         callbackUrl="https://example.com/built",
@@ -57,7 +58,11 @@ def test_reads_every_option() -> None:
 
     assert found == BuildConfig(
         image=Reference("registry.example.com", "team/fn", "1"),
-        build_args={"PYTHON_VERSION": "3.13", "ADDITIONAL_PACKAGE": ""},
+        build_args={
+            "PYTHON_VERSION": "3.13",
+            "ADDITIONAL_PACKAGE": "",
+            "SOURCE_DATE_EPOCH": "0",
+        },
         platforms=("linux/amd64", "linux/arm64"),
         skip_push=True,
         target="test",
@@ -66,6 +71,7 @@ def test_reads_every_option() -> None:
         dockerfile="docker/prod.Dockerfile",
         no_cache=True,
         pull=True,
+        reproducible=True,
         timeout=600.0,
         detach=True,
         callback_url="https://example.com/built",
@@ -356,6 +362,40 @@ def test_the_request_has_the_last_word() -> None:
 def test_what_belongs_to_the_request_is_refused_in_a_file(key: str) -> None:
     with pytest.raises(ConfigError, match=f"{key} cannot be set in builder-fn.json"):
         read({"image": IMAGE}, {key: None})
+
+
+@pytest.mark.parametrize(
+    ("options", "epoch"),
+    [
+        ({"reproducible": True}, "0"),
+        ({"reproducible": True, "buildArgs": {"SOURCE_DATE_EPOCH": "5"}}, "5"),
+        ({"reproducible": True, "buildArgs": {"SOURCE_DATE_EPOCH": ""}}, "0"),
+        ({"buildArgs": {"SOURCE_DATE_EPOCH": "5"}}, "5"),
+    ],
+)
+def test_a_reproducible_build_has_an_epoch_and_layers_rewritten_to_it(
+    options: dict[str, object], epoch: str
+) -> None:
+    config = parse(**options)
+
+    assert config.frontend_attrs == {"build-arg:SOURCE_DATE_EPOCH": epoch}
+    assert config.exporter_attrs == {"rewrite-timestamp": "true"}
+    assert config.source_date_epoch == epoch
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"buildArgs": {"SOURCE_DATE_EPOCH": ""}}, {"reproducible": False}]
+)
+def test_other_builds_keep_the_times_that_they_make(options: dict[str, object]) -> None:
+    config = parse(**options)
+
+    assert (config.source_date_epoch, config.exporter_attrs) == ("", {})
+
+
+def test_an_epoch_of_an_options_file_goes_before_the_reproducible_one() -> None:
+    config = read({"image": IMAGE, "reproducible": True}, {"buildArgs": {"SOURCE_DATE_EPOCH": "5"}})
+
+    assert config.source_date_epoch == "5"
 
 
 def test_every_option_has_its_row_in_the_readme() -> None:

@@ -37,6 +37,10 @@ _UNNAMED = Reference(domain="", path="unnamed")
 # secrets, of which there may be as many.
 _MAX_BUILD_ARGS = 256
 
+# The seconds since 1970 that nothing in an image is newer than (reproducible-builds.org/specs/source-date-epoch).
+_EPOCH = "SOURCE_DATE_EPOCH"
+_REPRODUCIBLE_EPOCH = "0"  # the only time that two checkouts of one commit have in common
+
 _MAX_HINTS = 10  # of one document: each is a line of the log, and looked for in all keys there are
 _ALIKE = 0.75  # of difflib's ratio: "buildArg" and "platform" are alike, "frontend" is like nothing
 
@@ -87,6 +91,7 @@ class BuildConfig:
         default=False,
         metadata=_option("pull", readers.boolean, lambda _: {"image-resolve-mode": "pull"}),
     )
+    reproducible: bool = field(default=False, metadata=_option("reproducible", readers.boolean))
     timeout: float | None = field(default=None, metadata=_option("timeout", readers.duration))
     detach: bool = field(default=False, metadata=_option("detach", readers.boolean, in_files=False))
     callback_url: str = field(
@@ -119,6 +124,10 @@ class BuildConfig:
                 f"The build has {count} build arguments; {_MAX_BUILD_ARGS} are the most. Put what does "
                 "not change from build to build into the Dockerfile, as ARG NAME=value, or into a file."
             )
+        if chosen.get("reproducible"):
+            build_args = chosen.get("build_args", {})
+            if not build_args.get(_EPOCH):
+                chosen["build_args"] = {**build_args, _EPOCH: _REPRODUCIBLE_EPOCH}
         return cls(**chosen, warnings=tuple(warnings))
 
     @property
@@ -132,6 +141,17 @@ class BuildConfig:
             else:
                 found.append(f"{self.image.name}:{text}")
         return tuple(dict.fromkeys(found))
+
+    @property
+    def source_date_epoch(self) -> str:
+        """The time that makes builds of equal sources equal images; empty if that is not asked for."""
+        return self.build_args.get(_EPOCH, "")
+
+    @property
+    def exporter_attrs(self) -> dict[str, str]:
+        """What the image exporter is told beside the names (moby/buildkit v0.32.2 exporter/containerimage)."""
+        # Without it only the image's config has that time, and what a step wrote the time of day.
+        return {"rewrite-timestamp": "true"} if self.source_date_epoch else {}
 
     @property
     def frontend_attrs(self) -> dict[str, str]:
