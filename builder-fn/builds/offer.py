@@ -38,6 +38,6 @@ def offer(
     if config.source_date_epoch:  # its users want the same image, to the bit
         shared_key = once()
     else:
-        shared_key, offered = shared_keys.prepare(config.image.name, offered)
+        shared_key = shared_keys.choose(config.image.name, offered)
     trees = local_trees(offered, context, config.dockerfile)
     return Offer(session_services(trees, credentials, build_secrets), shared_key)

@@ -25,13 +25,14 @@ _NOT_EMPTY = b"\n#\n"
 def with_ignore_file(context: Tree, dockerfile: str = "Dockerfile") -> Tree:
     """*context* with `Dockerfile.dockerignore` saying what .dockerignore says, if that changes nothing."""
     name = dockerfile + DOCKERIGNORE
-    ignore = b""
+    ignore, mtime = b"", 0
     for entry in context.entries:
         if entry.path == name or (entry.path == DOCKERIGNORE and entry.kind is not Kind.FILE):
             return context
         if entry.path == DOCKERIGNORE:
-            ignore = bytes(entry.data)
-    offered = Entry(name, Kind.FILE, 0o644, 0, memoryview(ignore + _NOT_EMPTY))
+            ignore, mtime = bytes(entry.data), entry.mtime
+    # It looks changed to the daemon when .dockerignore does.
+    offered = Entry(name, Kind.FILE, 0o644, mtime, memoryview(ignore + _NOT_EMPTY))
     entries = list(context.entries)
     bisect.insort(entries, offered, key=lambda entry: sort_key(entry.path))
     return Tree(tuple(entries))

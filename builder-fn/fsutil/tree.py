@@ -26,7 +26,8 @@ class Entry:
     *path* is relative, "/"-separated, without ".", ".." or empty parts. *mode* holds the twelve unix
     permission bits (0o7777) and no file type. *mtime* is in nanoseconds since 1970 and may be negative.
     *data* is empty for all but files; *linkname* is a symlink's target, verbatim and never followed.
-    Files that are hard links of one another share a non-zero *inode*; for all others it is 0.
+    Files that are hard links of one another share a non-zero *inode*; for all others it is 0. *xattrs* are
+    extended attributes, names and values.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Entry:
     data: memoryview = _NOTHING
     linkname: str = ""
     inode: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
 
 
 def sort_key(path: str) -> str:

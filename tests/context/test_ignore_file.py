@@ -43,3 +43,10 @@ def test_an_ignore_file_that_is_a_link_is_left_to_the_daemon() -> None:
 def test_what_is_offered_stays_in_the_order_of_sending() -> None:
     paths = [entry.path for entry in with_ignore_file(tree(Dockerfile=b"", a=b"", Z=b"")).entries]
     assert paths == sorted(paths, key=sort_key)
+
+
+def test_what_is_offered_looks_changed_when_the_ignore_file_does() -> None:
+    """The daemon compares times, and so do the shared keys: one that never changed would cost the key."""
+    ignore = Entry(".dockerignore", Kind.FILE, 0o644, 1_700_000_000_123_456_789)
+    [_, _, offered] = with_ignore_file(Tree((ignore, *tree(Dockerfile=b"").entries))).entries
+    assert (offered.path, offered.mtime) == (OFFERED, ignore.mtime)

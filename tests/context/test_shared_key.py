@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import threading
+import time
+import tracemalloc
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +14,7 @@ from function.context.shared_key import SharedKeys, once
 from function.fsutil.tree import Entry, Kind, Tree
 
 SECOND = 1_000_000_000
+MIB = 1 << 20
 
 
 def tree(*contents: bytes, mtime: int = 7 * SECOND, mode: int = 0o644) -> Tree:
@@ -21,107 +27,231 @@ def tree(*contents: bytes, mtime: int = 7 * SECOND, mode: int = 0o644) -> Tree:
     )
 
 
-def looks(sent: Tree) -> list[tuple[str, int, int, int]]:
-    """All that the daemon compares."""
-    return [(entry.path, len(entry.data), entry.mode, entry.mtime) for entry in sent.entries]
+def many(count: int, *, mtime: int = 0) -> Tree:
+    return tree(*[b""] * count, mtime=mtime)
 
 
-def test_an_unchanged_context_is_not_sent_twice() -> None:
-    fresh = SharedKeys()
+def test_an_unchanged_context_is_sent_under_the_same_key() -> None:
+    keys = SharedKeys()
 
-    assert fresh.prepare("image", tree(b"a", b"b")) == fresh.prepare("image", tree(b"a", b"b"))
-
-
-def test_a_changed_file_of_the_same_size_and_time_looks_different() -> None:
-    fresh = SharedKeys()
-    _, before = fresh.prepare("image", tree(b"old"))
-
-    _, after = fresh.prepare("image", tree(b"new"))
-
-    assert looks(before) != looks(after)
+    assert keys.choose("image", tree(b"a", b"b")) == keys.choose("image", tree(b"a", b"b"))
 
 
-def test_only_the_changed_file_looks_different() -> None:
-    fresh = SharedKeys()
-    key, before = fresh.prepare("image", tree(b"same", b"old"))
+@pytest.mark.parametrize("size", [3, 2 * MIB])
+def test_another_content_of_the_same_look_is_sent_under_another_key(size: int) -> None:
+    keys = SharedKeys()
+    before = keys.choose("image", tree(b"a" * size))
 
-    key_after, after = fresh.prepare("image", tree(b"same", b"new"))
-
-    assert key_after == key
-    assert looks(after)[0] == looks(before)[0]
-    assert looks(after)[1] != looks(before)[1]
+    assert keys.choose("image", tree(b"b" * size)) != before
 
 
-@given(st.integers(min_value=-(10**18), max_value=4 * 10**18))
-def test_the_second_that_an_image_keeps_is_never_changed(mtime: int) -> None:
-    _, sent = SharedKeys().prepare("image", tree(b"a", mtime=mtime))
+def test_a_key_is_never_used_again_for_what_it_cannot_tell_apart() -> None:
+    keys = SharedKeys()
 
-    assert sent.entries[0].mtime // SECOND == mtime // SECOND
+    chosen = [keys.choose("image", tree(content)) for content in (b"a", b"b", b"a", b"b")]
+
+    assert len(set(chosen)) == 4
 
 
-@given(st.lists(st.lists(st.sampled_from([b"aa", b"bb", b"cc"]), max_size=3), max_size=8))
-def test_under_one_key_one_look_is_one_content(builds: list[list[bytes]]) -> None:
-    fresh = SharedKeys(names=2, files=4)
+def test_a_key_remembers_more_than_the_build_before() -> None:
+    keys = SharedKeys()
+    first = keys.choose("image", tree(b"old", mtime=1))
+    assert keys.choose("image", tree(b"new", mtime=2)) == first
+
+    assert keys.choose("image", tree(b"odd", mtime=1)) != first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mtime": 8 * SECOND},
+        {"mtime": 7 * SECOND + 1},
+        {"mode": 0o755},
+        {"data": memoryview(b"longer")},
+    ],
+    ids=["second", "nanosecond", "mode", "size"],
+)
+def test_a_change_that_the_daemon_sees_keeps_the_key(change: dict[str, int]) -> None:
+    keys = SharedKeys()
+    [entry] = tree(b"old").entries
+    before = keys.choose("image", Tree((entry,)))
+
+    changed = replace(entry, **{"data": memoryview(b"new"), **change})
+    assert keys.choose("image", Tree((changed,))) == before
+
+
+@pytest.mark.parametrize(("one", "other"), [(-(1 << 62), -(1 << 31) * SECOND), (1 << 62, 1 << 61)])
+def test_times_that_a_file_system_moves_to_its_ends_are_taken_for_the_same(
+    one: int, other: int
+) -> None:
+    """ext4 and XFS begin in 1901, and some XFS end in 2038."""
+    keys = SharedKeys()
+    before = keys.choose("image", tree(b"old", mtime=one))
+
+    assert keys.choose("image", tree(b"new", mtime=other)) != before
+
+
+BUILDS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.lists(st.sampled_from([b"aa", b"bb", b"cc"]), max_size=3),
+        st.integers(0, 2),
+    ),
+    max_size=12,
+)
+
+
+@given(BUILDS, st.sampled_from([0, 3_000, 64 * MIB]))
+def test_under_one_key_one_look_is_one_content(
+    builds: list[tuple[str, list[bytes], int]], most_bytes: int
+) -> None:
+    keys = SharedKeys(most_bytes=most_bytes)
     seen: dict[object, bytes] = {}
 
-    for contents in builds:
-        key, sent = fresh.prepare("image", tree(*contents))
-        for entry, look in zip(sent.entries, looks(sent), strict=True):
-            assert seen.setdefault((key, look), bytes(entry.data)) == entry.data
+    for name, contents, mtime in builds:
+        sent = tree(*contents, mtime=mtime)
+        key = keys.choose(name, sent)
+        for entry in sent.entries:
+            look = (key, entry.path, len(entry.data), entry.mode, entry.mtime)
+            assert seen.setdefault(look, bytes(entry.data)) == entry.data
 
 
-def test_contents_that_look_alike_by_chance_are_kept_apart_by_the_key(
+def test_under_one_key_one_look_is_one_content_however_many_build_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shared_key, "_NANOSECONDS", 1)  # every stamp is the same
-    fresh = SharedKeys()
-    key, before = fresh.prepare("image", tree(b"old"))
+    monkeypatch.setattr(shared_key, "_FEW_BYTES", 0)
+    keys = SharedKeys()
+    chosen: list[tuple[str, int]] = []
 
-    key_after, after = fresh.prepare("image", tree(b"new"))
+    def build(number: int) -> None:
+        content = number % 3
+        chosen.append((keys.choose("image", tree(b"%d" % content * MIB)), content))
 
-    assert looks(before) == looks(after)
-    assert key_after != key
+    threads = [threading.Thread(target=build, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(chosen) == 30
+    assert len(dict(chosen)) == len(set(chosen))
+
+
+def test_a_new_content_is_hashed_while_it_is_sent_and_a_known_one_before() -> None:
+    keys = SharedKeys()
+    large = tree(bytes(64 * MIB))
+    begun = time.monotonic()
+    key = keys.choose("image", large)
+    new = time.monotonic() - begun
+    begun = time.monotonic()
+
+    assert keys.choose("image", large) == key
+    known = time.monotonic() - begun
+
+    assert new < known / 4
+
+
+def test_contents_that_cannot_be_remembered_leave_a_key_that_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = SharedKeys()
+    key = keys.choose("image", tree(b"a"))
+
+    def fail(entry: Entry) -> bytes:
+        raise MemoryError(entry.path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_key, "_content", fail)
+        with pytest.raises(MemoryError):
+            keys.choose("image", tree(b"longer"))
+
+    assert keys.choose("image", tree(b"a")) != key
 
 
 def test_contexts_of_different_images_have_different_keys() -> None:
-    fresh = SharedKeys()
+    keys = SharedKeys()
 
-    assert fresh.prepare("a", tree(b"x"))[0] != fresh.prepare("b", tree(b"x"))[0]
+    assert keys.choose("a", tree(b"x")) != keys.choose("b", tree(b"x"))
 
 
 def test_another_replica_never_has_the_same_key() -> None:
-    assert SharedKeys().prepare("a", tree(b"x"))[0] != SharedKeys().prepare("a", tree(b"x"))[0]
+    assert SharedKeys().choose("a", tree(b"x")) != SharedKeys().choose("a", tree(b"x"))
 
 
-def test_what_is_forgotten_gets_a_new_key() -> None:
-    fresh = SharedKeys(names=1)
-    key, _ = fresh.prepare("a", tree(b"x"))
-    fresh.prepare("b", tree(b"x"))
+def test_what_was_built_last_is_remembered() -> None:
+    keys = SharedKeys(most_bytes=2 * shared_key._BYTES_OF_A_NAME + 1000)
+    first, second = (keys.choose(name, tree(b"x")) for name in "ab")
+    assert keys.choose("a", tree(b"x")) == first
+    keys.choose("c", tree(b"x"))
 
-    assert fresh.prepare("a", tree(b"x"))[0] != key
-
-
-def test_a_memory_that_is_full_starts_anew() -> None:
-    fresh = SharedKeys(files=1)
-    key, _ = fresh.prepare("a", tree(b"x"))
-
-    assert fresh.prepare("a", tree(b"y"))[0] != key
+    assert keys.choose("a", tree(b"x")) == first
+    assert keys.choose("b", tree(b"x")) != second
 
 
-def test_a_directory_keeps_its_time_to_the_nanosecond() -> None:
-    folder = Entry("d", Kind.DIRECTORY, 0o755, 123_456_789)
+def test_a_name_that_changes_all_its_times_drives_no_other_out() -> None:
+    keys = SharedKeys(most_bytes=MIB)
+    quiet = keys.choose("quiet", many(100))
+    for build in range(200):
+        keys.choose("loud", many(400, mtime=build))
 
-    assert SharedKeys().prepare("a", Tree((folder,)))[1] == Tree((folder,))
+    assert keys.choose("quiet", many(100)) == quiet
+
+
+def test_one_context_may_take_more_than_a_names_share() -> None:
+    keys = SharedKeys(most_bytes=MIB)
+
+    assert keys.choose("a", many(3000)) == keys.choose("a", many(3000))
+
+
+def test_the_bound_holds_in_bytes_over_all_names() -> None:
+    most = 4 * MIB
+    keys = SharedKeys(most_bytes=most)
+    tracemalloc.start()
+    try:
+        for name in range(400):
+            keys.choose(f"registry.example.com/team/{name}", many(500, mtime=name << 40))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most / 3 < taken < most
+
+
+def test_the_bound_holds_for_one_name_of_many_builds() -> None:
+    most = 4 * MIB
+    keys = SharedKeys(most_bytes=most)
+    tracemalloc.start()
+    try:
+        for build in range(300):
+            keys.choose("a", many(500, mtime=build << 40))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < most / 4
+
+
+def test_another_attribute_of_the_same_file_is_sent_under_another_key() -> None:
+    keys = SharedKeys()
+    [entry] = tree(b"a").entries
+    chosen = [
+        keys.choose("image", Tree((replace(entry, xattrs=xattrs),)))
+        for xattrs in ((), ((b"user.a", b"1"),), ((b"user.a", b"2"),))
+    ]
+
+    assert len(set(chosen)) == 3
+
+
+def test_a_folder_with_attributes_is_sent_under_a_key_of_its_own() -> None:
+    """The daemon would keep the folder that it has, without them or with others."""
+    keys = SharedKeys()
+    folder = Entry("d", Kind.DIRECTORY, 0o755, 0)
+    plain = keys.choose("image", Tree((folder,)))
+    marked = Tree((replace(folder, xattrs=((b"user.a", b"1"),)),))
+
+    assert len({plain, keys.choose("image", marked), keys.choose("image", marked)}) == 3
+    assert keys.choose("image", Tree((folder,))) == plain
 
 
 def test_a_key_for_once_is_never_repeated() -> None:
     assert len({once() for _ in range(100)}) == 100
-
-
-@pytest.mark.parametrize("mtime", [-(1 << 63), (1 << 63) - 1], ids=["earliest", "latest"])
-def test_a_stamp_never_carries_a_time_out_of_its_64_bits(mtime: int) -> None:
-    for number in range(50):
-        content = memoryview(str(number).encode())
-        entry = Entry("a", Kind.FILE, 0o644, mtime, content)
-        _, sent = SharedKeys().prepare("fn", Tree((entry,)))
-        assert -(1 << 63) <= sent.entries[0].mtime < 1 << 63

@@ -34,11 +34,11 @@ FAILED = "failed"
 _FORGET_SECONDS = 30.0
 
 
-def ours(client: Client, freshness: SharedKeys, folder: Path, name: str = "") -> str:
+def ours(client: Client, keys: SharedKeys, folder: Path, name: str = "") -> str:
     """The digest of the image, or FAILED. Builds of one *name* share what the daemon has of it."""
     bundle = unpack(memoryview(tar_of(folder)), Limits())
     offered = with_ignore_file(bundle.context)
-    key, offered = freshness.prepare(name or secrets.token_hex(8), offered)
+    key = keys.choose(name or secrets.token_hex(8), offered)
     spec = SolveSpec(
         ref=secrets.token_hex(16),
         frontend_attrs=_ATTRS,

@@ -35,7 +35,7 @@ def client(address: str) -> Client:
 
 
 @pytest.fixture(scope="module")
-def freshness() -> SharedKeys:
+def keys() -> SharedKeys:
     return SharedKeys()
 
 
@@ -47,21 +47,21 @@ def folder() -> Iterator[Path]:
 
 
 def assert_alike(
-    context: Context, client: Client, freshness: SharedKeys, address: str, base: Path
+    context: Context, client: Client, keys: SharedKeys, address: str, base: Path
 ) -> str:
     folder = base / "context"
     folder.mkdir()
     context.write(folder)
     theirs = buildctls(address, folder, base)
-    assert ours(client, freshness, folder) == theirs
+    assert ours(client, keys, folder) == theirs
     return theirs
 
 
 @pytest.mark.parametrize("name", CONTEXTS)
 def test_builds_what_buildctl_builds(
-    name: str, client: Client, freshness: SharedKeys, address: str, folder: Path
+    name: str, client: Client, keys: SharedKeys, address: str, folder: Path
 ) -> None:
-    digest = assert_alike(CONTEXTS[name], client, freshness, address, folder)
+    digest = assert_alike(CONTEXTS[name], client, keys, address, folder)
     assert digest.startswith("sha256:"), f"{name}: neither can build it, so it proves nothing"
 
 
@@ -119,17 +119,17 @@ def contexts(draw: st.DrawFn) -> Context:
 )
 @pytest.mark.timeout(600)
 def test_builds_or_refuses_whatever_buildctl_does(
-    context: Context, client: Client, freshness: SharedKeys, address: str
+    context: Context, client: Client, keys: SharedKeys, address: str
 ) -> None:
     base = Path(tempfile.mkdtemp(prefix="differential-"))
     try:
-        assert_alike(context, client, freshness, address, base)
+        assert_alike(context, client, keys, address, base)
     finally:
         shutil.rmtree(base)
 
 
 def test_never_builds_a_file_the_daemon_has_instead_of_the_one_sent(
-    client: Client, freshness: SharedKeys, folder: Path
+    client: Client, keys: SharedKeys, folder: Path
 ) -> None:
     """Same names, sizes, modes and times; other contents, back and forth, and some files unchanged."""
     contents = [b"one", b"two", b"one", b"six", b"two"]
@@ -138,8 +138,8 @@ def test_never_builds_a_file_the_daemon_has_instead_of_the_one_sent(
         base = folder / str(number)
         (base / "context").mkdir(parents=True)
         context.write(base / "context")
-        kept = ours(client, freshness, base / "context", name="staleness")
-        anew = ours(client, freshness, base / "context")
+        kept = ours(client, keys, base / "context", name="staleness")
+        anew = ours(client, keys, base / "context")
         assert kept == anew
 
 
