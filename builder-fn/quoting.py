@@ -6,7 +6,14 @@ _MAX_SHOWN = 120
 
 
 def quoted(text: str | bytes) -> str:
+    r"""Return *text* in quotes, with a byte that is no UTF-8, or the lone surrogate for it, as "\xff"."""
     if isinstance(text, bytes):
-        text = text[: 4 * _MAX_SHOWN].decode(errors="backslashreplace")
+        text = text[: 4 * _MAX_SHOWN].decode(errors="surrogateescape")
     clipped = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
-    return '"' + "".join(c if c.isprintable() else ascii(c)[1:-1] for c in clipped) + '"'
+    return '"' + "".join(c if c.isprintable() else _escaped(c) for c in clipped) + '"'
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return ascii(character)[1:-1]

@@ -13,7 +13,7 @@ def test_plain_words_are_shown_as_they_are() -> None:
 
 def test_control_characters_and_bytes_are_spelled_out() -> None:
     assert quoted("a\nb\x1b[2J") == r'"a\nb\x1b[2J"'
-    assert quoted(b"\xff") == r'"\xff"'
+    assert quoted(b"caf\xe9") == quoted("caf\udce9") == r'"caf\xe9"'
 
 
 def test_the_end_of_long_text_is_left_out() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from .. import secret_files
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
+from ..context.unfit import cause_of
 from ..daemon_errors import translated
 from ..errors import (
     BuildCancelled,
@@ -134,7 +135,7 @@ class Build:
                 self.result = self._solve.result()
             self._error = None
         except BuilderError as exc:
-            self._error = self._registries.cause_of(exc)
+            self._error = cause_of(self._registries.cause_of(exc), self._job.bundle.context)
             if self._error is exc:
                 raise
             raise self._error from exc

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 DOCKERIGNORE = ".dockerignore"
 
+_MAX_BYTES = 1 << 20  # of one that is worth a second copy
+
 # An empty file would be looked past; a comment ignores nothing.
 _NOT_EMPTY = b"\n#\n"
 
@@ -27,7 +29,7 @@ def with_ignore_file(context: Tree, dockerfile: str = "Dockerfile") -> Tree:
     name = dockerfile + DOCKERIGNORE
     ignore, mtime = b"", 0
     for entry in context.entries:
-        if entry.path == name or (entry.path == DOCKERIGNORE and entry.kind is not Kind.FILE):
+        if entry.path == name or (entry.path == DOCKERIGNORE and not _is_plain(entry)):
             return context
         if entry.path == DOCKERIGNORE:
             ignore, mtime = bytes(entry.data), entry.mtime
@@ -36,6 +38,10 @@ def with_ignore_file(context: Tree, dockerfile: str = "Dockerfile") -> Tree:
     entries = list(context.entries)
     bisect.insort(entries, offered, key=lambda entry: sort_key(entry.path))
     return Tree(tuple(entries))
+
+
+def _is_plain(entry: Entry) -> bool:
+    return entry.kind is Kind.FILE and not entry.unfit and len(entry.data) <= _MAX_BYTES
 
 
 def local_trees(offered: Tree, context: Tree, dockerfile: str = "Dockerfile") -> Mapping[str, Tree]:

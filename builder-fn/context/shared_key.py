@@ -1,4 +1,4 @@
-"""Chooses the shared keys of builds, so that the daemon never builds a file it has in place of the one just sent.
+"""Chooses the shared keys of builds, so that the daemon never builds an old file in place of the new one.
 
 Between builds the daemon keeps what it received under the session's shared key. Of a file it has, it
 compares the size, the mode and the time, never the content (moby/buildkit v0.32.2 source/local/source.go,
@@ -53,8 +53,8 @@ class _Memory:
     """What has been sent under one key. The key is random: no other process ever sent anything under it."""
 
     key: str = field(default_factory=lambda: secrets.token_hex(16))
-    # The hash of each content, by how its file looked. A look is kept as its hash: where two are the same, that
-    # can only make two contents seem harder to tell apart than they are.
+    # The hash of each content, by how its file looked. A look is kept as its hash: where two are the same,
+    # that can only make two contents seem harder to tell apart than they are.
     contents: dict[int, bytes] = field(default_factory=dict)
     # Held from a build's choice of the key until its contents are known.
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,7 +73,7 @@ class SharedKeys:
     """Chooses the shared key of each build."""
 
     def __init__(self, *, most_bytes: int = 64 << 20) -> None:
-        """Remembers the names that were built last, in *most_bytes* of memory: a quarter of a million files."""
+        """Remember the names that were built last, in *most_bytes* of memory: 250,000 files."""
         self._most_bytes = most_bytes
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
         self._bytes = 0
@@ -111,7 +111,7 @@ class SharedKeys:
         return key
 
     def _admits(self, memory: _Memory, files: Mapping[int, Entry]) -> bool:
-        """Return whether the daemon can tell all of *files* from what it got before, and there is room for them."""
+        """Return whether the daemon can tell all of *files* from what it got, and there is room for them."""
         known = memory.contents.keys() & files.keys()
         share = max(self._most_bytes // _SHARE // _BYTES_OF_A_LOOK, len(files))
         if len(memory.contents) + len(files) - len(known) > share:
@@ -158,7 +158,14 @@ def _look(entry: Entry) -> int:
 
 def _content(entry: Entry) -> bytes:
     """Return a hash of what the daemon does not compare of a file."""
-    found = hashlib.sha256(entry.data)
+    found = hashlib.sha256()
+    if isinstance(entry.data, memoryview):
+        found.update(entry.data)
+    else:
+        # Its holes may be larger than any body. It equals only files that are stored like it.
+        for part in entry.data.identity():
+            found.update(part)
+        found.update(b"sparse")
     for key, value in entry.xattrs:
         found.update(b"%d %d " % (len(key), len(value)) + key + value)
     return found.digest()

@@ -3,6 +3,7 @@
 All pure but for `folder`.
 
 tree            a build context as values
+sparse          a file with holes
 folder          a folder of a disk, read as such a context
 walk            the entries of a context that a request asks for
 patterns        include, exclude and .dockerignore patterns
@@ -17,7 +18,8 @@ wire            the few bytes that are framed by hand
 
 from .filepath_match import PatternError
 from .folder import read_folder
-from .sender import Sender, SenderError
+from .follow_paths import follow
+from .sender import Sender, SenderError, UnfitEntry
 from .tree import Entry, Kind, Tree, sort_key
 from .walk import Patterns, walk
 
@@ -29,6 +31,8 @@ __all__ = [
     "Sender",
     "SenderError",
     "Tree",
+    "UnfitEntry",
+    "follow",
     "read_folder",
     "sort_key",
     "walk",

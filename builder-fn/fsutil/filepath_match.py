@@ -37,6 +37,11 @@ def syntax_error(pattern: str) -> PatternError:
     return PatternError(f"syntax error in pattern: {pattern}")
 
 
+def rune(character: str) -> str:
+    """Return what Go takes *character* for: of a byte that is no UTF-8, the replacement character."""
+    return "\ufffd" if "\udc80" <= character <= "\udcff" else character
+
+
 def _end_of_chunk(pattern: str) -> int:
     """Where the first star outside a class is."""
     in_class = False
@@ -63,7 +68,7 @@ def _match_chunk(chunk: str, name: str, position: int) -> int | None:
         matched = matched and position < len(name)
         character = name[position] if matched else ""
         if chunk[index] == "[":
-            within, index = _match_class(chunk, index + 1, character)
+            within, index = _match_class(chunk, index + 1, rune(character))
             matched = matched and within
         elif chunk[index] == "?":
             matched = matched and character != "/"
@@ -98,6 +103,6 @@ def _class_member(chunk: str, index: int) -> tuple[str, int]:
     if chunk[index : index + 1] in ("-", "]"):
         raise syntax_error(chunk)
     index += chunk.startswith("\\", index)
-    if index + 1 >= len(chunk):
+    if index + 1 >= len(chunk) or rune(chunk[index]) != chunk[index]:
         raise syntax_error(chunk)
     return chunk[index], index + 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .filepath_match import PatternError, filepath_match
 from .order import find, names_in
 from .patterns import clean_path
-from .tree import Entry, Kind
+from .tree import Entry, Kind, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def follow(entries: Sequence[Entry], paths: Iterable[str]) -> list[str]:
     resolver = _Resolver(entries)
     for path in paths:
         resolver.add(path)
-    return without_nested(sorted(resolver.resolved))
+    return without_nested(sorted(resolver.resolved, key=encoded))
 
 
 def without_nested(patterns: Iterable[str]) -> list[str]:
@@ -57,7 +57,7 @@ class _Resolver:
     def _step(self, path: str) -> list[str]:
         """Walk down *path* to its end or its first link; what the link leads to."""
         rest = clean_path(f"./{path}")
-        if len(rest.encode()) > _MAX_PATH_BYTES:
+        if len(encoded(rest)) > _MAX_PATH_BYTES:
             raise PatternError(f"file name too long: {rest[:100]}")
         current = ""
         while True:

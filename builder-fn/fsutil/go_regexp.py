@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .automaton import Automaton, Program, TooLarge, is_word
-from .filepath_match import PatternError
+from .filepath_match import PatternError, rune
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,7 +80,12 @@ _POSIX_CLASSES = {
 
 def parse(expression: str) -> Alternatives:
     """Raises PatternError where Go's regexp reports an error."""
-    return _Parser(expression).parse()
+    return _Parser("".join(map(rune, expression)), _literal).parse()
+
+
+def exactly(expression: str) -> Alternatives:
+    """The same for an *expression* whose quoted parts upstream compares byte by byte, without regexp."""
+    return _Parser(expression, _byte_for_byte).parse()
 
 
 def any_of(expressions: Iterable[Alternatives]) -> Automaton:
@@ -104,7 +109,8 @@ def _assemble(program: Program, pieces: list[Piece]) -> int:
 
 
 class _Parser:
-    def __init__(self, expression: str) -> None:
+    def __init__(self, expression: str, literal: Callable[[str], Piece]) -> None:
+        self._literal = literal
         self._expression = expression
         self._index = 0
         self._alternatives: Alternatives = [[]]
@@ -135,7 +141,7 @@ class _Parser:
                 self._alternatives.append([])
                 return False
             case "quoted":
-                pieces.extend(map(_literal, token["text"]))
+                pieces.extend(map(self._literal, token["text"]))
                 return bool(pieces)
             case "dot":
                 pieces.append(_one(_is_no_newline))
@@ -236,11 +242,15 @@ def _in_ranges(bounds: str, *, negated: bool) -> CharacterTest:
 
 
 def _one(test: CharacterTest) -> Piece:
-    return lambda program, following: program.character(test, following)
+    return lambda program, following: program.character(lambda c: test(rune(c)), following)
 
 
 def _literal(character: str) -> Piece:
     return _one(character.__eq__)
+
+
+def _byte_for_byte(character: str) -> Piece:
+    return lambda program, following: program.character(character.__eq__, following)
 
 
 def _at(place: str) -> Piece:

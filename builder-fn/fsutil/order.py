@@ -21,7 +21,7 @@ def find(entries: Sequence[Entry], path: str) -> Entry | None:
 
 def end_of(entries: Sequence[Entry], path: str, start: int = 0) -> int:
     """The index after the last entry at or below *path*; *start* is no later than that."""
-    return _first_from(entries, sort_key(path) + "\x01", start)
+    return _first_from(entries, sort_key(path) + b"\x01", start)
 
 
 def names_in(entries: Sequence[Entry], directory: str) -> Iterator[str]:
@@ -38,9 +38,9 @@ def names_in(entries: Sequence[Entry], directory: str) -> Iterator[str]:
         index = end_of(entries, path, index)
 
 
-def _first_from(entries: Sequence[Entry], key: str, start: int = 0) -> int:
+def _first_from(entries: Sequence[Entry], key: bytes, start: int = 0) -> int:
     return bisect_left(entries, key, lo=start, key=_key)
 
 
-def _key(entry: Entry) -> str:
+def _key(entry: Entry) -> bytes:
     return sort_key(entry.path)

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from .filepath_match import PatternError, filepath_match
-from .go_regexp import ANY_DIRECTORIES, any_of, parse
+from .go_regexp import ANY_DIRECTORIES, any_of, exactly, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -132,7 +132,7 @@ class _Run:
     def _well_formed(self, patterns: list[str]) -> Iterator[Alternatives]:
         for pattern in patterns:
             try:
-                yield parse(_expression(pattern))
+                yield _compiled(pattern)
             except PatternError as exc:
                 self._malformed = exc.with_traceback(None)
                 return
@@ -144,16 +144,17 @@ def clean_path(path: str) -> str:
     return "/" + cleaned.lstrip("/") if cleaned.startswith("/") else cleaned
 
 
-def _expression(pattern: str) -> str:
-    """*pattern* in Go's regexp syntax. Three shapes upstream compares without one, whatever is in them."""
+def _compiled(pattern: str) -> Alternatives:
+    """*pattern* by Go's regexp syntax. Three shapes upstream compares without one, whatever is in them."""
     if pattern.startswith("**") and not _is_special(pattern[2:].removeprefix("/")):
         rest = pattern[2:]
-        return rf"^\Q{rest[1:]}\E$|\Q{rest}\E$" if rest.startswith("/") else rf"\Q{rest}\E$"
+        alone = rf"^\Q{rest[1:]}\E$|" if rest.startswith("/") else ""
+        return exactly(rf"{alone}\Q{rest}\E$")
     if pattern.endswith("**") and not _is_special(pattern[:-2]):
-        return rf"^\Q{pattern[:-2]}\E"
+        return exactly(rf"^\Q{pattern[:-2]}\E")
     if not _is_special(pattern):
-        return rf"^\Q{pattern}\E$"
-    return _translated(pattern)
+        return exactly(rf"^\Q{pattern}\E$")
+    return parse(_translated(pattern))
 
 
 def _is_special(text: str) -> bool:

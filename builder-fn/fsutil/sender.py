@@ -8,18 +8,21 @@ hangs the daemon for ever, so nothing here ends early without saying so.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
 from ..pb import fsutil_pb2 as pb
-from .tree import Entry, Kind
-from .wire import framed, message_prefix, varint
+from .tree import Entry, Kind, encoded, pieces
+from .wire import field, framed, message_prefix, varint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from .tree import Content
 
     Buffer = bytes | bytearray | memoryview
 
@@ -28,9 +31,14 @@ CHUNK_BYTES = 256 << 10
 # Up to here a copy is cheaper than a chunk of its own.
 _FEW_BYTES = 4 << 10
 
+# The numbers of Packet's and Stat's fields (fsutil types/wire.proto and stat.proto).
+_STAT = 2
+_PATH, _LINKNAME, _XATTRS = 1, 7, 10
+
 # Go's FileMode bits (io/fs): what Stat.mode holds instead of unix' S_IF* values.
 _MODE_DIRECTORY = 1 << 31
 _MODE_SYMLINK = 1 << 27
+_MODE_NAMED_PIPE = 1 << 25
 _MODE_SETUID = 1 << 23
 _MODE_SETGID = 1 << 22
 _MODE_STICKY = 1 << 20
@@ -40,11 +48,15 @@ class SenderError(Exception):
     """The daemon gave up, or asked for what it may not; the text is for its log and ours."""
 
 
+class UnfitEntry(Exception):
+    """What is to be sent has something that cannot be; the message says what, and why."""
+
+
 @dataclass(slots=True)
 class _Asked:
     """What the daemon has asked for and has not been given yet."""
 
-    files: deque[int] = field(default_factory=deque)
+    files: deque[int] = dataclasses.field(default_factory=deque)
     end: bool = False
     end_given: bool = False
 
@@ -53,6 +65,10 @@ class Sender:
     """One DiffCopy call over *entries*, which stay the caller's and are not changed."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
+        """Raises UnfitEntry."""
+        for entry in entries:
+            if entry.unfit:
+                raise UnfitEntry(entry.unfit)
         self._entries = entries
         self._known: set[int] = set()
         self._asked = _Asked()
@@ -119,17 +135,41 @@ def _stat_packets(entries: Sequence[Entry]) -> Iterator[bytes]:
     stat = packet.stat
     # uid and gid stay 0, as buildctl sends them: the caller's ids mean nothing to the image.
     for entry in entries:
-        stat.path = entry.path
-        stat.mode = go_file_mode(entry)
-        stat.modTime = entry.mtime
-        stat.size = len(entry.data) or len(entry.linkname.encode())
-        stat.linkname = entry.linkname
+        linkname = entry.linkname
         if entry.inode:
             # The first link in the order of sending is the file (fsutil hardlinks.go).
             first = first_of_inode.setdefault(entry.inode, entry.path)
-            stat.linkname = first if first != entry.path else ""
-        yield framed(packet.SerializeToString())
+            linkname = first if first != entry.path else ""
+        stat.mode = go_file_mode(entry)
+        stat.modTime = entry.mtime
+        stat.size = len(entry.data) or len(encoded(entry.linkname))
+        try:
+            stat.path = entry.path
+            stat.linkname = linkname
+        except UnicodeEncodeError:
+            yield framed(_stat_in_bytes(stat, entry, linkname))
+            continue
+        if entry.xattrs:
+            yield framed(_stat_in_bytes(stat, entry, linkname))
+        else:
+            yield framed(packet.SerializeToString())
     yield framed(b"")
+
+
+def _stat_in_bytes(stat: pb.Stat, entry: Entry, linkname: str) -> bytes:
+    """The packet of *stat* with its names as they are, and with the attributes of *entry*.
+
+    A text must be UTF-8 to Python's protobuf; to Go's, as fsutil makes and reads these messages, it is bytes.
+    """
+    stat.path = stat.linkname = ""
+    attributes = (field(1, name) + field(2, value) for name, value in entry.xattrs)
+    parts = (
+        field(_PATH, encoded(entry.path)),
+        stat.SerializeToString(),
+        field(_LINKNAME, encoded(linkname)),
+        *(field(_XATTRS, attribute) for attribute in attributes),
+    )
+    return field(_STAT, b"".join(parts))
 
 
 def go_file_mode(entry: Entry) -> int:
@@ -139,6 +179,8 @@ def go_file_mode(entry: Entry) -> int:
         return 0o777 | _MODE_SYMLINK  # what Linux shows for every link
     if entry.kind is Kind.DIRECTORY:
         mode |= _MODE_DIRECTORY
+    elif entry.kind is Kind.PIPE:
+        mode |= _MODE_NAMED_PIPE
     if entry.mode & 0o4000:
         mode |= _MODE_SETUID
     if entry.mode & 0o2000:
@@ -148,15 +190,15 @@ def go_file_mode(entry: Entry) -> int:
     return mode
 
 
-def _data_packets(number: int, data: memoryview) -> Iterator[Buffer]:
+def _data_packets(number: int, data: Content) -> Iterator[Buffer]:
     """*data* in DATA packets, its bytes not copied unless few, and the empty packet that ends it."""
     empty = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number).SerializeToString()
-    for start in range(0, len(data), CHUNK_BYTES):
-        chunk = data[start : start + CHUNK_BYTES]
+    few = len(data) <= _FEW_BYTES
+    for chunk in pieces(memoryview(bytes(data)) if few else data, CHUNK_BYTES):
         # Protobuf takes fields in pieces: what an empty packet has, then the data's tag and length.
         head = b"".join((empty, b"\x22", varint(len(chunk))))
         prefix = message_prefix(len(head) + len(chunk))
-        if len(data) <= _FEW_BYTES:
+        if few:
             yield b"".join((prefix, head, chunk, framed(empty)))
             return
         yield prefix + head

@@ -9,6 +9,8 @@ import struct
 
 MESSAGE_PREFIX = struct.Struct(">BI")  # compressed flag, length
 
+_LENGTH_DELIMITED = 2
+
 
 def varint(number: int) -> bytes:
     """*number*, which is not negative, in base 128."""
@@ -18,6 +20,11 @@ def varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A message's field of *data*: bytes, a text, or a message."""
+    return b"".join((varint(number << 3 | _LENGTH_DELIMITED), varint(len(data)), data))
 
 
 def message_prefix(length: int) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 import tracemalloc
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from function.context import shared_key
 from function.context.shared_key import SharedKeys, once
+from function.fsutil.sparse import SparseFile
 from function.fsutil.tree import Entry, Kind, Tree
 
 SECOND = 1_000_000_000
@@ -61,22 +63,24 @@ def test_a_key_remembers_more_than_the_build_before() -> None:
     assert keys.choose("image", tree(b"odd", mtime=1)) != first
 
 
+OLD = Entry("0", Kind.FILE, 0o644, 7 * SECOND, memoryview(b"old"))
+NEW = replace(OLD, data=memoryview(b"new"))
+
+
 @pytest.mark.parametrize(
-    "change",
+    "changed",
     [
-        {"mtime": 8 * SECOND},
-        {"mtime": 7 * SECOND + 1},
-        {"mode": 0o755},
-        {"data": memoryview(b"longer")},
+        replace(NEW, mtime=8 * SECOND),
+        replace(NEW, mtime=7 * SECOND + 1),
+        replace(NEW, mode=0o755),
+        replace(NEW, data=memoryview(b"longer")),
     ],
     ids=["second", "nanosecond", "mode", "size"],
 )
-def test_a_change_that_the_daemon_sees_keeps_the_key(change: dict[str, int]) -> None:
+def test_a_change_that_the_daemon_sees_keeps_the_key(changed: Entry) -> None:
     keys = SharedKeys()
-    [entry] = tree(b"old").entries
-    before = keys.choose("image", Tree((entry,)))
+    before = keys.choose("image", Tree((OLD,)))
 
-    changed = replace(entry, **{"data": memoryview(b"new"), **change})
     assert keys.choose("image", Tree((changed,))) == before
 
 
@@ -251,6 +255,21 @@ def test_a_folder_with_attributes_is_sent_under_a_key_of_its_own() -> None:
 
     assert len({plain, keys.choose("image", marked), keys.choose("image", marked)}) == 3
     assert keys.choose("image", Tree((folder,))) == plain
+
+
+def test_a_sparse_file_is_known_again_and_told_from_others() -> None:
+    keys = SharedKeys()
+
+    def sparse(place: int, stored: bytes = b"x") -> Tree:
+        content = SparseFile(memoryview(stored), array("q", [place, 1]), 1 << 40)
+        return Tree((Entry("a", Kind.FILE, 0o644, 0, content),))
+
+    key = keys.choose("image", sparse(7))
+
+    assert keys.choose("image", sparse(7)) == key
+    moved = keys.choose("image", sparse(8))
+    assert moved != key
+    assert keys.choose("image", sparse(8, b"y")) not in (key, moved)
 
 
 def test_a_key_for_once_is_never_repeated() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from function.fsutil.tree import sort_key
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from function.fsutil.tree import decoded, sort_key
 from function.fsutil.wire import MESSAGE_PREFIX
 from function.pb import fsutil_pb2 as pb
 
@@ -16,6 +18,62 @@ if TYPE_CHECKING:
     from function.fsutil import Sender
 
 Packet = pb.Packet
+
+
+def _as_go_reads_it() -> Any:
+    """Packet, with bytes for texts, which Python's protobuf takes in UTF-8 only, and with the attributes."""
+    file = descriptor_pb2.FileDescriptorProto()
+    pb.DESCRIPTOR.CopyToProto(file)
+    types = descriptor_pb2.FieldDescriptorProto
+    [stat] = (message for message in file.message_type if message.name == "Stat")
+    for each in stat.field:
+        if each.type == types.TYPE_STRING:
+            each.type = types.TYPE_BYTES
+    entry = stat.nested_type.add(name="Attribute")  # what a map is made of
+    for number, name in enumerate(("key", "value"), start=1):
+        entry.field.add(name=name, number=number, type=types.TYPE_BYTES, label=types.LABEL_OPTIONAL)
+    stat.field.add(
+        name="xattrs",
+        number=10,
+        type=types.TYPE_MESSAGE,
+        label=types.LABEL_REPEATED,
+        type_name=f".{file.package}.Stat.Attribute",
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    found = pool.FindMessageTypeByName(f"{file.package}.Packet")
+    return message_factory.GetMessageClass(found)
+
+
+_RawPacket = _as_go_reads_it()
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    path: str
+    mode: int
+    size: int
+    mod_time: int
+    linkname: str
+    owner: tuple[int, int]
+    xattrs: tuple[tuple[bytes, bytes], ...]
+
+    @classmethod
+    def parsed(cls, message: bytes) -> Stat:
+        """Raises an error for a packet without one."""
+        packet = _RawPacket.FromString(message)
+        assert packet.HasField("stat")
+        stat = packet.stat
+        return cls(
+            decoded(stat.path),
+            stat.mode,
+            stat.size,
+            stat.modTime,
+            decoded(stat.linkname),
+            (stat.uid, stat.gid),
+            tuple(sorted((each.key, each.value) for each in stat.xattrs)),
+        )
+
 
 _DIRECTORY = 1 << 31
 _LINK = 1 << 27
@@ -28,15 +86,15 @@ def request(number: int) -> bytes:
 FIN = pb.Packet(type=pb.Packet.PACKET_FIN).SerializeToString()
 
 
-def unframed(stream: bytes) -> Iterator[pb.Packet]:
-    """The packets in *stream*, which holds whole messages."""
+def unframed(stream: bytes) -> Iterator[bytes]:
+    """The messages in *stream*, which holds whole ones."""
     position = 0
     while position < len(stream):
         compressed, length = MESSAGE_PREFIX.unpack_from(stream, position)
         position += MESSAGE_PREFIX.size
         assert not compressed
         assert position + length <= len(stream), "the stream ends within a message"
-        yield pb.Packet.FromString(stream[position : position + length])
+        yield stream[position : position + length]
         position += length
 
 
@@ -52,29 +110,30 @@ def drained(sender: Sender, limit: int = 1 << 20) -> bytes:
 class Receiver:
     """What fsutil's receiver knows at the end. It asserts what that one would report as an error."""
 
-    stats: list[pb.Stat] = field(default_factory=list)
+    stats: list[Stat] = field(default_factory=list)
     listed: bool = False
     contents: dict[int, bytes] = field(default_factory=dict)
     complete: list[int] = field(default_factory=list)
     finished: bool = False
 
-    def take(self, packets: Iterable[pb.Packet]) -> None:
-        for packet in packets:
+    def take(self, messages: Iterable[bytes]) -> None:
+        for message in messages:
             assert not self.finished, "a packet comes after FIN"
+            packet = _RawPacket.FromString(message)
             if packet.type == pb.Packet.PACKET_STAT:
-                self._stat(packet)
+                self._stat(message)
             elif packet.type == pb.Packet.PACKET_DATA:
                 self._data(packet)
             else:
                 assert packet.type == pb.Packet.PACKET_FIN
                 self.finished = True
 
-    def _stat(self, packet: pb.Packet) -> None:
+    def _stat(self, message: bytes) -> None:
         assert not self.listed, "a STAT comes after the empty one"
-        if not packet.HasField("stat"):
+        if not message:
             self.listed = True
             return
-        stat = packet.stat
+        stat = Stat.parsed(message)
         # fsutil validator.go and hardlinks.go
         assert stat.path == posixpath.normpath(stat.path), "unclean path"
         assert not stat.path.startswith(("/", "../"))
@@ -87,7 +146,7 @@ class Receiver:
             assert not earlier[stat.linkname].linkname, "invalid link"
         self.stats.append(stat)
 
-    def _data(self, packet: pb.Packet) -> None:
+    def _data(self, packet: Any) -> None:
         assert packet.ID not in self.complete, "data comes after the file's end"
         if packet.data:
             self.contents[packet.ID] = self.contents.get(packet.ID, b"") + packet.data
@@ -96,7 +155,7 @@ class Receiver:
             self.complete.append(packet.ID)
 
 
-def stated(sender: Sender) -> list[pb.Stat]:
+def stated(sender: Sender) -> list[Stat]:
     """What *sender* states first of all."""
     receiver = Receiver()
     receiver.take(unframed(drained(sender)))

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Self
 
 from stack import fingerprint, golang
 from stack.paths import Paths
+
+from function.fsutil.tree import decoded, encoded
+
+from .packets import Stat
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from function.fsutil import Patterns
     from function.fsutil.tree import Entry, Tree
-
-
-@dataclass(frozen=True, slots=True)
-class Stat:
-    path: str
-    mode: int
-    size: int
-    mod_time: int
-    linkname: str
 
 
 class Refused(Exception):
@@ -63,9 +58,9 @@ class Reference:
         question = {
             "entries": [_as_json(entry) for entry in tree.entries],
             # A header that is not there is nil to the daemon's client, not an empty list.
-            "include": patterns.include or None,
-            "exclude": patterns.exclude or None,
-            "followPaths": patterns.follow_paths or None,
+            "include": [*map(_base64, patterns.include)] or None,
+            "exclude": [*map(_base64, patterns.exclude)] or None,
+            "followPaths": [*map(_base64, patterns.follow_paths)] or None,
         }
         stdin, stdout = _piped(self._process.stdin), _piped(self._process.stdout)
         stdin.write(json.dumps(question).encode() + b"\n")
@@ -73,10 +68,7 @@ class Reference:
         answer = json.loads(stdout.readline())
         if "error" in answer:
             raise Refused(answer["error"])
-        return [
-            Stat(each["path"], each["mode"], each["size"], each["modTime"], each["linkname"])
-            for each in answer["stats"]
-        ]
+        return [Stat.parsed(base64.b64decode(each["packet"])) for each in answer["stats"]]
 
 
 def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -86,11 +78,19 @@ def _piped(pipe: IO[bytes] | None) -> IO[bytes]:
 
 def _as_json(entry: Entry) -> dict[str, object]:
     return {
-        "path": entry.path,
+        "path": _base64(entry.path),
         "kind": entry.kind.value,
         "mode": entry.mode,
         "mtime": entry.mtime,
         "size": len(entry.data),
-        "linkname": entry.linkname,
+        "linkname": _base64(entry.linkname),
         "inode": entry.inode,
+        "xattrs": [
+            {"name": _base64(decoded(name)), "value": base64.b64encode(value).decode()}
+            for name, value in entry.xattrs
+        ],
     }
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(encoded(text)).decode()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 
 from function.fsutil import PatternError, Patterns, Sender, walk
 
-from .packets import stated
-from .reference import Refused, Stat
+from .packets import Stat, stated
+from .reference import Refused
 from .trees import patterns, tree, trees
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ def ours(context: Tree, asked: Patterns) -> list[Stat] | None:
         chosen = walk(context, asked)
     except PatternError:
         return None
-    return [
-        Stat(stat.path, stat.mode, stat.size, stat.modTime, stat.linkname)
-        for stat in stated(Sender(chosen))
-    ]
+    return stated(Sender(chosen))
 
 
 def theirs(reference: Reference, context: Tree, asked: Patterns) -> list[Stat] | None:
@@ -52,6 +49,13 @@ LINKED = tree(
     "wild1 -> real/file", "wild2 -> real/other", "l* -> real", "long -> dir/back",
 )  # fmt: skip
 HARD = tree("a", "d/b = a", "z = a", "m", "n = m")
+
+
+LATIN = tree(
+    "caf\udce9/a", "caf\udce9/\udce9", "\udcff", "\udcff.md", "\ue000", "\ufffd", "\ufffd.md", "😀", "é",
+    "l -> caf\udce9", "m -> \udcff", "n -> *\udcff", "o -> nowhere\udce9", "w -> ?\udce9",
+)  # fmt: skip
+PIPES = tree("a|", "b", "d/p|")
 
 
 def excluding(*lines: str) -> Patterns:
@@ -137,6 +141,25 @@ CASES = {
     "hard links without the first": (HARD, excluding("a")),
     "hard links but one": (HARD, excluding("a", "z")),
     "following one hard link": (HARD, following("z", "n")),
+    "bytes": (LATIN, Patterns()),
+    "bytes, without the character that Go shows for them": (LATIN, excluding("\ufffd")),
+    "bytes by a wildcard and the character that Go shows for them": (LATIN, excluding("*\ufffd*")),
+    "bytes by that character before a wildcard": (LATIN, excluding("\ufffd*")),
+    "bytes by that character before anything": (LATIN, excluding("\ufffd**")),
+    "bytes by that character after anything": (LATIN, excluding("**\ufffd")),
+    "bytes by a class of that character": (LATIN, excluding("[\ufffd]*")),
+    "bytes by a range around that character": (LATIN, excluding("[\ufff0-\uffff]*")),
+    "bytes by a class without that character": (LATIN, excluding("[^\ufffd]*")),
+    "bytes by a question mark": (LATIN, excluding("caf?", "?")),
+    "bytes by wildcard": (LATIN, excluding("caf*/*")),
+    "following bytes": (LATIN, following("l", "m")),
+    "following bytes further": (LATIN, following("l/a")),
+    "following bytes by wildcard": (LATIN, following("caf?/*", "[\ufffd]*")),
+    "following to bytes with a wildcard": (LATIN, following("n")),
+    "following to bytes with a question mark": (LATIN, following("w")),
+    "following to bytes that are nowhere": (LATIN, following("o")),
+    "named pipes": (PIPES, Patterns()),
+    "named pipes but one": (PIPES, excluding("d")),
 }  # fmt: skip
 
 

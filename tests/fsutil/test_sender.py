@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
+from array import array
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.fsutil import Sender, SenderError
+from function.fsutil import Sender, SenderError, UnfitEntry
 from function.fsutil.sender import CHUNK_BYTES
-from function.fsutil.tree import Entry, Kind, Tree
-from function.pb import fsutil_pb2 as pb
+from function.fsutil.sparse import SparseFile
+from function.fsutil.tree import Entry, Kind, Tree, decoded, encoded
 
 from .packets import FIN, Packet, Receiver, drained, request, stated, unframed
 from .trees import tree, trees
@@ -59,6 +62,7 @@ def test_states_an_empty_context() -> None:
         (Kind.DIRECTORY, 0o1777, 0o777 | 1 << 31 | 1 << 20),
         (Kind.DIRECTORY, 0o700, 0o700 | 1 << 31),
         (Kind.SYMLINK, 0o644, 0o777 | 1 << 27),
+        (Kind.PIPE, 0o640, 0o640 | 1 << 25),
     ],
 )
 def test_states_modes_as_go_numbers_them(kind: Kind, mode: int, stated_mode: int) -> None:
@@ -71,7 +75,7 @@ def test_states_modes_as_go_numbers_them(kind: Kind, mode: int, stated_mode: int
 def test_states_times_of_all_ages(mtime: int) -> None:
     [stat] = stated(Sender([Entry("x", Kind.FILE, 0o644, mtime)]))
 
-    assert stat.modTime == mtime
+    assert stat.mod_time == mtime
 
 
 def test_states_the_first_of_linked_files_as_the_file() -> None:
@@ -85,7 +89,7 @@ def test_states_the_first_of_linked_files_as_the_file() -> None:
 def test_takes_nobody_for_the_owner() -> None:
     [stat] = stated(Sender([file("a", b"x")]))
 
-    assert (stat.uid, stat.gid) == (0, 0)
+    assert stat.owner == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,71 @@ def test_sends_contents_of_every_size(size: int) -> None:
 
     assert receiver.contents == {0: data[:size], 1: b"after"}
     assert receiver.complete == [0, 1]
+
+
+@given(
+    st.binary(min_size=1, max_size=20).filter(
+        lambda name: b"/" not in name and name not in {b".", b".."}
+    ),
+    st.binary(max_size=20),
+    st.dictionaries(st.binary(min_size=1, max_size=9), st.binary(max_size=9)),
+)
+def test_states_names_and_attributes_byte_for_byte(
+    name: bytes, target: bytes, xattrs: dict[bytes, bytes]
+) -> None:
+    marked = tuple(sorted(xattrs.items()))
+    plain = Entry(decoded(name), Kind.FILE, 0o4644, -5, memoryview(b"data"), "", 1, marked)
+    entries = [
+        plain,
+        replace(plain, path=decoded(name) + "0"),
+        Entry(decoded(name) + "1", Kind.SYMLINK, 0o777, 7, linkname=decoded(target)),
+    ]
+
+    file, linked, link = stated(Sender(entries))
+
+    assert (encoded(file.path), file.linkname, file.xattrs) == (name, "", marked)
+    assert (encoded(linked.path), encoded(linked.linkname)) == (name + b"0", name)
+    assert (encoded(link.path), encoded(link.linkname)) == (name + b"1", target)
+    assert (file.mode, file.size, file.mod_time) == (0o644 | 1 << 23, 4, -5)
+    assert (link.mode, link.size, link.mod_time) == (0o777 | 1 << 27, len(target), 7)
+
+
+def test_refuses_to_send_what_is_unfit_before_anything_is_sent() -> None:
+    unfit = replace(file("b", b""), unfit='"b" is a block device.')
+
+    assert Sender([file("a", b"x")])
+    with pytest.raises(UnfitEntry, match=r'^"b" is a block device\.$'):
+        Sender([file("a", b"x"), unfit])
+
+
+@pytest.mark.parametrize("size", [7, 4096, 4097, CHUNK_BYTES, 3 * CHUNK_BYTES + 1])
+def test_sends_holes_as_zeros(size: int) -> None:
+    sparse = SparseFile(memoryview(b"abcd"), array("q", [1, 2, 4, 2]), size)
+    entry = Entry("a", Kind.FILE, 0o644, 0, sparse)
+
+    receiver = exchange(Sender([entry, file("b", b"after")]), [0, 1])
+
+    assert receiver.stats[0].size == size
+    assert receiver.contents == {0: b"\0ab\0cd".ljust(size, b"\0"), 1: b"after"}
+
+
+def test_sends_holes_without_memory_for_them() -> None:
+    entry = Entry("a", Kind.FILE, 0o644, 0, SparseFile(memoryview(b""), array("q"), 1 << 28))
+    sender = Sender([entry])
+    drained(sender)
+    sender.receive(request(0))
+
+    tracemalloc.start()
+    try:
+        sent = 0
+        while chunks := sender.send(CHUNK_BYTES):
+            sent += sum(map(len, chunks))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert sent > 1 << 28
+    assert peak < 1 << 20
 
 
 def test_sends_large_contents_without_copying_them() -> None:
@@ -137,7 +206,7 @@ def test_answers_the_end_with_the_end_once_all_is_sent() -> None:
 
     before = sender.done
     packets = list(unframed(drained(sender)))
-    assert packets[-1].type == pb.Packet.PACKET_FIN
+    assert Packet.FromString(packets[-1]).type == Packet.PACKET_FIN
     assert (before, sender.done) == (False, True)
     assert sender.send(1) == []
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from function.fsutil import Patterns
-from function.fsutil.tree import Entry, Kind, Tree, sort_key
+from function.fsutil.tree import Entry, Kind, Tree, encoded, sort_key
 
 
 def tree(*lines: str) -> Tree:
-    """Entries as "file", "directory/", "link -> target" and "name = file", its hard link.
+    """Entries as "file", "directory/", "pipe|", "link -> target" and "name = file", its hard link.
 
     Parents are implied. Every file holds its own path, and every entry has a time of its own.
     """
@@ -26,10 +26,12 @@ def tree(*lines: str) -> Tree:
             inode = old.inode or number
             for linked in (first, name):
                 add(entries, replace(old, path=linked, inode=inode))
+        elif line.endswith("|"):
+            add(entries, Entry(line[:-1], Kind.PIPE, 0o640, number))
         elif line.endswith("/"):
             add(entries, Entry(line[:-1], Kind.DIRECTORY, 0o755, number))
         else:
-            add(entries, Entry(line, Kind.FILE, 0o644, number, memoryview(line.encode())))
+            add(entries, Entry(line, Kind.FILE, 0o644, number, memoryview(encoded(line))))
     return in_order(entries)
 
 
@@ -62,6 +64,11 @@ NAMES = st.sampled_from(
         "{2}",
         "a*",
         "[a]",
+        "caf\udce9",
+        "\udcff",
+        "\ue000",
+        "\ufffd",
+        "😀",
     ]
 )
 TARGETS = st.sampled_from(
@@ -80,7 +87,12 @@ TARGETS = st.sampled_from(
         "a/../b",
         "./ab",
         "/ab/x",
+        "caf\udce9",
+        "/\udcff/a",
     ]
+)
+ATTRIBUTES = st.sampled_from(
+    [(), (), ((b"user.a", b"1"),), ((b"user.\xff", b"\xff\0"), (b"user.b", b""))]
 )
 # Whole seconds, so that every file system keeps them, on both sides of 1970.
 TIMES = st.integers(-(10**9), 2 * 10**9).map(lambda seconds: seconds * 10**9)
@@ -95,12 +107,16 @@ def trees(draw: st.DrawFn) -> Tree:
         path = f"{directory}/{draw(NAMES)}".lstrip("/")
         if path in entries:
             continue
-        kind = draw(st.sampled_from([Kind.DIRECTORY, Kind.FILE, Kind.SYMLINK]))
+        kind = draw(
+            st.sampled_from([Kind.DIRECTORY, Kind.FILE, Kind.FILE, Kind.SYMLINK, Kind.PIPE])
+        )
         mtime = draw(TIMES)
         if kind is Kind.DIRECTORY:
             mode = draw(st.sampled_from([0o755, 0o700, 0o2755, 0o1777]))
-            entries[path] = Entry(path, kind, mode, mtime)
+            entries[path] = Entry(path, kind, mode, mtime, xattrs=draw(ATTRIBUTES))
             directories.append(path)
+        elif kind is Kind.PIPE:
+            entries[path] = Entry(path, kind, draw(st.sampled_from([0o644, 0o4755])), mtime)
         elif kind is Kind.SYMLINK:
             entries[path] = Entry(path, kind, 0o777, mtime, linkname=draw(TARGETS))
         else:
@@ -108,17 +124,20 @@ def trees(draw: st.DrawFn) -> Tree:
             old = draw(st.sampled_from([None, *linkable]))
             if old:
                 mode, mtime, data, inode = old.mode, old.mtime, old.data, old.inode
+                xattrs = old.xattrs
             else:
+                xattrs = draw(ATTRIBUTES)
                 mode = draw(st.sampled_from([0o644, 0o4755, 0o6711, 0]))
                 data = memoryview(bytes(draw(st.integers(0, 5))))
                 inode = number if draw(st.booleans()) else 0
-            entries[path] = Entry(path, kind, mode, mtime, data, "", inode)
+            entries[path] = Entry(path, kind, mode, mtime, data, "", inode, xattrs)
     return in_order(entries)
 
 
 # What patterns are made of: all that means something to one of the languages they pass through.
 ATOMS = st.sampled_from([
     *"ab1x.*?/!^-|$+()[] \\", "aa", "ab", "é", "..", ".x", "b.md", "md", "d1", "**", "**/", "/**", "/*",
+    "\ufffd", "[\ufffd]", "[\ufff0-\uffff]", "caf",
     "[ab]", "[^a]", "[a-c]", "[a*]", "[?]", "[**]", "[b-a]", "[[:alpha:]]", "[[:^word:]]", "[\\d]", "\\*",
     "\\d", "\\w", "\\W", "\\b", "\\B", "\\A", "\\z", "\\x61", "\\141", "\\Q", "\\E", "{2}", "{0,1}", "{2,}",
     "{1001}",

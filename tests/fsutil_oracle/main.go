@@ -19,21 +19,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Names are bytes, which JSON has in base64 only.
 type question struct {
 	Entries     []entry  `json:"entries"`
-	Include     []string `json:"include"`
-	Exclude     []string `json:"exclude"`
-	FollowPaths []string `json:"followPaths"`
+	Include     [][]byte `json:"include"`
+	Exclude     [][]byte `json:"exclude"`
+	FollowPaths [][]byte `json:"followPaths"`
 }
 
 type entry struct {
-	Path     string `json:"path"`
-	Kind     string `json:"kind"`
-	Mode     uint32 `json:"mode"` // the twelve unix bits
-	Mtime    int64  `json:"mtime"`
-	Size     int64  `json:"size"`
-	Linkname string `json:"linkname"`
-	Inode    int    `json:"inode"`
+	Path     []byte   `json:"path"`
+	Kind     string   `json:"kind"`
+	Mode     uint32   `json:"mode"` // the twelve unix bits
+	Mtime    int64    `json:"mtime"`
+	Size     int64    `json:"size"`
+	Linkname []byte   `json:"linkname"`
+	Inode    int      `json:"inode"`
+	Xattrs   []xattrs `json:"xattrs"`
+}
+
+type xattrs struct {
+	Name  []byte `json:"name"`
+	Value []byte `json:"value"`
 }
 
 type answer struct {
@@ -42,11 +49,7 @@ type answer struct {
 }
 
 type stat struct {
-	Path     string `json:"path"`
-	Mode     uint32 `json:"mode"`
-	Size     int64  `json:"size"`
-	ModTime  int64  `json:"modTime"`
-	Linkname string `json:"linkname"`
+	Packet []byte `json:"packet"` // as fsutil sends it
 }
 
 func main() {
@@ -80,9 +83,9 @@ func ask(q question) ([]stat, error) {
 	fs, err := fsutil.NewFS(root)
 	must(err)
 	fs, err = fsutil.NewFilterFS(fs, &fsutil.FilterOpt{
-		IncludePatterns: q.Include,
-		ExcludePatterns: q.Exclude,
-		FollowPaths:     q.FollowPaths,
+		IncludePatterns: texts(q.Include),
+		ExcludePatterns: texts(q.Exclude),
+		FollowPaths:     texts(q.FollowPaths),
 	})
 	if err != nil {
 		return nil, err
@@ -104,10 +107,27 @@ func ask(q question) ([]stat, error) {
 		if !ok {
 			return errors.New("no stat")
 		}
-		stats = append(stats, stat{s.Path, s.Mode, s.Size, s.ModTime, s.Linkname})
+		s.Uid, s.Gid = 0, 0 // as buildctl sends them
+		packet, err := (&types.Packet{Type: types.PACKET_STAT, Stat: s}).MarshalVT()
+		if err != nil {
+			return err
+		}
+		stats = append(stats, stat{packet})
 		return nil
 	})
 	return stats, err
+}
+
+// texts keeps nil apart from an empty list, as the daemon's client does.
+func texts(patterns [][]byte) []string {
+	if patterns == nil {
+		return nil
+	}
+	out := []string{}
+	for _, pattern := range patterns {
+		out = append(out, string(pattern))
+	}
+	return out
 }
 
 // materialise makes the entries, which come in order, parents first; times and modes are set from the
@@ -115,13 +135,15 @@ func ask(q question) ([]stat, error) {
 func materialise(root string, entries []entry) error {
 	firsts := map[int]string{}
 	for _, e := range entries {
-		path := filepath.Join(root, e.Path)
+		path := filepath.Join(root, string(e.Path))
 		var err error
 		switch first := firsts[e.Inode]; {
 		case e.Kind == "directory":
 			err = os.Mkdir(path, 0o700)
 		case e.Kind == "symlink":
-			err = os.Symlink(e.Linkname, path)
+			err = os.Symlink(string(e.Linkname), path)
+		case e.Kind == "named pipe":
+			err = unix.Mkfifo(path, 0o600)
 		case e.Inode != 0 && first != "":
 			err = os.Link(first, path)
 		default:
@@ -131,9 +153,14 @@ func materialise(root string, entries []entry) error {
 		if err != nil {
 			return err
 		}
+		for _, x := range e.Xattrs {
+			if err := unix.Lsetxattr(path, string(x.Name), x.Value, 0); err != nil {
+				return err
+			}
+		}
 	}
 	for _, e := range slices.Backward(entries) {
-		path := filepath.Join(root, e.Path)
+		path := filepath.Join(root, string(e.Path))
 		if e.Kind != "symlink" {
 			// The syscall takes the unix bits as they are; os.Chmod would want Go's.
 			if err := unix.Chmod(path, e.Mode); err != nil {

@@ -8,7 +8,8 @@ from __future__ import annotations
 import urllib.parse
 from typing import TYPE_CHECKING
 
-from ...fsutil import PatternError, Patterns, Sender, SenderError, walk
+from ...fsutil import PatternError, Patterns, Sender, SenderError, UnfitEntry, walk
+from ...fsutil.tree import encoded
 from ..rpc.grpc_status import Code, RpcError
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ class _DiffCopy:
     def __init__(self, tree: Tree, patterns: Patterns) -> None:
         try:
             self._sender = Sender(walk(tree, patterns))
-        except PatternError as exc:
-            raise RpcError(Code.UNKNOWN, str(exc)) from exc
+        except (PatternError, UnfitEntry) as exc:
+            # Of names that are no UTF-8, for the status must be.
+            message = encoded(str(exc)).decode(errors="backslashreplace")
+            raise RpcError(Code.UNKNOWN, message) from exc
 
     def receive(self, message: bytes) -> None:
         try:

@@ -37,7 +37,7 @@ _UNNAMED = Reference(domain="", path="unnamed")
 # secrets, of which there may be as many.
 _MAX_BUILD_ARGS = 256
 
-# The seconds since 1970 that nothing in an image is newer than (reproducible-builds.org/specs/source-date-epoch).
+# Seconds since 1970 (reproducible-builds.org/specs/source-date-epoch): nothing in the image is newer.
 _EPOCH = "SOURCE_DATE_EPOCH"
 _REPRODUCIBLE_EPOCH = "0"  # the only time that two checkouts of one commit have in common
 
@@ -149,8 +149,9 @@ class BuildConfig:
 
     @property
     def exporter_attrs(self) -> dict[str, str]:
-        """What the image exporter is told beside the names (moby/buildkit v0.32.2 exporter/containerimage)."""
-        # Without it only the image's config has that time, and what a step wrote the time of day.
+        """What the image exporter is told beside the image's names."""
+        # moby/buildkit v0.32.2 exporter/containerimage/exptypes/keys.go. Without it only the image's config
+        # has that time, and what a step wrote the time of day.
         return {"rewrite-timestamp": "true"} if self.source_date_epoch else {}
 
     @property

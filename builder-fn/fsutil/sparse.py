@@ -1,0 +1,62 @@
+"""Pure. A file with holes, of which only what is between them takes memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Iterator
+
+_ZEROS = memoryview(bytes(256 << 10))
+
+
+class SparseFile:
+    """A file of *size* bytes: what is *stored*, in order at the places of *extents*, and zeros elsewhere."""
+
+    __slots__ = ("_extents", "_size", "_stored")
+
+    def __init__(self, stored: memoryview, extents: array[int], size: int) -> None:
+        """*extents* are places and lengths by turns: ascending, apart, within *size*, as long as *stored*."""
+        self._stored = stored
+        self._extents = extents
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        """All of it, zeros and all."""
+        return b"".join(self.pieces(len(_ZEROS)))
+
+    @property
+    def extents(self) -> int:
+        """How many there are."""
+        return len(self._extents) // 2
+
+    def identity(self) -> Iterator[memoryview]:
+        """Yield what no other content has that is stored in the same way."""
+        yield memoryview(self._extents).cast("B")
+        yield self._stored
+
+    def pieces(self, most: int) -> Iterator[memoryview]:
+        """Yield all bytes in pieces of at most *most* bytes; those of holes are one and the same zeros."""
+        at = taken = 0
+        for offset, length in zip(self._extents[::2], self._extents[1::2], strict=True):
+            yield from _zeros(offset - at, most)
+            yield from _cut(self._stored[taken : taken + length], most)
+            at = offset + length
+            taken += length
+        yield from _zeros(self._size - at, most)
+
+
+def _zeros(count: int, most: int) -> Iterator[memoryview]:
+    step = min(most, len(_ZEROS))
+    while count > 0:
+        yield _ZEROS[: min(count, step)]
+        count -= step
+
+
+def _cut(data: memoryview, most: int) -> Iterator[memoryview]:
+    for start in range(0, len(data), most):
+        yield data[start : start + most]
