@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
+import time
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -20,9 +23,13 @@ from ..tar_members import (
     gnu_long,
     hard_link,
     pax,
+    pax_record,
     symlink,
     tar,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECOND = 1_000_000_000
 
@@ -41,7 +48,7 @@ def test_reads_a_plain_member() -> None:
 
     member = only(tar(header))
 
-    assert member == (b"context/a", FILE, 0o4751, 100 * SECOND, b"", b"data")
+    assert member == (b"context/a", FILE, 0o4751, 100 * SECOND, b"", b"data", ())
 
 
 def test_data_are_views_into_the_body() -> None:
@@ -123,12 +130,21 @@ def test_pax_records_overrule_the_header(kind: bytes) -> None:
         "mtime": "12.5",
         "size": "3",
         "SCHILY.xattr.user.x": b"\xff\0=\n",
+        "SCHILY.xattr.trusted.x": b"not a user's",
         "comment": "ignored",
     }
 
     member = only(tar(pax(records, kind), file("a", b"abc", size=b"\0")))
 
-    assert member == ("päth".encode(), FILE, 0o644, 12_500_000_000, "lïnk".encode(), b"abc")
+    assert member == (
+        "päth".encode(),
+        FILE,
+        0o644,
+        12_500_000_000,
+        "lïnk".encode(),
+        b"abc",
+        ((b"user.x", b"\xff\0=\n"),),
+    )
 
 
 def test_global_pax_records_hold_until_overruled_or_taken_back() -> None:
@@ -272,26 +288,246 @@ def test_rejects_what_go_sdk_makes_of_data_that_end_in_zeros() -> None:
         read(tar(file("a", b"x" + bytes(5000))).rstrip(b"\0") + bytes(511) + tar(file("b")))
 
 
+def old_gnu(*pairs: tuple[int, int], size: int, data: bytes) -> bytes:
+    """A member of type S, with as many blocks after its header as its map needs."""
+    block = bytearray(bytes(file("context/big", data, type=b"S", magic=b"ustar  \0"))[:BLOCK])
+    written = [b"%011o\0%011o\0" % pair for pair in pairs]
+    block[386:482] = b"".join(written[:4]).ljust(96, b"\0")
+    block[482] = len(written) > 4
+    block[483:495] = b"%011o\0" % size
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    out = bytes(block)
+    rest = written[4:]
+    while rest:
+        out += b"".join(rest[:21]).ljust(504, b"\0") + bytes([len(rest) > 21]) + bytes(7)
+        rest = rest[21:]
+    return out + data + bytes(-len(data) % BLOCK)
+
+
+def of_map(version: str, *pairs: tuple[int, int], size: int, data: bytes) -> bytes:
+    """A member as GNU tar writes it in one of PAX' versions."""
+    if version == "0.0":
+        said = pax({"GNU.sparse.size": str(size), "GNU.sparse.numblocks": str(len(pairs))})
+        split = b"".join(
+            pax_record("GNU.sparse.offset", b"%d" % offset)
+            + pax_record("GNU.sparse.numbytes", b"%d" % length)
+            for offset, length in pairs
+        )
+        return tar(said.but(data=said.data + split), file("context/big", data), end=b"")
+    numbers = [str(number) for pair in pairs for number in pair]
+    records: dict[str, str | bytes] = {"GNU.sparse.name": "context/big"}
+    if version == "0.1":
+        records |= {"GNU.sparse.size": str(size), "GNU.sparse.map": ",".join(numbers)}
+    else:
+        records |= {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.realsize": str(size),
+        }
+        text = "\n".join([str(len(pairs)), *numbers, ""]).encode()
+        data = text + bytes(-len(text) % BLOCK) + data
+    return tar(pax(records), file("./GNUSparseFile.0/big", data), end=b"")
+
+
+def sparse_member(version: str, *pairs: tuple[int, int], size: int, data: bytes) -> bytes:
+    if version == "old GNU":
+        return old_gnu(*pairs, size=size, data=data)
+    return of_map(version, *pairs, size=size, data=data)
+
+
+versions = pytest.mark.parametrize("version", ["old GNU", "0.0", "0.1", "1.0"])
+
+
+@versions
 @pytest.mark.parametrize(
-    "sparse",
+    ("pairs", "size", "content"),
     [
-        pytest.param([file("context/big", type=b"S")], id="old GNU"),
-        pytest.param([pax({"GNU.sparse.size": "9"}), file("context/big")], id="PAX 0.0"),
-        pytest.param([pax({"GNU.sparse.map": "0,1"}), file("context/big")], id="PAX 0.1"),
-        pytest.param(
-            [
-                pax({"GNU.sparse.major": "1", "GNU.sparse.name": "context/big"}),
-                file("./GNUSparseFile.0/big"),
-            ],
-            id="PAX 1.0",
-        ),
+        ([(0, 1), (3, 2)], 5, b"a\0\0bc"),
+        ([(2, 3), (9, 0)], 9, b"\0\0abc\0\0\0\0"),
+        ([(0, 3)], 3, b"abc"),
+        ([], 4, bytes(4)),
+        ([(4, 0)], 4, bytes(4)),
+        ([(0, 0)], 0, b""),
+        ([(2 * at + 1, 1) for at in range(60)], 130, b"\0a" * 60 + bytes(10)),
     ],
 )
-def test_rejects_sparse_files_by_name(sparse: list[Header]) -> None:
-    with pytest.raises(
-        ArchiveError, match='"context/big" is stored as a sparse file; run tar without'
-    ):
-        read(tar(*sparse))
+def test_reads_sparse_files(
+    version: str, pairs: list[tuple[int, int]], size: int, content: bytes
+) -> None:
+    data = content.replace(b"\0", b"")
+    body = sparse_member(version, *pairs, size=size, data=data) + tar(file("after", b"after"))
+
+    sparse, after = read(body)
+
+    assert (sparse.name, sparse.type, len(sparse.data), bytes(sparse.data)) == (
+        b"context/big",
+        FILE,
+        size,
+        content,
+    )
+    assert after[:6] == (b"after", FILE, 0o644, 0, b"", b"after")
+
+
+@versions
+@pytest.mark.parametrize(
+    ("pairs", "size", "data"),
+    [
+        pytest.param([(0, 2), (1, 1)], 9, b"abc", id="pieces that overlap"),
+        pytest.param([(5, 1), (1, 1)], 9, b"ab", id="pieces out of order"),
+        pytest.param([(8, 2)], 9, b"ab", id="a piece beyond the end"),
+        pytest.param([(0, 2)], 9, b"abc", id="more data than pieces"),
+        pytest.param([(0, 3)], 9, b"ab", id="less data than pieces"),
+        pytest.param([(0, 8**11 - 1)], 8**11 - 1, b"", id="a piece without its data"),
+    ],
+)
+def test_rejects_a_sparse_file_whose_map_contradicts_itself(
+    version: str, pairs: list[tuple[int, int]], size: int, data: bytes
+) -> None:
+    with pytest.raises(ArchiveError, match='"context/big" is a sparse file, and what says where'):
+        read(sparse_member(version, *pairs, size=size, data=data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"1",
+        b"x\n",
+        b"1\n0\n",
+        b"1\n0\n-1\n",
+        b"9999999999\n",
+        b"1" * 30,
+        b"1\n0\n" + b"1" * 30 + b"\n",
+    ],
+)
+def test_rejects_a_map_of_1_0_that_cannot_be_read(text: bytes) -> None:
+    said = {"GNU.sparse.major": "1", "GNU.sparse.name": "context/big", "GNU.sparse.realsize": "9"}
+
+    with pytest.raises(ArchiveError, match='"context/big" is a sparse file, and what says where'):
+        read(tar(pax(said), file("x", text)))
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"GNU.sparse.map": "0,1"},
+        {"GNU.sparse.map": "0", "GNU.sparse.size": "1"},
+        {"GNU.sparse.map": "0,x", "GNU.sparse.size": "1"},
+        {"GNU.sparse.offset": "0", "GNU.sparse.size": "1"},
+        {"GNU.sparse.name": "context/big"},
+    ],
+)
+def test_rejects_a_map_of_pax_that_cannot_be_read(records: dict[str, str | bytes]) -> None:
+    with pytest.raises(ArchiveError, match='"context/big" is a sparse file, and what says where'):
+        read(tar(pax(records), file("context/big", b"x")))
+
+
+def test_rejects_an_archive_that_calls_all_its_members_sparse() -> None:
+    with pytest.raises(ArchiveError, match="calls all its members sparse"):
+        read(tar(pax({"GNU.sparse.size": "9"}, b"g"), file("a")))
+
+
+def test_what_is_said_of_a_sparse_file_is_said_of_no_other() -> None:
+    records: dict[str, str | bytes] = {"GNU.sparse.map": "0,1", "GNU.sparse.size": "2"}
+    _, second = read(tar(pax(records), file("a", b"x"), file("b", b"y")))
+
+    assert (second.name, second.data) == (b"b", b"y")
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=1, max_size=3)), max_size=80),
+    st.integers(0, 3),
+    st.sampled_from(["old GNU", "0.0", "0.1", "1.0"]),
+)
+def test_agrees_with_tarfile_on_sparse_files(
+    pieces: list[tuple[int, bytes]], tail: int, version: str
+) -> None:
+    pairs, at = [], 0
+    for gap, data in pieces:
+        pairs.append((at + gap, len(data)))
+        at += gap + len(data)
+    size = at + tail
+    pairs.append((size, 0))
+    body = (
+        sparse_member(version, *pairs, size=size, data=b"".join(data for _, data in pieces)) + END
+    )
+
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        [info] = archive
+        extracted = archive.extractfile(info)
+        assert extracted
+        assert bytes(only(body).data) == extracted.read()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--format=gnu"],
+        ["--format=posix", "--sparse-version=0.0"],
+        ["--format=posix", "--sparse-version=0.1"],
+        ["--format=posix", "--sparse-version=1.0"],
+    ],
+    ids=" ".join,
+)
+def test_reads_the_sparse_files_of_gnu_tar(options: list[str], tmp_path: Path) -> None:
+    with (tmp_path / "big").open("wb") as big:
+        for at in range(40):
+            big.seek(at << 17)
+            big.write(b"data %d" % at)
+        big.truncate(6 << 20)
+    written = subprocess.run(
+        ["tar", "-C", tmp_path, "--sparse", *options, "-cf", "-", "big"],
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+
+    assert len(written) < 1 << 20
+    assert bytes(only(written).data) == (tmp_path / "big").read_bytes()
+
+
+def test_reads_the_folders_of_an_incremental_archive(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "a").write_bytes(b"data")
+    written = subprocess.run(
+        ["tar", "-C", tmp_path, f"--listed-incremental={tmp_path}/snapshot", "-cf", "-", "d"],
+        stdout=subprocess.PIPE,
+        check=True,
+    ).stdout
+
+    assert [(member.name, member.type) for member in read(written)] == [
+        (b"d/", DIRECTORY),
+        (b"d/a", FILE),
+    ]
+
+
+@pytest.mark.parametrize("record", [b"5 a=\n", b"9 mtime=\n", b"8 a=bbb\n"])
+@pytest.mark.parametrize("kind", [b"x", b"g"])
+def test_tiny_pax_records_are_bounded(kind: bytes, record: bytes) -> None:
+    """Of 95 MiB of them, a few megabytes are read before it is known that no tar has so many."""
+    header = bytes(Header(name="pax", type=kind, data=record * ((1 << 20) // len(record))))
+    body = header * 95 + bytes(file("a")) + END
+
+    begun = time.process_time()
+    with pytest.raises(ArchiveError, match="PAX records by the thousand"):
+        read(body)
+    assert time.process_time() - begun < 1
+
+
+def test_thirty_records_to_a_member_are_read() -> None:
+    said = pax({f"comment.{number}": "x" for number in range(30)})
+
+    assert len(read(tar(*[said, file("a")] * 4000))) == 4000
+
+
+def test_a_keyword_without_its_end_is_looked_for_once() -> None:
+    """Else the search for a "=" would go through what follows for each record."""
+    body = bytes(Header(name="pax", type=b"x", data=b"4 a\n" * (1 << 18))) * 50
+
+    begun = time.process_time()
+    with pytest.raises(ArchiveError, match="malformed record"):
+        read(body)
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
