@@ -62,4 +62,4 @@ def _options_files(context: Tree, most: int) -> Iterator[Document]:
             raise ArchiveError(f"{name} is a {entry.kind.value}; it must be a regular file.")
         if len(entry.data) > most:
             raise BodyTooLarge(f"{name} has {len(entry.data)} bytes; {most} are the most.")
-        yield Document(name, entry.data)
+        yield Document(name, bytes(entry.data))

@@ -18,6 +18,8 @@ def entry(line: str) -> Entry:
         return Entry(path, Kind.SYMLINK, 0o777, 1, linkname=target)
     if path.endswith("/"):
         return Entry(path.rstrip("/"), Kind.DIRECTORY, 0o755, 2)
+    if path.endswith("|"):
+        return Entry(path.rstrip("|"), Kind.PIPE, 0o644, 4)
     return Entry(path, Kind.FILE, 0o644, 3, memoryview(b"data"))
 
 
@@ -91,3 +93,22 @@ def test_finds_an_entry_by_its_path() -> None:
 def test_rejects_a_context_without_a_dockerfile(context: Tree) -> None:
     with pytest.raises(ArchiveError, match="no Dockerfile in context/"):
         require_dockerfile(rooted_at(context, [DOCKERFILE]), DOCKERFILE)
+
+
+@pytest.mark.parametrize(
+    ("names", "pipe"),
+    [
+        (["Dockerfile|"], "Dockerfile"),
+        (["Dockerfile", ".dockerignore|"], ".dockerignore"),
+        (["Dockerfile", "Dockerfile.dockerignore|"], "Dockerfile.dockerignore"),
+        (["Dockerfile -> d/pipe", "d/", "d/pipe|"], "d/pipe"),
+        (["Dockerfile", ".dockerignore -> d", "d -> pipe", "pipe|"], "pipe"),
+    ],
+)
+def test_refuses_a_pipe_that_the_daemon_would_wait_at(names: list[str], pipe: str) -> None:
+    with pytest.raises(ArchiveError, match=f'^"{pipe}" in context/ is a named pipe'):
+        require_dockerfile(tree(*names), DOCKERFILE)
+
+
+def test_another_pipe_is_none_of_the_daemons() -> None:
+    require_dockerfile(tree("Dockerfile", "pipe|", "x.dockerignore|"), DOCKERFILE)

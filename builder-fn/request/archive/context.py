@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import ArchiveError, BodyTooLarge
+from ...fsutil import PatternError, follow
 from ...fsutil.tree import Entry, Kind, Tree, sort_key
 from ...quoting import quoted
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _IMPLIED_MODE = 0o755
 DOCKERFILE = "Dockerfile"
+DOCKERIGNORE = ".dockerignore"
 
 
 def assemble(entries: dict[str, Entry], most: int, most_name_bytes: int) -> Tree:
@@ -52,13 +54,17 @@ def too_many(most: int) -> BodyTooLarge:
 
 
 def name_bytes(entry: Entry) -> int:
-    """What the path and the target of *entry* take in memory, at most."""
-    return _text_bytes(entry.path) + _text_bytes(entry.linkname)
+    """What the texts and the attributes of *entry* take in memory, at most."""
+    size = _text_bytes(entry.path)
+    if entry.linkname or entry.unfit or entry.xattrs:
+        size += _text_bytes(entry.linkname) + _text_bytes(entry.unfit)
+        size += sum(len(name) + len(value) for name, value in entry.xattrs)
+    return size
 
 
 def names_too_long(most: int) -> BodyTooLarge:
     return BodyTooLarge(
-        f"The paths and symlink targets below context/ take more than {most} bytes of memory, "
+        f"The paths, symlink targets and attributes in the archive take more than {most} bytes of memory, "
         "the most this builder takes."
     )
 
@@ -87,11 +93,25 @@ def find(context: Tree, path: str) -> Entry | None:
 
 def require_dockerfile(context: Tree, path: str) -> None:
     """Raises ArchiveError, naming *path*."""
-    for spelling in _spellings(path):
-        found = find(context, spelling)
-        if found and found.kind is not Kind.DIRECTORY:
-            return
-    raise ArchiveError(f"There is no {quoted(path)[1:-1]} in context/ of the archive.")
+    found = [entry for name in _spellings(path) if (entry := find(context, name))]
+    if all(entry.kind is Kind.DIRECTORY for entry in found):
+        raise ArchiveError(f"There is no {quoted(path)[1:-1]} in context/ of the archive.")
+    _refuse_pipes(context, (*_spellings(path), f"{path}{DOCKERIGNORE}", DOCKERIGNORE))
+
+
+def _refuse_pipes(context: Tree, names: Sequence[str]) -> None:
+    """Refuse a pipe, or a link to one, under a name that the daemon itself reads: it would wait for ever."""
+    try:
+        led_to = follow(context.entries, names)
+    except PatternError:
+        return  # a link that leads nowhere
+    for path in led_to:
+        entry = find(context, path)
+        if entry and entry.kind is Kind.PIPE:
+            raise ArchiveError(
+                f"{quoted(path)} in context/ is a named pipe, from which no Dockerfile can be read, "
+                "and no .dockerignore; make it a regular file."
+            )
 
 
 def _text_bytes(text: str) -> int:

@@ -2,6 +2,9 @@
 
 What real archives do is no error: other files beside context/ are passed over, and of several members
 with one name the last counts, as when tar extracts them. Nothing is ever unpacked or followed.
+
+What a name can do harm with is refused here. What merely cannot be sent, such as a device, is noted:
+whether it is to be sent is for .dockerignore and the Dockerfile to say.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...errors import ArchiveError, BodyTooLarge
+from ...fsutil.sparse import SparseFile
 from ...fsutil.tree import Entry, Kind, Tree
 from ...quoting import quoted
 from . import members as tar
 from .context import assemble, name_bytes, names_too_long, too_many
-from .names import to_path, to_target
+from .names import OF_WINDOWS, fault, fault_of_target, to_path, to_target
 
 if TYPE_CHECKING:
     from .members import Member
@@ -33,8 +37,8 @@ _TIMES = range(-(1 << 63), 1 << 63)  # nanoseconds that fsutil's Stat has room f
 _UNFIT = {
     tar.CHARACTER_DEVICE: "a character device",
     tar.BLOCK_DEVICE: "a block device",
-    tar.FIFO: "a named pipe",
 }
+_WITH_ATTRIBUTES = frozenset({tar.FILE, tar.DIRECTORY})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +86,12 @@ class _Index:
         self._context_bytes = 0
         self._name_bytes = 0
         self._inodes = 0
+        self._extents = 0
+        self._counted: set[int] = set()  # inodes whose files lie beside context/
         self._has_context = False
         self._documents: dict[str, memoryview] = {}
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, Entry] = {}  # below context/
+        self._beside: dict[str, Entry] = {}  # no folders, for they are never linked to
 
     def admit(self, member: Member) -> None:
         """The one place where a member is kept, passed over or refused."""
@@ -95,18 +102,36 @@ class _Index:
         top, _, inner = path.partition("/")
         if top == CONTEXT:
             if inner:
-                self._keep(self._entry(inner, member))
+                self._keep(self._entries, self._entry(inner, member))
             elif member.type != tar.DIRECTORY:
                 raise ArchiveError("context must be a directory in the archive.")
             self._has_context = True
-        elif path in _DOCUMENTS:
+            return
+        if path in _DOCUMENTS:
             self._keep_document(path, member)
+        if member.type != tar.DIRECTORY:
+            self._keep(self._beside, self._entry(path, member))
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entries: dict[str, Entry], entry: Entry) -> None:
         self._name_bytes += name_bytes(entry)
         if self._name_bytes > self._limits.name_bytes:
             raise names_too_long(self._limits.name_bytes)
-        self._entries[entry.path] = entry
+        if entries is self._entries:
+            self._count(entry)
+        entries[entry.path] = entry
+
+    def _count(self, entry: Entry) -> None:
+        """Hold *entry* against the limits. Holes count like data, as which they are sent."""
+        if entry.inode:
+            if entry.inode in self._counted:
+                return
+            self._counted.add(entry.inode)
+        self._context_bytes += len(entry.data)
+        if self._context_bytes > self._limits.context_bytes:
+            raise BodyTooLarge(
+                f"The files below context/ have more than {self._limits.context_bytes} bytes, "
+                "holes included, the most this builder takes."
+            )
 
     def _keep_document(self, name: str, member: Member) -> None:
         if member.type != tar.FILE:
@@ -117,44 +142,67 @@ class _Index:
             raise BodyTooLarge(
                 f"{name} has {len(member.data)} bytes; {self._limits.document_bytes} are the most."
             )
-        self._documents[name] = member.data
+        data = member.data
+        self._documents[name] = data if isinstance(data, memoryview) else memoryview(bytes(data))
 
     def _entry(self, path: str, member: Member) -> Entry:
-        if member.mtime not in _TIMES:
-            raise ArchiveError(f"{quoted(member.name)} has a time of change out of all range.")
-        mode = member.mode & _PERMISSIONS
+        name, unfit = member.name, fault(member.name, path)
+        mode, mtime = member.mode & _PERMISSIONS, member.mtime
+        if name.startswith(OF_WINDOWS):
+            # Windows has no such bit: its archives would hold no program (fsutil stat.go does the same).
+            mode = mode & ~0o777 | (mode | 0o111) & 0o755
+        if mtime not in _TIMES:
+            unfit, mtime = f"{quoted(name)} has a time of change out of all range.", 0
+        xattrs = member.xattrs if member.type in _WITH_ATTRIBUTES else ()
         if member.type == tar.FILE:
-            self._context_bytes += len(member.data)
-            if self._context_bytes > self._limits.context_bytes:
-                raise BodyTooLarge(
-                    f"The files below context/ have more than {self._limits.context_bytes} bytes, "
-                    "the most this builder takes."
-                )
-            return Entry(path, Kind.FILE, mode, member.mtime, member.data)
+            if isinstance(member.data, SparseFile):
+                self._count_extents(member.data)
+            return Entry(path, Kind.FILE, mode, mtime, member.data, "", 0, xattrs, unfit)
         if member.type == tar.DIRECTORY:
-            return Entry(path, Kind.DIRECTORY, mode, member.mtime)
+            return Entry(path, Kind.DIRECTORY, mode, mtime, xattrs=xattrs, unfit=unfit)
         if member.type == tar.SYMLINK:
-            target = to_target(member.name, member.link)
-            return Entry(path, Kind.SYMLINK, mode, member.mtime, linkname=target)
+            target = to_target(name, member.link)
+            unfit = unfit or fault_of_target(name, target)
+            return Entry(path, Kind.SYMLINK, mode, mtime, linkname=target, unfit=unfit)
         if member.type == tar.HARD_LINK:
             return self._hard_link(path, member)
+        if member.type == tar.FIFO:
+            return Entry(path, Kind.PIPE, mode, mtime, unfit=unfit)
         kind = _UNFIT.get(member.type, "of a type that no build context can hold")
-        raise ArchiveError(
-            f"{quoted(member.name)} is {kind}; only files, directories and links can be built from."
+        unfit = (
+            f"{quoted(name)} is {kind}; only files, folders, links and named pipes can be built from. "
+            "Leave it out, or add it to .dockerignore."
         )
+        return Entry(path, Kind.DEVICE, mode, mtime, unfit=unfit)
+
+    def _count_extents(self, file: SparseFile) -> None:
+        self._extents += file.extents
+        if self._extents > self._limits.entries:
+            raise BodyTooLarge(
+                f"The sparse files of the archive have more than {self._limits.entries} pieces, "
+                "the most this builder takes. Make it without --sparse."
+            )
 
     def _hard_link(self, path: str, member: Member) -> Entry:
-        """The same file again: as for tar, one that came before, with that one's mode and time."""
-        top, _, inner = to_path(member.link).partition("/")
-        target = self._entries.get(inner) if top == CONTEXT else None
+        """The same file again: as for tar, one that came before, with that one's mode and time.
+
+        It may lie beside context/.
+        """
+        linked = to_path(member.link)
+        top, _, inner = linked.partition("/")
+        entries, key = (self._entries, inner) if top == CONTEXT else (self._beside, linked)
+        target = entries.get(key)
         if target is None or target.kind is Kind.DIRECTORY:
-            raise ArchiveError(
+            unfit = (
                 f"{quoted(member.name)} is a hard link to {quoted(member.link)}, "
-                "which is no file that comes before it in context/."
+                "which is no file that comes before it in the archive."
             )
+            return Entry(path, Kind.FILE, 0, 0, unfit=unfit)
         if not target.inode and target.kind is Kind.FILE:
             self._inodes += 1
-            target = self._entries[inner] = replace(target, inode=self._inodes)
+            target = entries[key] = replace(target, inode=self._inodes)
+            if entries is self._entries:
+                self._counted.add(self._inodes)
         return replace(target, path=path)
 
     def archive(self) -> Archive:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ...errors import ArchiveError
+from ...fsutil.tree import decoded, encoded
 from ...quoting import quoted
 
+# What the names of an archive from Windows begin with: go-sdk joins them by the local separator.
+OF_WINDOWS = b"context\\"
 _MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 _MAX_PART_BYTES = 255  # NAME_MAX
 # Far more than real paths have. Each is a directory, which a name of 4 KiB could imply 2,000 of.
@@ -16,11 +19,11 @@ def to_path(name: bytes) -> str:
     """*name* relative to the archive's root, "/"-separated; empty for the root itself.
 
     A leading "/" and the parts "." and "" mean nothing, as for tar. Raises ArchiveError for a name
-    that no Linux path can be, for one too deep, and for one that has a part "..".
+    that is longer than any path, for one too deep, and for one that has a NUL or a part "..".
     """
+    if name.startswith(OF_WINDOWS):
+        name = name.replace(b"\\", b"/")
     text = _to_text(name, "name")
-    if text.startswith("context\\"):  # go-sdk on Windows joins by the local separator
-        text = text.replace("\\", "/")
     if len(name) > _MAX_PART_BYTES:
         _require_short(name, text)
     if "//" not in text and "/." not in text and text[:1] not in _MEANINGLESS:
@@ -32,21 +35,37 @@ def to_path(name: bytes) -> str:
 
 
 def to_target(name: bytes, target: bytes) -> str:
-    """The *target* of the symlink *name*: verbatim, for it is never followed. Raises ArchiveError."""
-    if not 0 < len(target) <= _MAX_PATH_BYTES:
-        raise ArchiveError(
-            f"{quoted(name)} is a symlink whose target has {len(target)} bytes; "
-            f"it must have 1 to {_MAX_PATH_BYTES}."
-        )
+    """The *target* of the symlink *name*: verbatim, for it is never followed.
+
+    Raises ArchiveError for one that has a NUL.
+    """
+    if name.startswith(OF_WINDOWS):
+        target = target.replace(b"\\", b"/")
     return _to_text(target, "symlink target")
+
+
+def fault(name: bytes, path: str) -> str:
+    """Return a sentence on what keeps *name*, whose path that is, from being made in Linux, or nothing."""
+    if len(name) > _MAX_PART_BYTES and max(map(len, encoded(path).split(b"/"))) > _MAX_PART_BYTES:
+        return f"{quoted(name)} has a part longer than {_MAX_PART_BYTES} bytes."
+    return ""
+
+
+def fault_of_target(name: bytes, target: str) -> str:
+    """Return a sentence on what keeps the symlink *name* from having that *target* in Linux, or nothing."""
+    length = len(encoded(target))
+    if 0 < length <= _MAX_PATH_BYTES:
+        return ""
+    return (
+        f"{quoted(name)} is a symlink whose target has {length} bytes; "
+        f"it must have 1 to {_MAX_PATH_BYTES}."
+    )
 
 
 def _require_short(name: bytes, text: str) -> None:
     if len(name) > _MAX_PATH_BYTES:
         raise ArchiveError(f"{quoted(name)} is a path longer than {_MAX_PATH_BYTES} bytes.")
     parts = _parts(text)
-    if any(len(part.encode()) > _MAX_PART_BYTES for part in parts):
-        raise ArchiveError(f"{quoted(name)} has a part longer than {_MAX_PART_BYTES} bytes.")
     if len(parts) > _MAX_PARTS:
         raise ArchiveError(
             f"{quoted(name)} is a path of {len(parts)} parts; {_MAX_PARTS} are the most."
@@ -60,7 +79,4 @@ def _parts(text: str) -> list[str]:
 def _to_text(stored: bytes, what: str) -> str:
     if b"\0" in stored:
         raise ArchiveError(f"The {what} {quoted(stored)} has a NUL byte in it.")
-    try:
-        return stored.decode()
-    except UnicodeDecodeError as exc:
-        raise ArchiveError(f"The {what} {quoted(stored)} is not UTF-8.") from exc
+    return decoded(stored)
