@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import secrets
 import subprocess
 import tarfile
@@ -60,7 +61,6 @@ def ours(client: Client, keys: SharedKeys, folder: Path, name: str = "") -> str:
 def buildctls(address: str, folder: Path, scratch: Path) -> str:
     """The digest of the image, or FAILED."""
     metadata = scratch / "metadata.json"
-    forget_contexts(address)
     attrs = [f"--opt={name}={value}" for name, value in _ATTRS.items()]
     command = [
         "buildctl", f"--addr={address}", "build", "--frontend=dockerfile.v0",
@@ -101,5 +101,18 @@ def tar_of(folder: Path) -> bytes:
         member = tarfile.TarInfo("com.openfaas.docker.config")
         member.size = len(config)
         tar.addfile(member, io.BytesIO(config))
-        tar.add(folder, arcname="context")
+        tar.add(folder, arcname="context", filter=lambda member: _exact(member, folder))
     return buffer.getvalue()
+
+
+def _exact(member: tarfile.TarInfo, folder: Path) -> tarfile.TarInfo:
+    """With the time to the nanosecond, and with the attributes, as `tar --xattrs --format=posix` has them."""
+    place = folder / member.name.removeprefix("context").lstrip("/")
+    seconds, rest = divmod(place.lstat().st_mtime_ns, 1_000_000_000)
+    member.pax_headers = {"mtime": f"{seconds}.{rest:09}"}
+    if not (place.is_symlink() or place.is_fifo() or place.is_char_device()):
+        for name in os.listxattr(place):
+            keyword = name.replace("%", "%25").replace("=", "%3D")
+            value = os.getxattr(place, name).decode("utf-8", "surrogateescape")
+            member.pax_headers[f"SCHILY.xattr.{keyword}"] = value
+    return member

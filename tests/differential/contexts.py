@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,18 +11,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALL = "FROM scratch\nCOPY . /\n"
-EPOCH = 1_600_000_000  # whole seconds; every entry's time is counted from here
+EPOCH = (
+    1_600_000_000_123_456_789  # nanoseconds; every entry's time is counted from here, in seconds
+)
 
 
 @dataclass(frozen=True)
 class File:
     content: bytes = b"content"
     mode: int = 0o644
+    xattrs: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
 class Directory:
     mode: int = 0o755
+    xattrs: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,17 @@ class HardLink:
     to: str
 
 
-Node = File | Directory | Link | HardLink
+@dataclass(frozen=True)
+class Pipe:
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Device:
+    """The null device, which no rootless daemon can make."""
+
+
+Node = File | Directory | Link | HardLink | Pipe | Device
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ class Context:
 
     def write(self, folder: Path) -> None:
         """Lay the context out in *folder*, with modes and times that hold whatever the umask."""
-        nodes = {"Dockerfile": File(self.dockerfile.encode()), **self.nodes}
+        nodes = {"Dockerfile": File(os.fsencode(self.dockerfile)), **self.nodes}
         if self.ignore is not None:
             ignore = self.ignore if isinstance(self.ignore, bytes) else self.ignore.encode()
             nodes[self.ignore_name] = File(ignore)
@@ -63,25 +78,37 @@ class Context:
         for number, place in enumerate(sorted(folder.rglob("*"), reverse=True)):
             if place.is_dir() and not place.is_symlink():
                 place.chmod(modes.get(place, 0o755))
-            time = EPOCH + number
-            os.utime(place, (time, time), follow_symlinks=False)
+            time = EPOCH + number * 1_000_000_000
+            os.utime(place, ns=(time, time), follow_symlinks=False)
 
 
 def _write(folder: Path, place: Path, node: Node) -> None:
     match node:
-        case Directory():
+        case Directory(_, xattrs):
             place.mkdir(exist_ok=True)
+            _mark(place, xattrs)
         case Link(target):
             place.symlink_to(target)
         case HardLink(to):
             place.hardlink_to(folder / to)
-        case File(content, mode):
+        case File(content, mode, xattrs):
             place.write_bytes(content)
+            _mark(place, xattrs)
             place.chmod(mode)
+        case Pipe(mode):
+            os.mkfifo(place)
+            place.chmod(mode)
+        case Device():
+            os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+
+
+def _mark(place: Path, xattrs: tuple[tuple[str, bytes], ...]) -> None:
+    for name, value in xattrs:
+        os.setxattr(place, name, value)
 
 
 def _files(*paths: str) -> dict[str, Node]:
-    return {path: File(path.encode()) for path in paths}
+    return {path: File(os.fsencode(path)) for path in paths}
 
 
 TREE = _files(
@@ -206,5 +233,28 @@ CONTEXTS: dict[str, Context] = {
         {"a": File(b"s"), "b": HardLink("a"), "c": HardLink("a")}, ignore="a"
     ),
     "copying one hard link": _copying("COPY b /", nodes={"a": File(b"s"), "b": HardLink("a")}),
+    "bytes": Context(_files("caf\udce9", "\udcff", "\ue000", "d\udce9/caf\udce9", "😀")),
+    "bytes that are linked to": Context(
+        {"caf\udce9": File(b"s"), "l": Link("caf\udce9"), "h": HardLink("caf\udce9"), "z": Link("\udcff/x")}
+    ),
+    "copying bytes by wildcard": _copying("COPY caf* ?f /d/", nodes=_files("caf\udce9", "\udcfff", "o")),
+    "copying through a link to bytes": _copying(
+        "COPY l/f /d/", nodes={"caf\udce9/f": File(), "caf\udce9/g": File(), "l": Link("caf\udce9")}
+    ),
+    "ignoring what has bytes": Context(_files("a", "d/caf\udce9", "d/b"), ignore="d"),
+    "ignoring bytes by wildcard": Context(_files("a", "caf\udce9", "cafe"), ignore="caf?"),
+    "ignoring bytes by themselves": Context(_files("a", "caf\udce9", "caf\ufffd"), ignore=b"caf\xe9"),
+    "ignoring bytes among wildcards": Context(_files("a", "caf\udce9", "caf\ufffd"), ignore=b"*\xe9*"),
+    "copying by a Dockerfile with bytes": Context(
+        _files("caf\udce9", "a"), "FROM scratch\n# caf\udce9\nCOPY . /\n"
+    ),
+    "a named pipe": Context({"p": Pipe(0o600), "d/p": Pipe(0o4755), "a": File()}),
+    "a named pipe that nobody copies": _copying("COPY a /", nodes={"p": Pipe(), "a": File()}),
+    "a device that is ignored": Context({"d/null": Device(), "a": File()}, ignore="d/null"),
+    "a device that nobody copies": _copying("COPY a /", nodes={"null": Device(), "a": File()}),
+    "attributes": Context({
+        "a": File(xattrs=(("user.a", b"1"), ("user.b", b"\0\xff\n"))), "h": HardLink("a"),
+        "d": Directory(xattrs=(("user.d", b""),)), "d/x": File(mode=0o400, xattrs=(("user.=%", b"x"),)),
+    }),
     "two stages": _copying("COPY . /x", "FROM scratch", "COPY --from=0 /x/b /b", "COPY a /"),
 }  # fmt: skip
