@@ -35,9 +35,8 @@ def offer(
     """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id."""
     config, context = bundle.config, bundle.context
     offered = with_ignore_file(context, config.dockerfile)
-    if config.source_date_epoch:  # its users want the same image, to the bit
-        shared_key = once()
-    else:
-        shared_key = shared_keys.choose(config.image.name, offered)
+    # Who sets an epoch wants the same image, to the bit.
+    exact = bool(config.source_date_epoch)
+    shared_key = once() if exact else shared_keys.choose(config.image.name, offered)
     trees = local_trees(offered, context, config.dockerfile)
     return Offer(session_services(trees, credentials, build_secrets), shared_key)

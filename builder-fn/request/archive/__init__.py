@@ -1,10 +1,12 @@
 """Pure. A request's tar, indexed in memory: what it configures, what it seals, and its context.
 
-members     the tar's dialects: bytes to members, one pass, no copies
-pax         the records of PAX headers
-names       member names to paths
-indexing    every member judged, in one place
-context     the tree of a context, its root, and what must be in it
+members           the tar's dialects: bytes to members, one pass, no copies
+extended_headers  what headers before a member say of it
+pax               the records of PAX headers
+sparse            files whose holes the tar leaves out
+names             member names to paths
+indexing          every member judged, in one place
+context           the tree of a context, its root, and what must be in it
 """
 
 from .context import DOCKERFILE, find, require_dockerfile, rooted_at
