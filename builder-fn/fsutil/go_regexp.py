@@ -84,7 +84,7 @@ def parse(expression: str) -> Alternatives:
 
 
 def exactly(expression: str) -> Alternatives:
-    """The same for an *expression* whose quoted parts upstream compares byte by byte, without regexp."""
+    """Parse an *expression* whose quoted parts upstream compares byte by byte, without regexp."""
     return _Parser(expression, _byte_for_byte).parse()
 
 

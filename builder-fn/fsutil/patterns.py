@@ -145,7 +145,7 @@ def clean_path(path: str) -> str:
 
 
 def _compiled(pattern: str) -> Alternatives:
-    """*pattern* by Go's regexp syntax. Three shapes upstream compares without one, whatever is in them."""
+    """Parse *pattern* as Go's regexp would, or as one of three shapes that upstream compares itself."""
     if pattern.startswith("**") and not _is_special(pattern[2:].removeprefix("/")):
         rest = pattern[2:]
         alone = rf"^\Q{rest[1:]}\E$|" if rest.startswith("/") else ""

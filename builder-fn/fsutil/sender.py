@@ -49,7 +49,7 @@ class SenderError(Exception):
 
 
 class UnfitEntry(Exception):
-    """What is to be sent has something that cannot be; the message says what, and why."""
+    """Says which entry is to be sent and cannot be, and why."""
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ def _stat_packets(entries: Sequence[Entry]) -> Iterator[bytes]:
 
 
 def _stat_in_bytes(stat: pb.Stat, entry: Entry, linkname: str) -> bytes:
-    """The packet of *stat* with its names as they are, and with the attributes of *entry*.
+    """Return the packet of *stat* with its names as they are, and with the attributes of *entry*.
 
     A text must be UTF-8 to Python's protobuf; to Go's, as fsutil makes and reads these messages, it is bytes.
     """

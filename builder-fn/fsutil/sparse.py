@@ -12,12 +12,12 @@ _ZEROS = memoryview(bytes(256 << 10))
 
 
 class SparseFile:
-    """A file of *size* bytes: what is *stored*, in order at the places of *extents*, and zeros elsewhere."""
+    """Holds a file as what of it is stored, and the places where that belongs; elsewhere there are zeros."""
 
     __slots__ = ("_extents", "_size", "_stored")
 
     def __init__(self, stored: memoryview, extents: array[int], size: int) -> None:
-        """*extents* are places and lengths by turns: ascending, apart, within *size*, as long as *stored*."""
+        """Take *extents*, places and lengths by turns: ascending, apart, in *size*, as long as *stored*."""
         self._stored = stored
         self._extents = extents
         self._size = size
@@ -26,12 +26,12 @@ class SparseFile:
         return self._size
 
     def __bytes__(self) -> bytes:
-        """All of it, zeros and all."""
+        """Return all of it, with the zeros in memory."""
         return b"".join(self.pieces(len(_ZEROS)))
 
     @property
     def extents(self) -> int:
-        """How many there are."""
+        """Return how many pieces are stored."""
         return len(self._extents) // 2
 
     def identity(self) -> Iterator[memoryview]:

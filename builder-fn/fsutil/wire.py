@@ -23,7 +23,7 @@ def varint(number: int) -> bytes:
 
 
 def field(number: int, data: bytes) -> bytes:
-    """A message's field of *data*: bytes, a text, or a message."""
+    """Return a message's field of *data*: bytes, a text, or a message."""
     return b"".join((varint(number << 3 | _LENGTH_DELIMITED), varint(len(data)), data))
 
 

@@ -58,6 +58,8 @@ def _options_files(context: Tree, most: int) -> Iterator[Document]:
         if entry is None:
             continue
         name = f"context/{path}"
+        if entry.unfit:
+            raise ArchiveError(entry.unfit)
         if entry.kind is not Kind.FILE:
             raise ArchiveError(f"{name} is a {entry.kind.value}; it must be a regular file.")
         if len(entry.data) > most:

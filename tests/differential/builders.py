@@ -106,7 +106,7 @@ def tar_of(folder: Path) -> bytes:
 
 
 def _exact(member: tarfile.TarInfo, folder: Path) -> tarfile.TarInfo:
-    """With the time to the nanosecond, and with the attributes, as `tar --xattrs --format=posix` has them."""
+    """Add the time to the nanosecond, and the attributes, as `tar --xattrs --format=posix` has them."""
     place = folder / member.name.removeprefix("context").lstrip("/")
     seconds, rest = divmod(place.lstat().st_mtime_ns, 1_000_000_000)
     member.pax_headers = {"mtime": f"{seconds}.{rest:09}"}

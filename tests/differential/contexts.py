@@ -46,7 +46,7 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Device:
-    """The null device, which no rootless daemon can make."""
+    """Stands for the null device, which no rootless daemon can make."""
 
 
 Node = File | Directory | Link | HardLink | Pipe | Device

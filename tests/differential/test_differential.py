@@ -122,7 +122,7 @@ def contexts(draw: st.DrawFn) -> Context:
 
 
 def _is_steady(linked: File) -> bool:
-    """Whether the daemon always makes the same of a file and a hard link to it.
+    """Return whether the daemon always makes the same of a file and a hard link to it.
 
     In a user namespace, writing to a file takes its setuid bit away, and the daemon writes while it gives the
     links their modes: of 100 builds, 12 by buildctl alone and 3 by ours alone kept the bit. Without a link,

@@ -21,7 +21,7 @@ Packet = pb.Packet
 
 
 def _as_go_reads_it() -> Any:
-    """Packet, with bytes for texts, which Python's protobuf takes in UTF-8 only, and with the attributes."""
+    """Make a Packet with bytes for texts, as which Go takes what is no UTF-8, and with the attributes."""
     file = descriptor_pb2.FileDescriptorProto()
     pb.DESCRIPTOR.CopyToProto(file)
     types = descriptor_pb2.FieldDescriptorProto
@@ -60,7 +60,7 @@ class Stat:
 
     @classmethod
     def parsed(cls, message: bytes) -> Stat:
-        """Raises an error for a packet without one."""
+        """Read a packet; one without a stat raises an error."""
         packet = _RawPacket.FromString(message)
         assert packet.HasField("stat")
         stat = packet.stat
@@ -87,7 +87,7 @@ FIN = pb.Packet(type=pb.Packet.PACKET_FIN).SerializeToString()
 
 
 def unframed(stream: bytes) -> Iterator[bytes]:
-    """The messages in *stream*, which holds whole ones."""
+    """Yield the messages in *stream*, which holds whole ones."""
     position = 0
     while position < len(stream):
         compressed, length = MESSAGE_PREFIX.unpack_from(stream, position)

@@ -11,7 +11,7 @@ from function.fsutil.tree import Entry, Kind, Tree, encoded, sort_key
 
 
 def tree(*lines: str) -> Tree:
-    """Entries as "file", "directory/", "pipe|", "link -> target" and "name = file", its hard link.
+    """Read entries as "file", "directory/", "pipe|", "link -> target" and "name = file", its hard link.
 
     Parents are implied. Every file holds its own path, and every entry has a time of its own.
     """

@@ -77,7 +77,7 @@ def large(body: bytes, *words: str) -> Bad:
 
 
 def sparse(size: int, said: str) -> bytes:
-    """As GNU tar stores it with --sparse-version=0.1."""
+    """Store a file as GNU tar does with --sparse-version=0.1."""
     records: dict[str, str | bytes] = {"GNU.sparse.map": said, "GNU.sparse.size": str(size)}
     return request(pax(records), file("context/holes", b"x"))
 

@@ -36,7 +36,7 @@ LATIN = file(b"context/fixtures/caf\xe9.txt", b"latin")
 
 
 def sent(url: str, dockerfile: str, *members: Header, ignore: str = "", **options: Any) -> Answer:
-    """A build of *members* that pushes nothing; its steps never ran before."""
+    """Build *members* without a push; the steps never ran before."""
     body = tar(
         config(**{"skipPush": True, **options}),
         directory("context"),
@@ -48,7 +48,7 @@ def sent(url: str, dockerfile: str, *members: Header, ignore: str = "", **option
 
 
 def printed(answer: Answer) -> list[str]:
-    """What its last step printed."""
+    """Return what the last step printed."""
     assert answer.status == 200, answer.document
     log = answer.document["log"]
     begun = max(at for at, line in enumerate(log) if " RUN " in line)

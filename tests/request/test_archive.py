@@ -568,7 +568,7 @@ def test_attributes_count_towards_the_limit_of_names() -> None:
 
 
 def hole(size: int, data: bytes = b"") -> list[Header]:
-    """A file of *size* bytes that begins with *data*, as GNU tar --sparse --format=posix stores it."""
+    """Store a file of *size* bytes that begins with *data* as GNU tar --sparse --format=posix does."""
     records: dict[str, str | bytes] = {
         "GNU.sparse.major": "1", "GNU.sparse.minor": "0",
         "GNU.sparse.name": "context/x", "GNU.sparse.realsize": str(size),

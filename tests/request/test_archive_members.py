@@ -289,7 +289,7 @@ def test_rejects_what_go_sdk_makes_of_data_that_end_in_zeros() -> None:
 
 
 def old_gnu(*pairs: tuple[int, int], size: int, data: bytes) -> bytes:
-    """A member of type S, with as many blocks after its header as its map needs."""
+    """Make a member of type S, with as many blocks after its header as its map needs."""
     block = bytearray(bytes(file("context/big", data, type=b"S", magic=b"ustar  \0"))[:BLOCK])
     written = [b"%011o\0%011o\0" % pair for pair in pairs]
     block[386:482] = b"".join(written[:4]).ljust(96, b"\0")
@@ -306,7 +306,7 @@ def old_gnu(*pairs: tuple[int, int], size: int, data: bytes) -> bytes:
 
 
 def of_map(version: str, *pairs: tuple[int, int], size: int, data: bytes) -> bytes:
-    """A member as GNU tar writes it in one of PAX' versions."""
+    """Make a member as GNU tar writes it in one of PAX' versions."""
     if version == "0.0":
         said = pax({"GNU.sparse.size": str(size), "GNU.sparse.numblocks": str(len(pairs))})
         split = b"".join(

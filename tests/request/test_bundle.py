@@ -134,3 +134,20 @@ def test_a_bomb_is_too_large_rather_than_unpacked() -> None:
 def test_arbitrary_bodies_raise_only_our_own_errors(body: bytes) -> None:
     with suppress(BuilderError):
         unpack(memoryview(body), Limits())
+
+
+def test_an_options_file_that_cannot_be_sent_is_refused_at_once() -> None:
+    body = request(Header(name="context/builder-fn.json", type=b"1", link="nowhere"))
+
+    with pytest.raises(ArchiveError, match="is a hard link to"):
+        unpack(memoryview(body), Limits())
+
+
+@pytest.mark.parametrize("kind", [b"3", b"6"])
+def test_an_options_file_that_is_no_file_is_refused_by_its_kind(kind: bytes) -> None:
+    body = request(Header(name="context/builder-fn.json", type=kind))
+
+    with pytest.raises(
+        ArchiveError, match=r"builder-fn\.json.* is a (character device|named pipe)"
+    ):
+        unpack(memoryview(body), Limits())

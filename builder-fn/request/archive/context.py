@@ -54,7 +54,7 @@ def too_many(most: int) -> BodyTooLarge:
 
 
 def name_bytes(entry: Entry) -> int:
-    """What the texts and the attributes of *entry* take in memory, at most."""
+    """Return what the texts and the attributes of *entry* take in memory, at most."""
     size = _text_bytes(entry.path)
     if entry.linkname or entry.unfit or entry.xattrs:
         size += _text_bytes(entry.linkname) + _text_bytes(entry.unfit)

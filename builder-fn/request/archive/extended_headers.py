@@ -29,7 +29,7 @@ _MAX_XATTR_NAME, _MAX_XATTR_VALUE = 255, 65536  # bytes (linux/limits.h)
 
 
 class ExtendedHeaders:
-    """What was said of the next member, and of all that follow."""
+    """Collects what was said of the next member, and of all that follow."""
 
     def __init__(self) -> None:
         self._of_all: dict[bytes, bytes] = {}  # by PAX' keywords

@@ -184,7 +184,7 @@ class _Index:
             )
 
     def _hard_link(self, path: str, member: Member) -> Entry:
-        """The same file again: as for tar, one that came before, with that one's mode and time.
+        """Return the same file again: as for tar, one that came before, with that one's mode and time.
 
         It may lie beside context/.
         """

@@ -62,7 +62,10 @@ class Member(NamedTuple):
 
 
 def members(body: memoryview) -> Iterator[Member]:
-    """Raises ArchiveError if *body* is no tar, is damaged or cut short, or says more than any tar would."""
+    """Yield the members of *body*.
+
+    Raises ArchiveError if that is no tar, is damaged or cut short, or says more than any tar would.
+    """
     said = ExtendedHeaders()
     start = count = 0
     while not _ends_at(body, start):

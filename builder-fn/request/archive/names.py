@@ -16,7 +16,7 @@ _MEANINGLESS = ("", "/", ".")  # as a name's first character: it may be "./x", "
 
 
 def to_path(name: bytes) -> str:
-    """*name* relative to the archive's root, "/"-separated; empty for the root itself.
+    """Return *name* relative to the archive's root, "/"-separated; empty for the root itself.
 
     A leading "/" and the parts "." and "" mean nothing, as for tar. Raises ArchiveError for a name
     that is longer than any path, for one too deep, and for one that has a NUL or a part "..".
@@ -35,7 +35,7 @@ def to_path(name: bytes) -> str:
 
 
 def to_target(name: bytes, target: bytes) -> str:
-    """The *target* of the symlink *name*: verbatim, for it is never followed.
+    """Return the *target* of the symlink *name*: verbatim, for it is never followed.
 
     Raises ArchiveError for one that has a NUL.
     """
@@ -45,14 +45,14 @@ def to_target(name: bytes, target: bytes) -> str:
 
 
 def fault(name: bytes, path: str) -> str:
-    """Return a sentence on what keeps *name*, whose path that is, from being made in Linux, or nothing."""
+    """Return why Linux could not have *name*, whose *path* that is; empty if it could."""
     if len(name) > _MAX_PART_BYTES and max(map(len, encoded(path).split(b"/"))) > _MAX_PART_BYTES:
         return f"{quoted(name)} has a part longer than {_MAX_PART_BYTES} bytes."
     return ""
 
 
 def fault_of_target(name: bytes, target: str) -> str:
-    """Return a sentence on what keeps the symlink *name* from having that *target* in Linux, or nothing."""
+    """Return why Linux could not have the symlink *name* with that *target*; empty if it could."""
     length = len(encoded(target))
     if 0 < length <= _MAX_PATH_BYTES:
         return ""

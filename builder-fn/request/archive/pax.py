@@ -35,7 +35,7 @@ def records(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def size(value: bytes) -> int:
-    """Return bytes. Raises ArchiveError."""
+    """Return how many bytes *value* says. Raises ArchiveError."""
     if not value.isdigit() or len(value) > _MAX_DIGITS:
         raise _malformed("size")
     return int(value)

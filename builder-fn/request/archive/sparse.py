@@ -44,7 +44,7 @@ _BLOCK_IS_EXTENDED = 504
 
 
 class Records:
-    """What a PAX header says of a sparse file, by keyword; the pieces of a map that is split are joined."""
+    """Collects what a PAX header says of a sparse file; the pieces of a map that is split are joined."""
 
     __slots__ = ("_pieces", "_values")
 
@@ -61,7 +61,7 @@ class Records:
 
     @property
     def name(self) -> bytes:
-        """The file's own, for its header may have another."""
+        """Return the file's own, for its header may have another."""
         return self._values.get(_NAME, b"")
 
     def content(self, stored: memoryview, name: bytes) -> Content:

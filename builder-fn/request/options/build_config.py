@@ -144,12 +144,12 @@ class BuildConfig:
 
     @property
     def source_date_epoch(self) -> str:
-        """The time that makes builds of equal sources equal images; empty if that is not asked for."""
+        """Return the time that makes equal images of equal sources; empty if that is not asked for."""
         return self.build_args.get(_EPOCH, "")
 
     @property
     def exporter_attrs(self) -> dict[str, str]:
-        """What the image exporter is told beside the image's names."""
+        """Return what the image exporter is told beside the image's names."""
         # moby/buildkit v0.32.2 exporter/containerimage/exptypes/keys.go. Without it only the image's config
         # has that time, and what a step wrote the time of day.
         return {"rewrite-timestamp": "true"} if self.source_date_epoch else {}
