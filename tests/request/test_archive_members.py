@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 import time
@@ -484,6 +485,19 @@ def test_reads_the_sparse_files_of_gnu_tar(options: list[str], tmp_path: Path) -
 
     assert len(written) < 1 << 20
     assert bytes(only(written).data) == (tmp_path / "big").read_bytes()
+
+
+def test_reads_the_attributes_that_gnu_tar_stores(tmp_path: Path) -> None:
+    marked = tmp_path / "a"
+    marked.write_bytes(b"data")
+    xattrs = ((b"user.=%\xff", b"\0\n=\xff"), (b"user.a", b"1"))
+    for name, value in xattrs:
+        os.setxattr(marked, name, value)
+    written = subprocess.run(
+        ["tar", "-C", tmp_path, "--xattrs", "-cf", "-", "a"], stdout=subprocess.PIPE, check=True
+    ).stdout
+
+    assert only(written).xattrs == xattrs
 
 
 def test_reads_the_folders_of_an_incremental_archive(tmp_path: Path) -> None:
