@@ -354,7 +354,7 @@ class Ending:
     id = "b1"
     image = "reg/a:1"
     image_ref = ""
-    duration = 1.0
+    created = duration = 1.0
     steps = warnings = ()
 
     def __init__(self, failure: Exception | None = None) -> None:
