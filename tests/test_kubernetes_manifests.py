@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from stack.programs import BUILDKIT_VERSION
+from stack.install.programs import BUILDKIT_VERSION
 
 from function import go_duration
 from function.config import Settings

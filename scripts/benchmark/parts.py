@@ -11,10 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import base_images, buildkitd, function, golang, preparation, record, registry
+from stack.daemons import buildkitd, function, registry
 from stack.errors import StackError
+from stack.images import base_images
+from stack.install import golang, preparation
 from stack.machine import Machine
 from stack.paths import Paths
+from stack.running import record
 
 from .errors import BenchmarkError
 from .report import OURS, RIVAL

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from stack import daemon, ports
-from stack.account import Account
-from stack.daemon import Daemon
+from stack.daemons import daemon, ports
+from stack.daemons.daemon import Daemon
+from stack.install.account import Account
 
 from .errors import BenchmarkError
 

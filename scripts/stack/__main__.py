@@ -1,4 +1,4 @@
-"""The command line of scripts/up, scripts/down and scripts/test."""
+"""The command line of scripts/up and scripts/down."""
 
 import argparse
 import os
@@ -7,9 +7,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from . import console, mount_root, preparation, record, running, sample, tests_run
+from . import console
 from .errors import StackError
+from .install import mount_root, preparation
 from .paths import Paths
+from .running import record, sample
+from .running import whole as running
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,8 +20,6 @@ def main(arguments: Sequence[str]) -> int:
     paths = Paths()
     try:
         mount_root.leave_chroot()
-        if arguments[:1] == ["test"]:  # whose options are pytest's
-            return tests_run.run(paths, arguments[1:])
         options = _parser().parse_args(arguments)
         return _down(paths) if options.command == "down" else _up(paths, options)
     except StackError as exc:

@@ -1,4 +1,4 @@
-# Sourced by up, down and test. Gets as far as a Python that can run the stack package.
+# Sourced by up, down, test and bench. Gets as far as a Python that can run the stack package.
 #
 # Nothing is assumed but a Debian with apt, bash and coreutils, and root or sudo.
 
@@ -41,10 +41,17 @@ keep_trusted_authorities() {
   fi
 }
 
+# run_stack MODULE ARGUMENT...: a package of scripts/ or of the clone, with root's rights. The caller has asked
+# become_root, which starts the whole script again.
 run_stack() {
-  become_root "${@:2}"
   export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
   ensure_python
-  cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-  exec /usr/bin/python3 -B -m stack "$@"
+  run_module /usr/bin/python3 "$@"
+}
+
+# run_module PYTHON MODULE ARGUMENT...
+run_module() {
+  cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+  export PYTHONPATH="$PWD/scripts"
+  exec "$1" -B -m "${@:2}"
 }

@@ -6,12 +6,12 @@ Tests that start their own daemons begin here, with `prepared()`.
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import account, programs, venv
-from .account import Account
-from .completion import is_complete
 from .errors import StackError
+from .install import account, programs, venv
+from .install.account import Account
+from .install.completion import is_complete
+from .install.programs import Programs
 from .paths import Paths
-from .programs import Programs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack import fingerprint, golang, venv
 from stack.errors import StackError
+from stack.install import fingerprint, golang, venv
 from stack.paths import Paths
 
 if TYPE_CHECKING:

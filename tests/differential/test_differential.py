@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from stack import buildkitd, machine
+from stack import machine
+from stack.daemons import buildkitd
 
 from function.buildkit import Client
 from function.context.shared_key import SharedKeys

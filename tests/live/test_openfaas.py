@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.client import HTTPResponse
 
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
     from .conftest import StartOpenFaaS
 
