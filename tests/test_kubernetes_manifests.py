@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from .kubernetes.manifests import Manifest
 
+# kustomize makes every manifest.
+pytestmark = pytest.mark.programs
+
 UNITS = {"GB": 1 << 30, "Gi": 1 << 30}  # buildkitd's are binary, too (docker/go-units RAMInBytes)
 
 

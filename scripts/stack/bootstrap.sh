@@ -41,6 +41,15 @@ keep_trusted_authorities() {
   fi
 }
 
+# The user's own Python, which may have what the tests need.
+fast_python() {
+  local python
+  python=$(command -v python3) || fail "this needs Python 3.11 or newer."
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$python is older than Python 3.11: put a newer one first in PATH."
+  printf '%s' "$python"
+}
+
 # run_stack MODULE ARGUMENT...: a package of scripts/ or of the clone, with root's rights. The caller has asked
 # become_root, which starts the whole script again.
 run_stack() {

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+pytestmark = pytest.mark.daemons
+
+
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A daemon of its own: what others send between two builds would spoil buildctl's."""

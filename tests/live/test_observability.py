@@ -280,6 +280,7 @@ def test_builds_in_flight_are_what_the_gateway_counts(
         assert total(metrics, "builder_fn_builds_in_flight") == 0
 
 
+@pytest.mark.daemons
 def test_builds_in_flight_are_what_of_watchdog_counts() -> None:
     # Another program may listen at the port: only with of-watchdog on PATH the stack has put one there.
     if shutil.which("of-watchdog") is None:

@@ -26,7 +26,7 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
             more_images=language_images.make,
         )
         kubernetes_tools.ensure(paths, paths.logs / "go-kubernetes.log", _working("kubernetes"))
-        development = development_venv(paths)
+        development = development_venv(paths, log=paths.logs / "pip.log")
         # Any free ports: a test run must not fail because someone's port is taken.
         started = running.ensure(prepared, running.Ports(), default=running.Ports())
     environment = {
@@ -46,11 +46,16 @@ def run(paths: Paths, arguments: Sequence[str]) -> int:
     return pytest or check
 
 
-def development_venv(paths: Paths) -> Path:
+def development_venv(paths: Paths, *, log: Path) -> Path:
     """Return the venv with the function's packages and the dev group's, made if it is not there."""
     files = venv.function_requirements(paths)
     more = venv.development_requirements(paths)
-    return venv.ensure(paths, "development", files, more, log=paths.logs / "pip.log")
+    return venv.ensure(paths, "development", files, more, log=log)
+
+
+def development_location(paths: Paths) -> Path:
+    files = venv.function_requirements(paths)
+    return venv.location(paths, "development", files, venv.development_requirements(paths))
 
 
 def run_pytest(

@@ -10,6 +10,9 @@ from stack.daemons import processes
 
 from . import network_namespace
 
+# setns(2) wants it.
+pytestmark = pytest.mark.root
+
 SERVER = """
 import socket
 server = socket.create_server(("127.0.0.1", 0))

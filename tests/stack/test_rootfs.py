@@ -80,6 +80,7 @@ def test_a_single_file_becomes_an_executable_at_the_top(root: Path, tmp_path: Pa
         assert [(member.name, member.mode) for member in tar] == [("fwatchdog", 0o755)]
 
 
+@pytest.mark.root
 def test_a_root_comes_back_from_its_layers_ready_to_install_in(root: Path, tmp_path: Path) -> None:
     lower = rootfs.layer(root, tmp_path / "lower")
     marker = rootfs.change_marker(root)

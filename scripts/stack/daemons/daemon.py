@@ -3,6 +3,7 @@
 What each daemon is told on its command line is the part of registry, buildkitd and function.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 from ..errors import StackError
 from ..install.account import Account
@@ -146,13 +147,24 @@ def launch(  # noqa: PLR0913 - keywords
             stderr=output,
             cwd=folder,
             env=dict(environment),
-            user=account.uid,
-            group=account.gid,
-            extra_groups=[],
+            **_identity(account),
             start_new_session=True,
         )
     process = processes.find(child.pid) or Process(child.pid, -1)
     return Daemon(name=name, process=process, log=log, belongings=belongings, child=child)
+
+
+class _Identity(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: Sequence[int]
+
+
+def _identity(account: Account) -> _Identity:
+    # Only root may change who it is; the account itself has nothing to change.
+    if os.geteuid() == account.uid != 0:
+        return {}
+    return {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
 def wait_until_ready(
