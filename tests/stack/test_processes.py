@@ -3,7 +3,9 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from stack.daemons.daemon import Daemon
 from stack.daemons.processes import Process
 from stack.paths import Paths
 from stack.running import record
+
+from ..live.waiting import wait_until
 
 # A shell with a child that has a child; each says on the pipe that it is there.
 FAMILY = "sh -c 'echo ready; exec sleep 600' & echo ready; wait"
@@ -86,6 +90,93 @@ def test_stopping_a_daemon_takes_children_down_that_outlive_it(
     daemon.stop()  # the shell dies of SIGTERM, its child is not told
 
     assert not any(member.alive for member in family)
+
+
+@pytest.fixture
+def start_in_namespace(tmp_path: Path) -> Iterator[Callable[[], Daemon]]:
+    """Starts sleepers, each in a user namespace of its own, as rootless daemons are."""
+    with ExitStack() as started:
+
+        def start() -> Daemon:
+            child = started.enter_context(
+                subprocess.Popen(
+                    ["unshare", "--user", "sh", "-c", "echo ready; exec sleep 600"],
+                    stdout=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            )
+            started.callback(child.kill)
+            assert child.stdout is not None
+            if child.stdout.readline() != b"ready\n":
+                pytest.skip("this machine lets nobody make user namespaces")
+            return Daemon(
+                name="sleeper", process=identity(child.pid), log=tmp_path / "log", child=child
+            )
+
+        yield start
+
+
+def namespace(daemon: Daemon) -> int:
+    return Path(f"/proc/{daemon.pid}/ns/user").stat().st_ino
+
+
+def with_the_number(wanted: int, start: Callable[[], Daemon]) -> Daemon | None:
+    """A later daemon in a namespace of that number, which the kernel hands out again before long."""
+    for _ in range(20):
+        time.sleep(0.02)
+        if namespace(found := start()) == wanted:
+            return found
+        found.kill()
+    return None
+
+
+def test_stopping_a_killed_daemon_leaves_a_strangers_newer_one_alone(
+    start_in_namespace: Callable[[], Daemon],
+) -> None:
+    met = 0
+    for _ in range(8):
+        killed = start_in_namespace()
+        number = namespace(killed)
+        killed.kill()
+        if stranger := with_the_number(number, start_in_namespace):
+            met += 1
+
+            killed.stop()
+
+            assert stranger.alive
+            stranger.kill()
+    assert met, "no number was handed out again, so nothing was tried"
+
+
+def test_a_namespace_that_is_held_keeps_its_number(
+    start_in_namespace: Callable[[], Daemon],
+) -> None:
+    first = start_in_namespace()
+    number = namespace(first)
+    held = processes.UserNamespaces()
+    held.hold([first.process])
+    first.kill()
+
+    assert with_the_number(number, start_in_namespace) is None
+
+
+def test_what_a_daemon_left_in_its_namespace_is_stopped_with_it(
+    start_in_namespace: Callable[[], Daemon], tmp_path: Path
+) -> None:
+    child = start_in_namespace()
+    parent = Daemon(name="parent", process=identity(child.pid), log=tmp_path / "log")
+    assert child.process in parent.members()
+    entered = subprocess.Popen(
+        ["nsenter", "--user", "--target", str(child.pid), "--preserve-credentials", "sleep", "600"],
+        start_new_session=True,
+    )
+    wait_until(lambda: identity(entered.pid) in parent.members())
+    child.process.send(signal.SIGKILL)
+    child.child.wait() if child.child else None
+
+    parent.stop()
+
+    assert entered.wait(5) == -signal.SIGKILL
 
 
 def test_a_paused_daemon_stands_still_until_it_is_resumed(

@@ -17,7 +17,7 @@ from typing import Self, TypedDict
 from ..errors import StackError
 from ..install.account import Account
 from . import processes
-from .processes import Process
+from .processes import Process, UserNamespaces
 
 POLL_SECONDS = 0.02
 READY_SECONDS = 60.0
@@ -38,7 +38,7 @@ class Daemon:
     log: Path
     belongings: Sequence[Path] = ()
     child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-    _namespaces: set[int] = field(default_factory=set, repr=False)
+    _namespaces: UserNamespaces = field(default_factory=UserNamespaces, repr=False)
 
     @property
     def pid(self) -> int:
@@ -49,10 +49,8 @@ class Daemon:
         return self.process.alive
 
     def members(self) -> set[Process]:
-        """Everyone who must be gone when the daemon is."""
-        found = processes.family(self.process, self._namespaces)
-        self._namespaces |= processes.namespaces(found)
-        return found
+        """Return all who must be gone when the daemon is."""
+        return processes.family(self.process, self._namespaces)
 
     def stop(self, grace: float = STOP_SECONDS) -> None:
         """Asks with SIGTERM, kills what is left after the grace, and removes the belongings."""
@@ -99,6 +97,7 @@ class Daemon:
             self._reap()
             time.sleep(POLL_SECONDS)
             members = living | self.members()
+        self._namespaces.release()
         # A process counts as ended with its first thread, but can be waited for with its last.
         self._reap(REAP_SECONDS)
 

@@ -1,9 +1,9 @@
-"""Reads /proc and sends signals. Who a process is, and everyone it brought into the world."""
+"""Reads /proc and sends signals. Tells processes apart, and finds all that a process has started."""
 
 import os
 import signal
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 
@@ -19,10 +19,57 @@ class Process:
         return find(self.pid) == self
 
     def send(self, number: signal.Signals) -> None:
-        """Signals the process if it still lives."""
-        if self.alive:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        """Signal the process if it still lives, and no later one under its id."""
+        with suppress(ProcessLookupError), _opened(self.pid) as descriptor:
+            # Alive after the opening: then the descriptor is this process, and stays it.
+            if self.alive:
+                signal.pidfd_send_signal(descriptor, number)
+
+
+class UserNamespaces:
+    """The user namespaces of a daemon, held open.
+
+    What runs in a container is adopted by init when its parent dies; its namespace still tells whose it
+    is. The kernel gives the number of a namespace to another one as soon as the first is gone, which an
+    open file prevents.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, int] = {}  # descriptors by number
+
+    def hold(self, members: Iterable[Process]) -> None:
+        """Hold those that these processes live in, other than our own."""
+        own = _user_namespace(os.getpid())
+        for member in members:
+            number = _user_namespace(member.pid)
+            if number not in self._held and number not in {None, own}:
+                self._open(member, own)
+
+    def release(self) -> None:
+        """Forget them all: nobody who lived there is left."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    def __contains__(self, number: int | None) -> bool:
+        return number in self._held
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def __del__(self) -> None:
+        self.release()
+
+    def _open(self, member: Process, own: int | None) -> None:
+        try:
+            descriptor = os.open(f"/proc/{member.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # it has ended
+        number = os.fstat(descriptor).st_ino
+        # Another process may have the id by now, unless it is the same still.
+        if number == own or number in self._held or not member.alive:
+            os.close(descriptor)
+        else:
+            self._held[number] = descriptor
 
 
 def find(pid: int) -> Process | None:
@@ -31,12 +78,12 @@ def find(pid: int) -> Process | None:
     return None if status is None else status[0]
 
 
-def family(process: Process, also: Collection[int] = ()) -> set[Process]:
-    """The process and its descendants, with everyone in a user namespace that one of them made.
+def family(process: Process, namespaces: UserNamespaces | None = None) -> set[Process]:
+    """Return the process and its descendants, with everyone in a user namespace that one of them made.
 
-    What runs in a container is adopted by init when its parent dies; the namespace still tells.
-    `also` are namespaces that were theirs earlier.
+    `namespaces` are those that were theirs earlier; their present ones are held there from now on.
     """
+    held = UserNamespaces() if namespaces is None else namespaces
     children: dict[int, list[Process]] = {}
     living = dict(_living())
     for child, parent in living.items():
@@ -47,16 +94,19 @@ def family(process: Process, also: Collection[int] = ()) -> set[Process]:
         member = waiting.pop()
         members.add(member)
         waiting += children.get(member.pid, [])
-    wanted = namespaces(members) | set(also)
-    if wanted:
-        members |= {each for each in living if _user_namespace(each.pid) in wanted}
+    held.hold(members)
+    if held:
+        members |= {each for each in living if _user_namespace(each.pid) in held}
     return members
 
 
-def namespaces(members: Iterable[Process]) -> set[int]:
-    """The user namespaces these processes live in, other than our own."""
-    found = {_user_namespace(member.pid) for member in members}
-    return {number for number in found if number is not None} - {_user_namespace(os.getpid())}
+@contextmanager
+def _opened(pid: int) -> Iterator[int]:
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _living() -> Iterator[tuple[Process, int]]:
