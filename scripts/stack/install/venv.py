@@ -1,8 +1,10 @@
-"""Runs venv and pip. Virtual environments, remade only when what they hold was changed."""
+"""Runs venv and pip. Virtual environments, remade only when what they hold was changed.
+
+Every package is pinned with its hashes (scripts/generate-requirements), and pip takes no other.
+"""
 
 import subprocess
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,34 +15,35 @@ from .completion import is_complete, mark_complete
 
 
 def function_requirements(paths: Paths) -> list[Path]:
-    """What the function's image installs: the template's requirements and the function's own."""
+    """Return what the function's image installs: the template's requirements and the function's own."""
     template = paths.repository / "template" / "python3-http" / "requirements.txt"
     return [template, paths.repository / "builder-fn" / "requirements.txt"]
 
 
-def development_requirements(paths: Paths) -> list[str]:
-    # pip reads dependency groups since 25.1; Debian 12 has 23.0.
-    project = tomllib.loads((paths.repository / "pyproject.toml").read_text())
-    return [str(requirement) for requirement in project["dependency-groups"]["dev"]]
+def development_requirements(paths: Paths) -> list[Path]:
+    """Return the same with the dev group of pyproject.toml."""
+    return [paths.repository / "scripts" / "requirements" / "development.txt"]
 
 
-def location(paths: Paths, name: str, files: Sequence[Path], more: Sequence[str] = ()) -> Path:
+def go_requirements(paths: Paths) -> list[Path]:
+    return [paths.repository / "scripts" / "requirements" / "go.txt"]
+
+
+def location(paths: Paths, name: str, files: Sequence[Path]) -> Path:
     interpreter = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return paths.venvs / f"{name}-{fingerprint.of_files(files, interpreter, *more)}"
+    return paths.venvs / f"{name}-{fingerprint.of_files(files, interpreter)}"
 
 
-def ensure(
-    paths: Paths, name: str, files: Sequence[Path], more: Sequence[str] = (), *, log: Path
-) -> Path:
-    """The venv that holds these requirement files' packages, and more besides."""
-    venv = location(paths, name, files, more)
+def ensure(paths: Paths, name: str, files: Sequence[Path], *, log: Path) -> Path:
+    """Return the venv that holds these requirement files' packages, made if it is not there."""
+    venv = location(paths, name, files)
     if is_complete(venv):
         return venv
     venv.parent.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, "-m", "venv", "--clear", str(venv)], log)
     requirements = [part for file in files for part in ("--requirement", str(file))]
     pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    _run([*pip, "install", *requirements, *more], log)
+    _run([*pip, "install", "--require-hashes", *requirements], log)
     mark_complete(venv)
     return venv
 
