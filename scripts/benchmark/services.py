@@ -35,7 +35,7 @@ class Service:
     def start(self) -> "Started":
         """Returns at the first answer; raises BenchmarkError when none comes."""
         port = ports.free()
-        log = self.folder / f"{self.name}.log"
+        log = self.folder.parent / f"{self.name}.log"  # the folder is the account's own
         since = time.perf_counter()
         started = daemon.launch(
             self.name,

@@ -76,7 +76,7 @@ class Pod:
             ended = self.run(before["command"])
             assert ended.returncode == 0, ended.stderr
         rootlesskit, program = ENTRYPOINT
-        folder = self.folder / "rootlesskit"
+        folder = self.machine.account.own(self.folder / "rootlesskit")
         self.daemon = daemon.launch(
             "buildkitd",
             [

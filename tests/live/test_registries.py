@@ -228,7 +228,7 @@ def test_a_mirror_answers_for_a_registry_out_of_reach(
 @pytest.fixture
 def helpers(machine: Machine) -> Iterator[Path]:
     """A folder for credential helpers, which the function finds on its PATH."""
-    folder = machine.account.scratch(machine.paths, "helpers")
+    folder = machine.account.own(machine.account.scratch(machine.paths, "helpers"), 0o755)
     yield folder
     shutil.rmtree(folder)
 

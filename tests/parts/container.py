@@ -19,6 +19,7 @@ from stack.daemons.daemon import STOP_SECONDS, Daemon
 from stack.errors import StackError
 from stack.images import base_images, oci, registry_client
 from stack.images.registry_client import RegistryClient
+from stack.install import ownership
 from stack.machine import Machine
 
 from . import network_namespace
@@ -37,15 +38,16 @@ _OPAQUE = ".wh..wh..opq"  # the folder's content below goes, the folder itself c
 # removes (whiteouts, image-spec v1.1 layer.md) goes before its own files come.
 _UNPACK_AND_RUN = """#!/bin/sh
 set -eu
-cd "$1"
+cd "$2"
 mkdir rootfs
-for layer in layers/*.tar; do
+for layer in "$1"/layers/*.tar; do
   (cd rootfs && xargs -0 -r rm -rf --) < "$layer.removed"
   tar --extract --file "$layer" --directory rootfs --numeric-owner --same-permissions \
     --exclude '.wh.*'
 done
 mkdir -p rootfs/proc rootfs/dev rootfs/sys rootfs/tmp rootfs/etc
 echo '127.0.0.1 localhost' > rootfs/etc/hosts
+cp "$1/config.json" .
 exec runc --root runc run "$(basename "$1")"
 """
 
@@ -134,22 +136,22 @@ def run(
     in SECRETS_FOLDER; with `read_only` nothing but /tmp can be written to.
     """
     folder = machine.account.scratch(machine.paths, "container")
-    pulled, passwd = _pull(registry, image, machine.account.own(folder / "layers", 0o755))
+    bundle = machine.account.own(folder / "bundle", 0o755)
+    pulled, passwd = _pull(registry, image, ownership.keep(folder / "layers"))
     process = oci.process_of(pulled.config)
     user = _user(process.user, passwd)
     spec = specification(process, environment or {}, user, secrets=secrets, read_only=read_only)
-    (folder / "config.json").write_text(json.dumps(spec))
-    script = folder / "unpack-and-run"
-    script.write_text(_UNPACK_AND_RUN)
+    ownership.write(folder / "config.json", json.dumps(spec))
+    script = ownership.write(folder / "unpack-and-run", _UNPACK_AND_RUN)
     started = daemon.launch(
         f"container of {image}",
         [
-            *("rootlesskit", "--net=host", "--copy-up=/etc", "--state-dir", folder / "rootlesskit"),
-            *("sh", script, folder),
+            *("rootlesskit", "--net=host", "--copy-up=/etc", "--state-dir", bundle / "rootlesskit"),
+            *("sh", script, folder, bundle),
         ],
         account=machine.account,
         environment=machine.account.environment(
-            PATH=machine.programs.search_path, XDG_RUNTIME_DIR=str(folder)
+            PATH=machine.programs.search_path, XDG_RUNTIME_DIR=str(bundle)
         ),
         folder=folder,
         log=folder / "container.log",

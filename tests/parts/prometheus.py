@@ -59,7 +59,6 @@ def start(
     `rules` are files that the configuration names; they stand beside it under their own names.
     """
     folder = machine.account.scratch(machine.paths, "prometheus")
-    machine.account.own(folder, 0o755)
     for file in rules:
         (folder / file.name).write_bytes(file.read_bytes())
     told = folder / "prometheus.yml"
@@ -70,7 +69,7 @@ def start(
         [
             "prometheus",
             f"--config.file={told}",
-            f"--storage.tsdb.path={folder / 'data'}",
+            f"--storage.tsdb.path={machine.account.own(folder / 'data')}",
             f"--web.listen-address={ports.LOOPBACK}:{port}",
             "--log.level=warn",
         ],

@@ -1,9 +1,13 @@
 """The unprivileged account: its subordinate ids, and advice when namespaces are forbidden."""
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stack.install import account
+from stack.paths import REPOSITORY
 
 RANGES = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**5)), max_size=8)
 
@@ -65,3 +69,29 @@ def test_advises_the_switch_that_forbids_user_namespaces(
 
 def test_suspects_a_container_when_no_switch_forbids_user_namespaces() -> None:
     assert "container" in account.advice({"user.max_user_namespaces": "1"})
+
+
+@pytest.mark.root
+def test_a_container_that_hides_parts_of_proc_allows_no_process_sandbox() -> None:
+    # As container engines do: something is mounted over a part of /proc.
+    script = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY / 'scripts')!r})\n"
+        "from pathlib import Path; from stack.install.account import Account, allows_process_sandbox\n"
+        "print(allows_process_sandbox(Account(65534, 65534, Path('/'))))"
+    )
+    whole = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    hidden = subprocess.run(
+        [
+            *("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/sys && exec "$@"', "sh"),
+            *(sys.executable, "-c", script),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert hidden.stdout == "False\n"
+    if whole.stdout == "False\n":
+        pytest.skip("this machine allows none at all")

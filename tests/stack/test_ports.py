@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from stack.daemons import ports
@@ -30,3 +31,10 @@ def test_answers_only_while_someone_listens() -> None:
         assert ports.answers(ports.LOOPBACK, port)
 
     assert not ports.answers(ports.LOOPBACK, port)
+
+
+def test_a_free_port_is_none_that_an_outgoing_connection_may_be_given() -> None:
+    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text()
+    lowest, highest = map(int, outgoing.split())
+
+    assert not any(lowest <= ports.free() <= highest for _ in range(20))

@@ -1,16 +1,17 @@
 """Starts buildkitd. A rootless BuildKit daemon, run by an unprivileged account.
 
-The way it is run follows moby/buildkit v0.32.2 docs/rootless.md: rootlesskit makes the user
-namespace; builds share the host's network and process table, so that nothing needs privileges.
+The way it is run follows moby/buildkit v0.32.2 docs/rootless.md: rootlesskit makes the user namespace;
+builds share the host's network, so that nothing needs privileges. Each step has a process table of its
+own, unless the kernel forbids it: without one, a step reads the secrets of others from /proc.
 """
 
 import json
-import shutil
 import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..install import ownership
 from ..machine import Machine
 from . import daemon, ports
 from .certificates import Certificates
@@ -34,6 +35,7 @@ class RegistrySettings:
 
 
 _ANSWER_SECONDS = 5.0
+_NO_SANDBOX = "--oci-worker-no-process-sandbox"
 
 # The suite begins thousands of builds, and each question about one reads through all of them.
 _HISTORY = '[history]\n  maxAge = "30m"\n  maxEntries = 200\n'
@@ -75,20 +77,22 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     speaks mutual TLS. Certificates are copied.
     """
     folder = root or machine.account.scratch(machine.paths, "buildkitd")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     runtime = machine.account.own(folder / "run")
-    config = folder / "buildkitd.toml"
     known = {
         host: replace(told, ca=[_copy(machine, ca, folder / "ca" / host) for ca in told.ca])
         for host, told in (registries or {}).items()
     }
-    config.write_text(_HISTORY + configuration(mirror, mirrored, plain_http, known))
+    config = ownership.write(
+        folder / "buildkitd.toml", _HISTORY + configuration(mirror, mirrored, plain_http, known)
+    )
     address = _address(runtime, unix=unix, port=port)
     command = [
         *("rootlesskit", "--net=host", "--copy-up=/etc"),
         *("--state-dir", runtime / "rootlesskit"),
-        *(machine.programs.buildkitd, "--config", config, "--root", folder / "root"),
-        *("--oci-worker-no-process-sandbox", "--oci-worker-net=host", "--addr", address),
+        *(machine.programs.buildkitd, "--config", config),
+        *("--root", machine.account.own(folder / "root"), "--addr", address),
+        *("--oci-worker-net=host", *([] if machine.process_sandbox else [_NO_SANDBOX])),
         *(_tls_options(machine, folder, tls) if tls else ()),
     ]
     started = daemon.launch(
@@ -179,7 +183,4 @@ def _client_options(tls: Certificates) -> list[str | Path]:
 
 
 def _copy(machine: Machine, source: Path, folder: Path) -> Path:
-    # The account cannot read where it was made.
-    copy = Path(shutil.copyfile(source, machine.account.own(folder) / source.name))
-    shutil.chown(copy, machine.account.uid, machine.account.gid)
-    return copy
+    return machine.account.copy(source, ownership.keep(folder))

@@ -3,7 +3,6 @@
 What each daemon is told on its command line is the part of registry, buildkitd and function.
 """
 
-import os
 import shutil
 import signal
 import subprocess
@@ -12,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Self
 
 from ..errors import StackError
+from ..install import ownership
 from ..install.account import Account
 from . import processes
 from .processes import Process, UserNamespaces
@@ -137,8 +137,8 @@ def launch(  # noqa: PLR0913 - keywords
     log: Path,
     belongings: Sequence[Path] = (),
 ) -> Daemon:
-    """Starts the command as the account, in a session of its own, adding to the log."""
-    with log.open("ab") as output:
+    """Start the command as the account, in a session of its own, adding to the log, which is root's."""
+    with ownership.open_log(log) as output:
         child = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
@@ -146,24 +146,11 @@ def launch(  # noqa: PLR0913 - keywords
             stderr=output,
             cwd=folder,
             env=dict(environment),
-            **_identity(account),
+            **account.identity,
             start_new_session=True,
         )
     process = processes.find(child.pid) or Process(child.pid, -1)
     return Daemon(name=name, process=process, log=log, belongings=belongings, child=child)
-
-
-class _Identity(TypedDict, total=False):
-    user: int
-    group: int
-    extra_groups: Sequence[int]
-
-
-def _identity(account: Account) -> _Identity:
-    # Only root may change who it is; the account itself has nothing to change.
-    if os.geteuid() == account.uid != 0:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
 def wait_until_ready(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..install import fingerprint
+from ..install import fingerprint, ownership
 from ..machine import Machine
 from ..paths import Paths
 from . import daemon, ports
@@ -49,7 +49,7 @@ def start(  # noqa: PLR0913 - keywords
     On a free port and in a folder that goes with it unless told. It has builder-fn's packages.
     """
     folder = directory or machine.account.scratch(machine.paths, "function")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     home = folder / "app"
     lay_out(machine.paths, home, handler)
     number = port or ports.free()

@@ -1,6 +1,7 @@
 """Reads /proc and opens sockets. Which ports are free, who holds one, who is listening."""
 
 import http.client
+import secrets
 import socket
 from pathlib import Path
 
@@ -9,27 +10,35 @@ from ..errors import StackError
 LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST, _HIGHEST = 10_240, 65_535
+_TRIES = 100
 _LISTENING = "0A"  # TCP_LISTEN in the kernel's include/net/tcp_states.h
 
 
 def free() -> int:
-    """A port nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody uses at this moment.
+
+    None of those that the kernel gives to outgoing connections, one of which could have taken it by the time
+    a daemon listens there, or is started there again.
+    """
+    lowest, highest = map(int, _OUTGOING.read_text().split())
+    ours = [each for each in range(_LOWEST, _HIGHEST + 1) if not lowest <= each <= highest]
+    for number in secrets.SystemRandom().sample(ours, k=min(_TRIES, len(ours))):
+        if _is_free(number):
+            return number
+    raise StackError(
+        f"No port is free from {_LOWEST} on beside those of {_OUTGOING}: stop what listens there."
+    )
 
 
 def require(port: int, purpose: str, option: str = "") -> None:
     """Raises a sentence that names the holder when the port is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as exc:
-            choice = f", or choose another port with {option}" if option else ""
-            raise StackError(
-                f"Port {port}, wanted for the {purpose}, is in use by {_holder(port)}: stop it{choice}."
-            ) from exc
+    if not _is_free(port):
+        choice = f", or choose another port with {option}" if option else ""
+        raise StackError(
+            f"Port {port}, wanted for the {purpose}, is in use by {_holder(port)}: stop it{choice}."
+        )
 
 
 def answers(host: str, port: int) -> bool:
@@ -51,6 +60,16 @@ def answers_http(host: str, port: int, path: str) -> bool:
     finally:
         connection.close()
     return True
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def _holder(port: int) -> str:

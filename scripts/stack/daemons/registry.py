@@ -3,7 +3,6 @@
 import ctypes
 import json
 import secrets
-import shutil
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..images.registry_client import RegistryClient
+from ..install import ownership
 from ..machine import Machine
 from . import daemon, ports
 from .certificates import Pair
@@ -65,25 +65,26 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     server's. `storage` is that of another registry, which then shows the same images.
     """
     folder = directory or machine.account.scratch(machine.paths, "registry")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     address = f"{ports.LOOPBACK}:{port or ports.free()}"
     auth: Mapping[str, object] | None = None
     if credentials:
-        htpasswd = folder / "htpasswd"
-        htpasswd.write_text(f"{credentials.username}:{bcrypt(credentials.password)}\n")
+        line = f"{credentials.username}:{bcrypt(credentials.password)}\n"
+        htpasswd = ownership.write(folder / "htpasswd", line)
         auth = {"htpasswd": {"realm": "builder-fn", "path": str(htpasswd)}}
     if tokens:
-        auth = {"token": token_settings(tokens, _copy(machine, tokens.signer.certificate, folder))}
+        auth = {
+            "token": token_settings(tokens, machine.account.copy(tokens.signer.certificate, folder))
+        }
     if tls:
         tls = Pair(
-            certificate=_copy(machine, tls.certificate, folder),
-            key=_copy(machine, tls.key, folder),
+            certificate=machine.account.copy(tls.certificate, folder),
+            key=machine.account.copy(tls.key, folder),
         )
-    storage = storage or folder / "data"
+    storage = storage or machine.account.own(folder / "data")
     document = configuration(address, storage, auth=auth, tls=tls, read_only=read_only)
-    settings = folder / "registry.json"
     # JSON is YAML, which is what the registry reads.
-    settings.write_text(json.dumps(document, indent=2))
+    settings = ownership.write(folder / "registry.json", json.dumps(document, indent=2))
     started = daemon.launch(
         "registry",
         ["docker-registry", "serve", settings],
@@ -137,13 +138,6 @@ def token_settings(tokens: Tokens, certificate: Path) -> Mapping[str, object]:
         "issuer": tokens.issuer,
         "rootcertbundle": str(certificate),
     }
-
-
-def _copy(machine: Machine, source: Path, folder: Path) -> Path:
-    # The account cannot read where it was made.
-    copy = Path(shutil.copyfile(source, folder / source.name))
-    shutil.chown(copy, machine.account.uid, machine.account.gid)
-    return copy
 
 
 def bcrypt(password: str) -> str:

@@ -3,6 +3,7 @@
 preparation  all of it, side by side, skipping what is done
 debian       packages, and the mirror that they come from
 account      the unprivileged account that runs every daemon
+ownership    folders and files that root makes for the account
 programs     buildkitd, buildctl and a watchdog, built with Go
 golang       a Go toolchain that is new enough
 venv         Python packages

@@ -8,12 +8,14 @@ import os
 import pwd
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from ..errors import StackError
 from ..paths import Paths
+from . import ownership
 
 NAME = "builder-fn"
 # One id for each of the 16-bit ids that images use.
@@ -26,11 +28,24 @@ SWITCHES: Mapping[str, str] = {
     "kernel.apparmor_restrict_unprivileged_userns": "0",
     "user.max_user_namespaces": "15000",
 }
+# Where programs are, how text is read, whom this machine trusts, and how it reaches the network.
+_INHERITED = (
+    *("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+)
 _FORBIDDING = {
     "kernel.unprivileged_userns_clone": "0",
     "kernel.apparmor_restrict_unprivileged_userns": "1",
     "user.max_user_namespaces": "0",
 }
+
+
+class Identity(TypedDict, total=False):
+    """Keywords of subprocess.Popen."""
+
+    user: int
+    group: int
+    extra_groups: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +54,37 @@ class Account:
     gid: int
     home: Path
 
+    @property
+    def identity(self) -> Identity:
+        """How a process is started as the account. Only root may change who it is."""
+        if os.geteuid() == self.uid != 0:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
     def environment(self, **more: str) -> dict[str, str]:
-        """Our own environment (certificate and proxy settings included) made the account's."""
+        """Return a daemon's environment: the account's own, how this machine reaches others, and more.
+
+        Nothing else of the shell's: what is meant for its user is none of a daemon's business.
+        """
         own = {"HOME": str(self.home), "USER": NAME, "LOGNAME": NAME}
-        return {**os.environ, **own, **more}
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        return {**inherited, **own, **more}
 
     def own(self, folder: Path, mode: int = 0o700) -> Path:
-        """Makes the folder, with its parents, and hands it to the account."""
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(mode)
-        os.chown(folder, self.uid, self.gid)
-        return folder
+        """Make the folder and give it to the account; its parents are root's."""
+        return ownership.give(folder, self.uid, self.gid, mode)
+
+    def copy(self, source: Path, folder: Path) -> Path:
+        """Copy a file that the account cannot read into a folder of root's, for the account to read."""
+        content = source.read_bytes()
+        return ownership.write(
+            folder / source.name, content, mode=0o400, uid=self.uid, gid=self.gid
+        )
 
     def scratch(self, paths: Paths, purpose: str) -> Path:
-        """A new folder of the account's own; whoever asked removes it."""
-        self.own(paths.scratch, 0o755)
-        return self.own(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=paths.scratch)), 0o755)
+        """Make a new folder of root's for what lives no longer than a test; the caller removes it."""
+        ownership.keep(paths.scratch)
+        return ownership.keep(Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=paths.scratch)))
 
 
 def find() -> Account | None:
@@ -87,9 +117,7 @@ def require_user_namespaces(account: Account) -> None:
     """Raises a sentence with the switch to turn when the account may make no user namespace."""
     tried = subprocess.run(
         ["unshare", "--user", "true"],
-        user=account.uid,
-        group=account.gid,
-        extra_groups=[],
+        **account.identity,
         cwd="/",
         capture_output=True,
         check=False,
@@ -99,6 +127,24 @@ def require_user_namespaces(account: Account) -> None:
             "A rootless buildkitd needs user namespaces and this machine forbids them: "
             f"{advice(_read_switches())}."
         )
+
+
+def allows_process_sandbox(account: Account) -> bool:
+    """Return whether steps of a build can have a process table of their own.
+
+    Each mounts a /proc, which the kernel forbids in a user namespace where it is not whole outside: in most
+    containers, which hide parts of it (mount_too_revealing() in the kernel's fs/namespace.c).
+    """
+    return (
+        subprocess.run(
+            ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"],
+            **account.identity,
+            cwd="/",
+            capture_output=True,
+            check=False,
+        ).returncode
+        == 0
+    )
 
 
 def advice(switches: Mapping[str, str]) -> str:

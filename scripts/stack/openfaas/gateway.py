@@ -11,6 +11,7 @@ from pathlib import Path
 from ..daemons import daemon, ports
 from ..daemons.daemon import Service
 from ..daemons.function import LONGEST_BUILD
+from ..install import ownership
 from ..machine import Machine
 from . import programs as openfaas_programs
 
@@ -53,7 +54,7 @@ def start(  # noqa: PLR0913 - keywords
     the DEFAULTS.
     """
     folder = directory or machine.account.scratch(machine.paths, "gateway")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     number, metrics = port or ports.free(), ports.free()
     provider_port, nats_port, prometheus_port = (
         each.rpartition(":")[2] for each in (provider_url, nats, prometheus or provider_url)

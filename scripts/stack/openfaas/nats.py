@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..daemons import daemon, ports
 from ..daemons.daemon import Service
+from ..install import ownership
 from ..machine import Machine
 from . import programs as openfaas_programs
 
@@ -24,7 +25,7 @@ class Nats(Service):
 def start(machine: Machine, *, port: int | None = None, directory: Path | None = None) -> Nats:
     """Starts a queue, on a free port and in a folder that goes with it unless told."""
     folder = directory or machine.account.scratch(machine.paths, "nats")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     log = folder / "nats.log"
     log.unlink(missing_ok=True)  # what it says now tells that it is ready
     number = port or ports.free()

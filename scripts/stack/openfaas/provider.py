@@ -6,6 +6,7 @@ from pathlib import Path
 from ..daemons import daemon, ports
 from ..daemons.daemon import Service
 from ..daemons.function import LONGEST_BUILD
+from ..install import ownership
 from ..machine import Machine
 from . import programs as openfaas_programs
 from .provider_client import ProviderClient
@@ -33,7 +34,7 @@ def start(
     `timeout` is a Go duration, the longest that an invocation may take.
     """
     folder = directory or machine.account.scratch(machine.paths, "provider")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     number = port or ports.free()
     program = openfaas_programs.built(machine.paths).provider
     started = daemon.launch(

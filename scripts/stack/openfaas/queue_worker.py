@@ -8,6 +8,7 @@ from pathlib import Path
 from ..daemons import daemon
 from ..daemons.daemon import Service
 from ..daemons.function import LONGEST_BUILD
+from ..install import ownership
 from ..machine import Machine
 from . import programs as openfaas_programs
 
@@ -41,7 +42,7 @@ def start(
     else by the same one afterwards, once for each time that it waited.
     """
     folder = directory or machine.account.scratch(machine.paths, "queue-worker")
-    machine.account.own(folder, 0o755)
+    ownership.keep(folder)
     log = folder / "queue-worker.log"
     log.unlink(missing_ok=True)  # what it says now tells that it is ready
     nats_host, _, nats_port = nats.rpartition(":")
