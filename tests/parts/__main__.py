@@ -20,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.fast:
             return fast.run(Paths(), others)
         mount_root.leave_chroot()
+        if options.buildkit:
+            return suite.run_against(Paths(), options.buildkit, others)
         return suite.run(Paths(), others)
     except StackError as exc:
         console.error(str(exc))
@@ -40,6 +42,11 @@ def _parser() -> argparse.ArgumentParser:
         "--fast",
         action="store_true",
         help="run only what needs no root, no daemon and no program but Python, on all processors",
+    )
+    parser.add_argument(
+        "--buildkit",
+        metavar="VERSION",
+        help="run the live tests, or those that are named, against this version of BuildKit",
     )
     return parser
 

@@ -13,3 +13,10 @@ def test_the_stamped_version_is_the_one_in_go_mod() -> None:
 
     assert pinned is not None
     assert pinned.group(1) == programs.BUILDKIT_VERSION
+
+
+def test_another_version_is_kept_apart_under_its_name() -> None:
+    ours, other = programs.find(Paths()), programs.find(Paths(), "v0.22.0")
+
+    assert other.folder != ours.folder
+    assert other.folder.name.startswith("v0.22.0-")

@@ -15,7 +15,7 @@ from ..images.oci import Layer
 from ..machine import Machine
 from ..openfaas import programs as openfaas_programs
 from ..paths import Paths
-from . import account, debian, programs, venv
+from . import account, debian, ownership, programs, venv
 from .completion import is_complete
 from .programs import Programs
 
@@ -42,6 +42,7 @@ def prepare(
     paths: Paths,
     *,
     openfaas: bool = False,
+    buildkit: str = programs.BUILDKIT_VERSION,
     more_programs: Mapping[str, str] | None = None,
     more_images: MakeImages | None = None,
 ) -> Prepared:
@@ -52,23 +53,29 @@ def prepare(
     """
     _require_space(paths)
     paths.cache.mkdir(parents=True, exist_ok=True)
-    paths.logs.mkdir(parents=True, exist_ok=True)
+    ownership.keep(paths.state)
+    ownership.keep(paths.logs)
     _packages(paths, more_programs or {})
     owner = account.ensure(paths)
-    owner.own(paths.state, 0o755)
     account.require_user_namespaces(owner)
     console.step("account", f"{account.NAME}, without privileges, runs every daemon")
     real = programs.real_watchdog()
     with ThreadPoolExecutor() as pool:
         function_venv = pool.submit(_venv, paths)
-        building = pool.submit(_programs, paths)
+        building = pool.submit(_programs, paths, buildkit)
         images = pool.submit(_images, paths, more_images)
         gateway = pool.submit(_openfaas, paths) if openfaas else None
         made, mirrored = images.result()
         built = building.result()
         if gateway:
             gateway.result()
-        machine = Machine(paths=paths, account=owner, programs=built, venv=function_venv.result())
+        machine = Machine(
+            paths=paths,
+            account=owner,
+            programs=built,
+            venv=function_venv.result(),
+            process_sandbox=account.allows_process_sandbox(owner),
+        )
     if "ghcr.io" in mirrored:
         made.append(base_images.watchdog(paths, real or built.stand_in_watchdog))
     return Prepared(machine=machine, images=made, mirrored=mirrored, watchdog=real)
@@ -83,10 +90,10 @@ def _packages(paths: Paths, more: Mapping[str, str]) -> None:
         console.step("packages", "all installed")
 
 
-def _programs(paths: Paths) -> Programs:
+def _programs(paths: Paths, buildkit: str) -> Programs:
     report = _Report("programs")
-    built = programs.ensure(paths, paths.logs / "go.log", report.working)
-    report.done(f"buildkitd and buildctl {programs.BUILDKIT_VERSION}")
+    built = programs.ensure(paths, paths.logs / "go.log", report.working, buildkit)
+    report.done(f"buildkitd and buildctl {buildkit}")
     return built
 
 

@@ -11,6 +11,7 @@ from .completion import is_complete, mark_complete
 
 # Kept in step with scripts/tools/go.mod.
 BUILDKIT_VERSION = "v0.32.2"
+_BUILDKIT = "github.com/moby/buildkit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +41,33 @@ class Programs:
         return is_complete(self.folder)
 
 
-def find(paths: Paths) -> Programs:
-    """Where the programs of this clone's sources are, or will be once built."""
+def find(paths: Paths, version: str = BUILDKIT_VERSION) -> Programs:
+    """Return where the programs of this clone's sources are, or will be once built.
+
+    Those of another version of BuildKit are kept apart.
+    """
     sources = [*_tools(paths), *_watchdog(paths)]
-    return Programs(paths.programs / fingerprint.of_files(sources, BUILDKIT_VERSION))
+    made_from = fingerprint.of_files(sources, version)
+    apart = "" if version == BUILDKIT_VERSION else f"{version}-"
+    return Programs(paths.programs / f"{apart}{made_from}")
 
 
-def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> Programs:
-    programs = find(paths)
+def ensure(
+    paths: Paths, log: Path, working: Callable[[str], None], version: str = BUILDKIT_VERSION
+) -> Programs:
+    programs = find(paths, version)
     if programs.complete:
         return programs
     programs.folder.mkdir(parents=True, exist_ok=True)
     go_mod = _tools(paths)[0]
     go = golang.toolchain(paths, go_mod, log)
-    working("building buildkitd and buildctl, about 3 minutes on 2 cores the first time")
-    stamp = f"-X github.com/moby/buildkit/version.Version={BUILDKIT_VERSION}"
-    golang.build(go, go_mod.parent, ["tool"], into=programs.folder, log=log, link=stamp)
+    working(f"building buildkitd and buildctl {version}, about 3 minutes on 2 cores the first time")
+    module, packages = go_mod.parent, ["tool"]
+    if version != BUILDKIT_VERSION:
+        module = golang.released(go, _BUILDKIT, version, log=log)
+        packages = ["./cmd/buildkitd", "./cmd/buildctl"]
+    stamp = f"-X {_BUILDKIT}/version.Version={version}"
+    golang.build(go, module, packages, into=programs.folder, log=log, link=stamp)
     golang.build(go, _watchdog(paths)[0].parent, ["."], into=programs.folder, log=log)
     # runc under the name that buildkitd looks for first (moby/buildkit v0.32.2 oci_worker flags).
     runc = programs.folder / "buildkit-runc"
