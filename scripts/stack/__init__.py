@@ -1,6 +1,7 @@
 """The stack around the function: what scripts/up and scripts/down are made of.
 
     __main__          the command line
+    commands          what up and down do
     running/          the stack as a whole: what `up` keeps running, and remembers
     daemons/          registry, buildkitd and function, one file each; launch, readiness, stop and kill
     openfaas/         nats, provider, gateway and queue-worker, one file each

@@ -17,7 +17,9 @@ become_root() {
 # Always Debian's own Python, which the unprivileged account can run too: one under someone's home
 # directory would be out of its reach.
 ensure_python() {
-  if /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  # Found, not imported: that would take a while.
+  if /usr/bin/python3 -S -c 'import sys; from importlib.util import find_spec as has
+sys.exit(sys.version_info < (3, 11) or not has("venv") or not has("ensurepip"))' 2>/dev/null; then
     return
   fi
   command -v apt-get >/dev/null || fail "this needs Debian 12 or 13, or another system with apt."

@@ -9,7 +9,7 @@ from stack.daemons import function
 from stack.install import fingerprint
 from stack.paths import Paths
 from stack.running import sample
-from stack.running.whole import Running
+from stack.running.recorded import Running
 
 
 def test_is_laid_out_as_under_home_app(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_curl_line_signs_the_very_bytes_it_sends(tmp_path: Path) -> None:
     secret.write_text("secret\n")
     running = Running(
         builder_url="http://127.0.0.1:1",
-        buildkit_host="",
+        buildkit_hosts=("",),
         registry="",
         payload_secret_file=str(secret),
     )

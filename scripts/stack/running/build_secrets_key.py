@@ -1,10 +1,10 @@
 """Runs scripts/generate-key. The key that build secrets are sealed for, made as its users make one."""
 
-import os
 import subprocess
 import sys
 
 from ..errors import StackError
+from ..install import ownership
 from ..install.account import Account
 from ..paths import Paths
 
@@ -18,4 +18,4 @@ def ensure(paths: Paths, account: Account) -> None:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             raise StackError(f"There is no key for build secrets: {made.stderr.strip()}")
-    os.chown(key, account.uid, account.gid)
+    ownership.write(key, key.read_bytes(), mode=0o400, uid=account.uid, gid=account.gid)

@@ -28,8 +28,9 @@ class Entry:
 
     @property
     def port(self) -> int | None:
-        """None for who only calls others."""
-        return int(self.address.rpartition(":")[2]) if self.address else None
+        """None without a port: at a Unix socket, or only calling others."""
+        number = self.address.rpartition(":")[2]
+        return int(number) if number.isdigit() else None
 
     def daemon(self, name: str) -> Daemon:
         return Daemon(name=name, process=Process(self.pid, self.started), log=Path(self.log))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import StackError
 from ..machine import Machine
-from .whole import Running
+from .recorded import Running
 
 
 def image(running: Running) -> str:
