@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from stack.programs import BUILDKIT_VERSION
+from stack.install.programs import BUILDKIT_VERSION
 
 from function import go_duration
 from function.config import Settings
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .kubernetes.manifests import Manifest
+
+# kustomize makes every manifest.
+pytestmark = pytest.mark.programs
 
 UNITS = {"GB": 1 << 30, "Gi": 1 << 30}  # buildkitd's are binary, too (docker/go-units RAMInBytes)
 

@@ -73,6 +73,7 @@ def test_they_are_secrets_that_openfaas_mounts(secrets: list[Manifest]) -> None:
         assert secret["type"] == "Opaque"
 
 
+@pytest.mark.programs
 def test_the_daemon_mounts_the_secret_that_is_its_own(secrets: list[Manifest]) -> None:
     pod = manifests.only(manifests.base(), "StatefulSet")["spec"]["template"]["spec"]
     [named] = [each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each]
@@ -86,6 +87,7 @@ def test_the_daemon_mounts_the_secret_that_is_its_own(secrets: list[Manifest]) -
         assert any(argument.endswith(f"={folder}/{name}") for argument in container["args"])
 
 
+@pytest.mark.programs
 def test_cert_manager_makes_secrets_of_the_same_names_for_the_same_hosts(
     secrets: list[Manifest], tmp_path: Path
 ) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from stack.install.programs import BUILDKIT_VERSION
 from stack.paths import REPOSITORY
-from stack.programs import BUILDKIT_VERSION
 
 from . import folder, footprint, parts, report
 from .contenders import Buildctl, Contender, Server

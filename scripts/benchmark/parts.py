@@ -11,10 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import base_images, buildkitd, function, golang, preparation, record, registry
+from stack.daemons import buildkitd, function, registry
 from stack.errors import StackError
+from stack.images import base_images
+from stack.install import golang, ownership, preparation
 from stack.machine import Machine
 from stack.paths import Paths
+from stack.running import record
 
 from .errors import BenchmarkError
 from .report import OURS, RIVAL
@@ -55,7 +58,7 @@ def _assemble(
     scratch = machine.account.scratch(machine.paths, "benchmark")
     stack.callback(shutil.rmtree, scratch, ignore_errors=True)
     daemon = _given_daemon(machine, environment) or _own_daemon(prepared, stack)
-    secret_file = machine.account.own(scratch / "secrets", 0o755) / "payload-secret"
+    secret_file = ownership.keep(scratch / "secrets") / "payload-secret"
     url = environment.get("BUILDER_URL")
     secret = _secret(environment if url else {})
     secret_file.write_bytes(secret)
@@ -87,7 +90,7 @@ def _own_daemon(prepared: preparation.Prepared, stack: ExitStack) -> Daemon:
     store = stack.enter_context(registry.start(machine))
     base_images.push(prepared.images, store.client())
     daemon = stack.enter_context(
-        buildkitd.start(machine, mirror=store.address, mirrored=prepared.mirrored)
+        buildkitd.start(machine, unix=True, mirror=store.address, mirrored=prepared.mirrored)
     )
     return Daemon(
         buildctl=machine.programs.buildctl, address=daemon.address, registry=store.address
@@ -103,8 +106,10 @@ def _secret(environment: Mapping[str, str]) -> bytes:
 def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -> Service:
     home = scratch / "app"
     function.lay_out(machine.paths, home)
-    # The account writes bytecode below it, as the first start of a container does.
-    for folder in (home, *(path for path in home.rglob("*") if path.is_dir())):
+    # The account writes bytecode below it, as the first start of a container does. The lowest first: what
+    # stands in a folder of the account's is not ours to give away.
+    folders = [home, *(path for path in home.rglob("*") if path.is_dir())]
+    for folder in sorted(folders, reverse=True):
         machine.account.own(folder, 0o755)
     settings = {"buildkit_url": daemon.address, "secret_mount_path": str(secret_file.parent)}
     return Service(

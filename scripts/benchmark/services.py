@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from stack import daemon, ports
-from stack.account import Account
-from stack.daemon import Daemon
+from stack.daemons import daemon, ports
+from stack.daemons.daemon import Daemon
+from stack.install.account import Account
 
 from .errors import BenchmarkError
 
@@ -35,7 +35,7 @@ class Service:
     def start(self) -> "Started":
         """Returns at the first answer; raises BenchmarkError when none comes."""
         port = ports.free()
-        log = self.folder / f"{self.name}.log"
+        log = self.folder.parent / f"{self.name}.log"  # the folder is the account's own
         since = time.perf_counter()
         started = daemon.launch(
             self.name,

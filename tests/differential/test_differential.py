@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from stack import buildkitd, machine
+from stack import machine
+from stack.daemons import buildkitd
 
 from function.buildkit import Client
 from function.context.shared_key import SharedKeys
@@ -20,6 +21,9 @@ from .contexts import CONTEXTS, Context, Device, Directory, File, HardLink, Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+pytestmark = pytest.mark.daemons
 
 
 @pytest.fixture(scope="module")

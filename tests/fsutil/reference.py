@@ -7,7 +7,7 @@ import json
 import subprocess
 from typing import IO, TYPE_CHECKING, Self
 
-from stack import fingerprint, golang
+from stack.install import fingerprint, golang
 from stack.paths import Paths
 
 from function.fsutil.tree import decoded, encoded

@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import buildkitd, function, registry
 from stack import machine as machines
-from stack import openfaas as openfaas_stack
+from stack.daemons import buildkitd, function, registry
+from stack.openfaas import openfaas as openfaas_stack
 
 from .callbacks import Receiver
 from .caller import SECRET

@@ -6,7 +6,7 @@ import socket
 from contextlib import closing
 from typing import TYPE_CHECKING, Self
 
-from stack import ports
+from stack.daemons import ports
 
 if TYPE_CHECKING:
     from types import TracebackType

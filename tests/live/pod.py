@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from stack import buildkitd, daemon, ports
+from stack.daemons import buildkitd, daemon, ports
 
 from ..kubernetes import manifests
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from stack.daemon import Daemon
+    from stack.daemons.daemon import Daemon
     from stack.machine import Machine
 
     from ..kubernetes.manifests import Manifest
@@ -76,7 +76,7 @@ class Pod:
             ended = self.run(before["command"])
             assert ended.returncode == 0, ended.stderr
         rootlesskit, program = ENTRYPOINT
-        folder = self.folder / "rootlesskit"
+        folder = self.machine.account.own(self.folder / "rootlesskit")
         self.daemon = daemon.launch(
             "buildkitd",
             [

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from stack import ports
+from stack.daemons import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

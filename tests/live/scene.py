@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack import buildkitd, function, registry
+from stack.daemons import buildkitd, function, registry
 
 from . import traces
 from .caller import Answer, Request, get, post, signature
@@ -21,8 +21,8 @@ from .caller import Answer, Request, get, post, signature
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from stack.daemons.registry import Credentials
     from stack.machine import Machine
-    from stack.registry import Credentials
 
     from .traces import Needle, Trace
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import certificates, ports
+from stack.daemons import certificates, ports
 
 from .caller import NDJSON, Answer, Request, build, get
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from stack.buildkitd import Buildkitd
-    from stack.certificates import Certificates
+    from stack.daemons.buildkitd import Buildkitd
+    from stack.daemons.certificates import Certificates
     from stack.machine import Machine
 
     from .conftest import StartFunction

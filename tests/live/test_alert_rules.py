@@ -13,6 +13,9 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# promtool tries them.
+pytestmark = pytest.mark.programs
+
 FOLDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "observability"
 ALERTS = FOLDER / "alerts.yml"
 NAMES = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from backports import zstd
-from stack import ports
+from stack.daemons import ports
 
 from ..tar_members import (
     CONFIG_NAME,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from build_client.cli import main
-from stack.registry_client import RegistryClient
+from stack.images.registry_client import RegistryClient
 
 from .caller import SECRET
 

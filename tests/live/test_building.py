@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stack import container
-from stack.registry_client import RegistryClient
+from stack.images.registry_client import RegistryClient
 
+from ..parts import container
 from .caller import NDJSON, Answer, Request, build
 
 if TYPE_CHECKING:

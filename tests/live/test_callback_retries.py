@@ -9,7 +9,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stack import ports
+from stack.daemons import ports
 
 from .callbacks import Receiver
 from .caller import PATIENCE, Request, build, signature
@@ -21,7 +21,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stack.function import Function
+    from stack.daemons.function import Function
 
     from .conftest import StartFunction
 

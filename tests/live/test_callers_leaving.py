@@ -15,7 +15,7 @@ from .waiting import commands, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stack.function import Function
+    from stack.daemons.function import Function
 
     from .conftest import StartFunction
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from build_client.context import archive, overlay
-from stack import container, function
-from stack import openfaas as openfaas_stack
-from stack.registry_client import RegistryClient
+from stack.daemons import function
+from stack.images.registry_client import RegistryClient
+from stack.openfaas import openfaas as openfaas_stack
 
+from ..parts import container
 from .caller import SECRET, Answer, post, signature
 from .waiting import wait_until
 
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from stack.function import Function
+    from stack.daemons.function import Function
     from stack.machine import Machine
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
     StartSample = Callable[[str, OpenFaaS, Path], AbstractContextManager[function.Function]]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from stack.buildkitd import Buildkitd
+    from stack.daemons.buildkitd import Buildkitd
 
     from .conftest import StartFunction
 

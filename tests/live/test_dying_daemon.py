@@ -28,8 +28,8 @@ from .waiting import commands, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stack.buildkitd import Buildkitd
-    from stack.function import Function
+    from stack.daemons.buildkitd import Buildkitd
+    from stack.daemons.function import Function
 
     from .conftest import StartFunction
 

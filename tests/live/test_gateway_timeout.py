@@ -14,7 +14,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stack.buildkitd import Buildkitd
+    from stack.daemons.buildkitd import Buildkitd
 
     from .conftest import StartFunction, StartOpenFaaS
 

@@ -38,7 +38,7 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stack.buildkitd import Buildkitd
+    from stack.daemons.buildkitd import Buildkitd
     from stack.machine import Machine
 
     from function.buildkit import Solve

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from stack.function import Function
+    from stack.daemons.function import Function
     from stack.machine import Machine
 
     from .conftest import StartFunction

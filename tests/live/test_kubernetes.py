@@ -13,8 +13,8 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import pytest
+from stack.images.registry_client import RegistryClient
 from stack.paths import REPOSITORY
-from stack.registry_client import RegistryClient
 
 from .. import stack_file
 from ..kubernetes import secrets_script
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from stack.function import Function
+    from stack.daemons.function import Function
     from stack.machine import Machine
 
     from ..kubernetes.manifests import Manifest

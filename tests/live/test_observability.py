@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from stack import ports, prometheus
-from stack.function import WATCHDOG_METRICS_PORT
+from stack.daemons import ports
+from stack.daemons.function import WATCHDOG_METRICS_PORT
 
+from ..parts import prometheus
 from .caller import Request, build, post, signature
 from .gate import Gate
 from .scraping import total
@@ -28,12 +29,12 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from stack.buildkitd import Buildkitd
-    from stack.function import Function
+    from stack.daemons.buildkitd import Buildkitd
+    from stack.daemons.function import Function
     from stack.machine import Machine
-    from stack.openfaas import OpenFaaS
-    from stack.prometheus import Prometheus
+    from stack.openfaas.openfaas import OpenFaaS
 
+    from ..parts.prometheus import Prometheus
     from .conftest import StartFunction
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "scripts" / "observability"
@@ -279,6 +280,7 @@ def test_builds_in_flight_are_what_the_gateway_counts(
         assert total(metrics, "builder_fn_builds_in_flight") == 0
 
 
+@pytest.mark.daemons
 def test_builds_in_flight_are_what_of_watchdog_counts() -> None:
     # Another program may listen at the port: only with of-watchdog on PATH the stack has put one there.
     if shutil.which("of-watchdog") is None:

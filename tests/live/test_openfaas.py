@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from http.client import HTTPResponse
 
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
     from .conftest import StartOpenFaaS
 
@@ -186,6 +186,18 @@ def test_a_deployment_asked_for_through_the_gateway_is_kept(openfaas: OpenFaaS) 
     answer = post(openfaas.url, json.dumps(wanted).encode(), {}, path="/system/functions")
     assert answer.status == 202
     assert openfaas.deployments()[-1] == wanted
+
+
+def test_a_call_of_what_is_deployed_and_runs_nowhere_says_what_it_takes(openfaas: OpenFaaS) -> None:
+    wanted = {"service": "deployed-here", "image": "registry.example/deployed-here:1"}
+    answer = post(openfaas.url, json.dumps(wanted).encode(), {}, path="/system/functions")
+    assert answer.status == 202
+
+    answer = post(openfaas.url, b"", {}, path="/function/deployed-here")
+
+    assert answer.status == 503
+    assert b"deployed-here is deployed, but nothing runs it" in answer.body
+    assert b"to a cluster or to faasd" in answer.body
 
 
 @pytest.mark.skipif(FAAS_CLI is None, reason="faas-cli is not on PATH")

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stack.registry_client import RegistryClient
+from stack.images.registry_client import RegistryClient
 
 from .caller import Request, build
 

@@ -10,7 +10,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import openfaas_programs, ports
+from stack.daemons import ports
+from stack.openfaas import programs as openfaas_programs
 
 if TYPE_CHECKING:
     from stack.machine import Machine

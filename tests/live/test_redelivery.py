@@ -20,9 +20,9 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from stack.buildkitd import Buildkitd
-    from stack.openfaas import OpenFaaS
-    from stack.registry import Registry
+    from stack.daemons.buildkitd import Buildkitd
+    from stack.daemons.registry import Registry
+    from stack.openfaas.openfaas import OpenFaaS
 
     from .conftest import StartFunction, StartOpenFaaS
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import certificates
-from stack.buildkitd import RegistrySettings
-from stack.registry import Credentials
-from stack.token_server import Account, TokenServer
+from stack.daemons import certificates
+from stack.daemons.buildkitd import RegistrySettings
+from stack.daemons.registry import Credentials
 
+from ..parts.token_server import Account, TokenServer
 from .caller import NDJSON, Request, build, documents, read_until, stream
 from .gate import Gate
 from .waiting import wait_until
@@ -21,9 +21,9 @@ from .waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from stack.buildkitd import Buildkitd
+    from stack.daemons.buildkitd import Buildkitd
+    from stack.daemons.registry import Registry
     from stack.machine import Machine
-    from stack.registry import Registry
 
     from .conftest import StartFunction
 
@@ -228,7 +228,7 @@ def test_a_mirror_answers_for_a_registry_out_of_reach(
 @pytest.fixture
 def helpers(machine: Machine) -> Iterator[Path]:
     """A folder for credential helpers, which the function finds on its PATH."""
-    folder = machine.account.scratch(machine.paths, "helpers")
+    folder = machine.account.own(machine.account.scratch(machine.paths, "helpers"), 0o755)
     yield folder
     shutil.rmtree(folder)
 

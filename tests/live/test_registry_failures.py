@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import buildkitd, certificates, registry
-from stack.buildkitd import RegistrySettings
-from stack.registry import Credentials
-from stack.token_server import Account, TokenServer
+from stack.daemons import buildkitd, certificates, registry
+from stack.daemons.buildkitd import RegistrySettings
+from stack.daemons.registry import Credentials
 
+from ..parts.token_server import Account, TokenServer
 from .caller import Request, build
 from .refusing_registry import refusing
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from stack.registry import Credentials
+from stack.daemons.registry import Credentials
 
 from .caller import NDJSON, Answer, Request
 from .scene import Scene, auth_file, serving

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from stack.registry_client import RegistryClient
+from stack.images.registry_client import RegistryClient
 
 from function.buildkit import (
     ANONYMOUS,
@@ -31,7 +31,7 @@ from function.fsutil.tree import Entry, Kind, Tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from stack.buildkitd import Buildkitd
+    from stack.daemons.buildkitd import Buildkitd
 
     from function.buildkit import Solve
 

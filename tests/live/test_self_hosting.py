@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from build_client.context import archive, overlay
-from stack import base_images, container
-from stack.registry_client import Image, RegistryClient
+from stack.images import base_images
+from stack.images.registry_client import Image, RegistryClient
 
+from ..parts import container
 from . import traces
 from .caller import SECRET, post, signature
 from .relay import Relay
@@ -29,8 +30,9 @@ from .traces import Needle
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from stack.container import Container
     from stack.machine import Machine
+
+    from ..parts.container import Container
 
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "template" / "python3-http"

@@ -10,7 +10,7 @@ from .caller import Answer, Request, build, documents, get, read_until, stream
 from .waiting import wait_until
 
 if TYPE_CHECKING:
-    from stack.function import Function
+    from stack.daemons.function import Function
 
     from .conftest import StartFunction
 

@@ -16,7 +16,7 @@ from .. import stack_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stack.openfaas import OpenFaaS
+    from stack.openfaas.openfaas import OpenFaaS
 
 FAAS_CLI = shutil.which("faas-cli")
 SECONDS = 60.0

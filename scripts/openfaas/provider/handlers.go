@@ -11,6 +11,21 @@ import (
 	"github.com/openfaas/faas-provider/types"
 )
 
+// invoke says why a function that was deployed does not answer, unless something runs it; all else is the proxy's.
+func (f *functions) invoke(proxy http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := mux.Vars(r)["name"]
+		if found, exists := f.get(name); exists && found.AvailableReplicas == 0 && found.Image != "" {
+			w.Header().Set("Retry-After", "60")
+			http.Error(w, fmt.Sprintf("%s is deployed, but nothing runs it: the provider of scripts/up runs no "+
+				"containers. Deploy it to a cluster or to faasd; or run it yourself and tell the provider where, "+
+				"by PUT /endpoints/%s.", plain(name), plain(name)), http.StatusServiceUnavailable)
+			return
+		}
+		proxy(w, r)
+	}
+}
+
 func (f *functions) list(w http.ResponseWriter, _ *http.Request) {
 	answer(w, f.all())
 }

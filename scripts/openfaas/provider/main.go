@@ -1,5 +1,6 @@
 // provider is what stands behind the OpenFaaS gateway on one machine: it proxies invocations to functions that
-// run already, wherever they were registered, with the proxy of the real providers.
+// run already, wherever they were registered, with the proxy of the real providers. It runs no containers: of a
+// function that is deployed and not registered it says so.
 //
 //	provider -port PORT -timeout 31m
 //
@@ -36,7 +37,7 @@ func main() {
 		Addr:         fmt.Sprintf("127.0.0.1:%d", *port),
 		ReadTimeout:  *timeout,
 		WriteTimeout: *timeout,
-		Handler:      routes(known, proxy.NewHandlerFunc(config, known, false)),
+		Handler:      routes(known, known.invoke(proxy.NewHandlerFunc(config, known, false))),
 	}
 	log.Fatal(server.ListenAndServe())
 }
