@@ -1,6 +1,6 @@
 """What plain logs say about the cache."""
 
-from benchmark.build_log import Step, steps, unexpected
+from benchmark.build_log import Step, missing, steps, unexpected
 
 LOG = """\
 #1 [internal] load build definition from Dockerfile
@@ -43,3 +43,13 @@ def test_new_content_must_run_from_the_first_copy_on() -> None:
 
 def test_old_content_must_run_nothing() -> None:
     assert unexpected(steps(LOG), fresh=False) == [Step("COPY . .", cached=False)]
+
+
+def test_lines_that_a_step_printed_are_counted_by_their_numbers() -> None:
+    log = ["#7 [2/2] RUN perl talk.pl", "#7 0.001 line 1: a", "#7 0.002 line 3: c", "#7 DONE 0.1s"]
+    assert missing(log, 4) == [2, 4]
+    assert missing([*log, "#7 0.003 line 2: b", "#7 0.004 line 4: line 5: d"], 4) == []
+
+
+def test_a_line_told_of_and_not_printed_is_missing() -> None:
+    assert missing(["#7 line 1: a", "line 1: a"], 1) == [1]

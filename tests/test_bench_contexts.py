@@ -1,6 +1,18 @@
 """The trees that the benchmark builds: new where they must be, and only there."""
 
-from benchmark.contexts import SMALL_FILES, Context, ContextSource, File
+import subprocess
+import time
+
+from benchmark.contexts import (
+    LOGGED_LINES_PER_SECOND,
+    LOGGED_SECONDS,
+    SMALL_FILES,
+    Context,
+    ContextSource,
+    File,
+)
+
+LINES = LOGGED_LINES_PER_SECOND * LOGGED_SECONDS
 
 
 def source(seed: int = 1) -> ContextSource:
@@ -46,3 +58,23 @@ def test_every_small_file_is_new_in_content_and_time() -> None:
 def test_two_runs_of_the_benchmark_build_different_content() -> None:
     one, other = source(seed=1).one_change(), source(seed=2).one_change()
     assert by_path(one)["handler.py"].content != by_path(other)["handler.py"].content
+
+
+def test_a_talkative_step_prints_its_lines_at_their_pace() -> None:
+    program = by_path(source().talkative())["talk.pl"].content
+    # Some of them, so that the test is short; the pace is told by the same clock.
+    hasty = program.replace(str(LINES).encode(), b"200")
+    began = time.monotonic()
+    said = subprocess.run(["perl", "-"], input=hasty, capture_output=True, check=True).stdout
+    assert time.monotonic() - began >= 0.15
+    numbers = [
+        int(line.removeprefix("line ").partition(":")[0]) for line in said.decode().splitlines()
+    ]
+    assert numbers == list(range(1, 201))
+
+
+def test_a_talkative_step_is_new_every_time() -> None:
+    contexts = source()
+    first, second = by_path(contexts.talkative()), by_path(contexts.talkative())
+    assert first["talk.pl"].content != second["talk.pl"].content
+    assert first["Dockerfile"] == second["Dockerfile"]

@@ -1,7 +1,7 @@
 """Medians, and the order of turns."""
 
 import pytest
-from benchmark.figures import Summary, turns
+from benchmark.figures import Span, Summary, covering, turns
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,3 +41,8 @@ def test_nobody_always_follows_the_same_one() -> None:
     rounds = [turns(["a", "b", "c"], number) for number in range(6)]
     followed = {turn[turn.index("a") - 1] for turn in rounds if turn.index("a")}
     assert followed == {"b", "c"}
+
+
+def test_spans_side_by_side_are_covered_from_the_first_to_the_last() -> None:
+    assert covering([Span(2.0, 5.0), Span(1.0, 3.0), Span(4.0, 4.5)]) == 4.0
+    assert covering([Span(2.0, 2.5)]) == 0.5

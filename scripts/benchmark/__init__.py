@@ -8,6 +8,8 @@ From the command down:
     footprint      the scenarios about the function's process: memory, time to readiness
     contenders     one build each: a request over HTTP, or the whole buildctl process
     services       a server's process from its launch to its first answer; its memory in /proc
+    state          a tmpfs for all that is kept on the way, where there is memory for it
+    usage          CPU time and page faults of a process
     folder         a context on the disk, for buildctl
     scenarios, contexts, requests, build_log, figures, report
                    pure: what is measured, what is built, what came out of it

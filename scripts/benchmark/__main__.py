@@ -14,44 +14,50 @@ from pathlib import Path
 from stack.install.programs import BUILDKIT_VERSION
 from stack.paths import REPOSITORY
 
-from . import folder, footprint, parts, report
+from . import folder, parts, report
 from .contenders import Buildctl, Contender, Server
 from .contexts import ContextSource
 from .errors import BenchmarkError
-from .footprint import Probes
+from .figures import Floor, Summary
+from .footprint import Footprints
 from .parts import Parts
-from .report import BUILDCTL, CONTENDERS, Result
-from .scenarios import FOOTPRINTS, IDLE, NAMES, PEAK, READY, SETTLED, TIMED
-from .timing import Course
+from .report import Result
+from .scenarios import BARE, BUILDCTL, CONTENDERS, NAMES, TIMED, Timed
+from .state import State
+from .timing import Course, Measured
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     options.only = options.only or NAMES
+    since = time.monotonic()
     try:
-        results = _measure(options)
+        results, state = _measure(options)
     except BenchmarkError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: interrupted; all that was started is stopped.", file=sys.stderr)
         return 130
+    conditions = _conditions(options, state, time.monotonic() - since)
     print(report.table(results))
+    print("\n" + ", ".join(f"{name}: {value}" for name, value in conditions.items()))
     if options.json:
-        document = report.document(results, _conditions(options))
+        document = report.document(results, conditions)
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0
 
 
-def _measure(options: argparse.Namespace) -> list[Result]:
+def _measure(options: argparse.Namespace) -> tuple[list[Result], State]:
     source = ContextSource(
         sample=folder.read(REPOSITORY / "template" / "python3-http"),
         seed=random.SystemRandom().getrandbits(64),
         started=int(time.time()),
     )
-    with parts.running(os.environ) as found:
+    asked = State(options.state) if options.state else None
+    with parts.running(os.environ, asked) as found:
         timed = _timed(options, found, source)
-        return [*timed, *_footprints(options, found, source)]
+        return [*timed, *_footprints(options, found, source)], found.daemon.state
 
 
 def _timed(options: argparse.Namespace, found: Parts, source: ContextSource) -> list[Result]:
@@ -63,42 +69,52 @@ def _timed(options: argparse.Namespace, found: Parts, source: ContextSource) -> 
         for scenario in wanted:
             rounds = options.rounds or scenario.rounds
             _say(f"{scenario.title}: {rounds} rounds")
-            figures = course.measure(scenario, contenders, rounds)
-            results.append(Result(scenario, figures))
+            taking_part = {
+                name: each for name, each in contenders.items() if name in scenario.contenders
+            }
+            results.append(_result(scenario, course.measure(scenario, taking_part, rounds)))
             _say_result(results[-1])
     return results
 
 
+def _result(scenario: Timed, measured: dict[str, Measured]) -> Result:
+    bare = measured.pop(BARE, None)
+    floor = None
+    if bare:
+        floor = Floor(daemon=Summary.of(bare.daemon), client=Summary.of(bare.client))
+    return Result(scenario, {name: each.figures() for name, each in measured.items()}, floor)
+
+
 def _footprints(options: argparse.Namespace, found: Parts, source: ContextSource) -> list[Result]:
-    probes = Probes(source=source, daemon=found.daemon, secret=found.secret)
-    probe_of = {PEAK: probes.peak, READY: probes.ready, IDLE: probes.idle, SETTLED: probes.settled}
+    footprints = Footprints(source=source, daemon=found.daemon, secret=found.secret)
     services = {
         name: service for name, service in found.services.items() if name in options.contenders
     }
-    results = []
-    for wanted in FOOTPRINTS:
-        if wanted.name not in options.only or not services:
-            continue
-        rounds = options.rounds or wanted.rounds
-        _say(f"{wanted.title}: {rounds} rounds")
-        figures = footprint.measure(services, probe=probe_of[wanted], rounds=rounds)
-        results.append(Result(wanted, figures))
-        _say_result(results[-1])
+    if not services:
+        return []
+    measured = footprints.measure(options.only, services, options.rounds)
+    results = [Result(footprint, figures) for footprint, figures in measured.items()]
+    for result in results:
+        _say_result(result)
     return results
 
 
 def _contenders(names: Sequence[str], found: Parts, stack: ExitStack) -> dict[str, Contender]:
     contenders: dict[str, Contender] = {}
-    for name in names:
+    for name in (*names, BARE):
         if name == BUILDCTL:
             contenders[name] = Buildctl(
                 program=found.daemon.buildctl,
                 buildkit=found.daemon.address,
                 scratch=found.scratch / "contexts",
             )
-            continue
-        url = found.given.get(name) or stack.enter_context(found.services[name].start()).url
-        contenders[name] = Server(name=name, url=url, secret=found.secret)
+        elif url := found.given.get(name):
+            contenders[name] = Server(name=name, url=url, secret=found.secret, pid=None)
+        else:
+            started = stack.enter_context(found.services[name].start())
+            contenders[name] = Server(
+                name=name, url=started.url, secret=found.secret, pid=started.daemon.pid
+            )
     return contenders
 
 
@@ -107,21 +123,26 @@ def _say(text: str) -> None:
 
 
 def _say_result(result: Result) -> None:
-    for name, summary in result.figures.items():
+    for name, figures in result.figures.items():
         ratio = result.ratio(name)
         compared = "" if ratio is None or name == BUILDCTL else f", {ratio:.2f} of buildctl"
-        _say(f"  {name}: {summary.median:.3f}{compared}")
+        cpu = f", CPU {1000 * figures.cpu.median:.1f} ms" if figures.cpu else ""
+        faults = f", {figures.faults.median:.0f} page faults" if figures.faults else ""
+        title = f"{result.scenario.name}, {name}"
+        _say(f"  {title}: {figures.value.median:.3f}{compared}{cpu}{faults}")
 
 
-def _conditions(options: argparse.Namespace) -> dict[str, object]:
+def _conditions(options: argparse.Namespace, state: State, seconds: float) -> dict[str, object]:
     return {
+        "state": state.value,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds),
         "processors": os.cpu_count(),
-        "load": os.getloadavg(),
+        "load": "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg()),
         "kernel": platform.release(),
         "python": platform.python_version(),
         "buildkit": BUILDKIT_VERSION,
-        "contenders": list(options.contenders),
+        "contenders": " ".join(options.contenders),
     }
 
 
@@ -136,10 +157,16 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         choices=NAMES,
-        metavar="SCENARIO",
+        metavar="NAME",
         help=f"may be repeated: {', '.join(NAMES)}",
     )
-    parser.add_argument("--rounds", type=_positive, help="instead of 15, or 5 for what is large")
+    parser.add_argument(
+        "--state",
+        choices=[State.MEMORY.value, State.DISK.value],
+        help="where daemon, registry and contexts are kept: in a tmpfs, so that no disk decides, "
+        "unless this machine has too little memory for it",
+    )
+    parser.add_argument("--rounds", type=_positive, help="instead of each scenario's own number")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to this file")
     parser.add_argument(
         "--contenders",

@@ -8,6 +8,8 @@ from itertools import dropwhile
 # "#7 [build 2/3] COPY . ." names vertex 7, perhaps again later; "#7 CACHED" ends it.
 _NAMED = re.compile(r"#(\d+) \[(?:[^\]]* )?\d+/\d+\] (.+)")
 _CACHED = re.compile(r"#(\d+) CACHED")
+# "#7 3.412 line 3412: ..." is what a step printed, behind when it did.
+_PRINTED = re.compile(r"#\d+ [0-9.]+ line (\d+):")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,9 @@ def unexpected(steps: Sequence[Step], *, fresh: bool) -> Sequence[Step]:
         return [step for step in steps if not step.cached]
     affected = dropwhile(lambda step: not step.instruction.startswith("COPY "), steps)
     return [step for step in affected if step.cached]
+
+
+def missing(lines: Iterable[str], count: int) -> Sequence[int]:
+    """Which of the numbers from 1 to *count* no step has printed a line of."""
+    printed = {int(found[1]) for line in lines if (found := _PRINTED.match(line))}
+    return [number for number in range(1, count + 1) if number not in printed]

@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from . import folder, requests
+from . import folder, requests, usage
 from .contexts import Context
 from .errors import BenchmarkError
+from .figures import Span
+from .usage import Usage
 
 BUILD_SECONDS = 600.0
 SHOWN_CHARACTERS = 2_000
@@ -20,19 +22,31 @@ SHOWN_CHARACTERS = 2_000
 Log = Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A build that succeeded. The two spans are a bare client's answer, which tells the floor."""
+
+    log: Log
+    client: Span | None = None  # from Solve to its end
+    daemon: Span | None = None  # from the first vertex to the last
+
+
 class Build(Protocol):
     """One build, made ready as far as is not its contender's own work."""
 
-    def run(self) -> Log:
-        """What is measured. Returns the build's log; raises BenchmarkError unless it succeeded."""
+    def run(self) -> Built:
+        """What is measured. Raises BenchmarkError unless the build succeeded."""
 
     def clean_up(self, *, large: bool) -> None:
         """After the clock has stopped; a large build's files go from the disk."""
 
 
 class Contender(Protocol):
-    def prepare(self, context: Context, *, image: str, pushed: bool) -> Build:
+    def prepare(self, context: Context, *, image: str, pushed: bool, streamed: bool) -> Build:
         """Builds of one image name follow one another; those of different names may run at once."""
+
+    def usage(self) -> Usage | None:
+        """What its processes have taken so far; None if they are somebody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +56,31 @@ class Server:
     name: str
     url: str
     secret: bytes
+    pid: int | None  # None if it was not started by this run
 
-    def prepare(self, context: Context, *, image: str, pushed: bool) -> "Post":
+    def prepare(self, context: Context, *, image: str, pushed: bool, streamed: bool) -> "Post":
         request = requests.request(context, image=image, pushed=pushed, secret=self.secret)
         address = urlsplit(self.url)
         connection = http.client.HTTPConnection(
             address.hostname or "", address.port, timeout=BUILD_SECONDS
         )
-        return Post(name=self.name, connection=connection, request=request)
+        return Post(name=self.name, connection=connection, request=request, streamed=streamed)
+
+    def usage(self) -> Usage | None:
+        return None if self.pid is None else usage.of_process(self.pid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One request to a server."""
+    """One request to a server. Asks for a stream, and takes one document from who makes none."""
 
     name: str
     connection: http.client.HTTPConnection
     request: requests.Request
+    streamed: bool
 
-    def run(self) -> Log:
+    def run(self) -> Built:
+        accept = {"Accept": "application/x-ndjson"} if self.streamed else {}
         try:
             self.connection.request(
                 "POST",
@@ -69,20 +89,30 @@ class Post:
                 headers={
                     "Content-Type": "application/octet-stream",
                     "X-Build-Signature": self.request.signature,
+                    **accept,
                 },
             )
             answer = self.connection.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException) as exc:
             raise BenchmarkError(f"{self.name} hung up on a build: {exc!r}.") from exc
-        if answer.status != http.client.OK:
-            shown = body[:SHOWN_CHARACTERS].decode(errors="replace")
+        documents = [json.loads(line) for line in body.splitlines()]
+        if answer.status != http.client.OK or documents[-1].get("status") != "success":
+            shown = body[-SHOWN_CHARACTERS:].decode(errors="replace")
             raise BenchmarkError(f"{self.name} answered {answer.status} to a build: {shown}")
-        return list(json.loads(body)["log"])
+        return Built(
+            log=[line for document in documents for line in document["log"]],
+            client=_span(documents[-1].get("client")),
+            daemon=_span(documents[-1].get("daemon")),
+        )
 
     def clean_up(self, *, large: bool) -> None:
         del large  # nothing is on the disk
         self.connection.close()
+
+
+def _span(told: dict[str, Any] | None) -> Span | None:
+    return Span(told["began"], told["ended"]) if told else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +123,8 @@ class Buildctl:
     buildkit: str
     scratch: Path
 
-    def prepare(self, context: Context, *, image: str, pushed: bool) -> Build:
+    def prepare(self, context: Context, *, image: str, pushed: bool, streamed: bool) -> Build:
+        del streamed  # it always is
         source = self.scratch / image.rpartition("/")[2].replace(":", "-")
         folder.write(context, source)
         command = [
@@ -104,13 +135,17 @@ class Buildctl:
         ]
         return _Process(command=command, source=source)
 
+    def usage(self) -> Usage | None:
+        # While its builds run, nobody waits for any other child.
+        return usage.of_children()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Process:
     command: Sequence[str]
     source: Path
 
-    def run(self) -> Log:
+    def run(self) -> Built:
         try:
             finished = subprocess.run(
                 self.command,
@@ -126,7 +161,7 @@ class _Process:
             raise BenchmarkError(
                 f"buildctl failed a build: {finished.stderr[-SHOWN_CHARACTERS:].strip()}"
             )
-        return finished.stderr.splitlines()
+        return Built(log=finished.stderr.splitlines())
 
     def clean_up(self, *, large: bool) -> None:
         if large:

@@ -14,6 +14,8 @@ SMALL_FILES_PER_FOLDER = 100
 SMALL_FILE_BYTES = (100, 2_000)
 LARGE_FILE_BYTES = 200 << 20
 CHANGING_APP_MODULES = 20
+LOGGED_LINES_PER_SECOND = 1_000
+LOGGED_SECONDS = 10
 
 # Where the large scenarios copy to: their snapshots are found, and pruned, by this name.
 LARGE_DESTINATION = "/benchmark-large/"
@@ -34,6 +36,31 @@ class File:
     modified: int  # Unix seconds: all that a ustar header holds
     mode: int = 0o644
 
+
+# Prints at the pace of a clock, so that a slow reader makes no fewer lines of it. Perl, since every
+# Debian has it and it sleeps for fractions of a second; its own clock counts whole seconds.
+_TALK = b"""\
+FROM debian:trixie-slim
+COPY talk.pl .
+RUN perl talk.pl
+"""
+_TALK_PROGRAM = """\
+# %(serial)s
+sub now {
+    open(my $uptime, '<', '/proc/uptime') or die;
+    return (split ' ', <$uptime>)[0];
+}
+$| = 1;
+my ($since, $number) = (now(), 0);
+while ($number < %(lines)d) {
+    my $due = (now() - $since) * %(per_second)d;
+    while ($number < $due && $number < %(lines)d) {
+        $number++;
+        print "line $number: as long as what a compiler says of one file, more or less\\n";
+    }
+    select(undef, undef, undef, 0.005);
+}
+"""
 
 Context = tuple[File, ...]
 
@@ -88,6 +115,18 @@ class ContextSource:
         return (
             self._old("Dockerfile", _COPY_ONLY),
             File(path="large.dat", content=content, modified=modified),
+        )
+
+    def talkative(self) -> Context:
+        """A step that prints many lines, numbered from 1 on."""
+        program = _TALK_PROGRAM % {
+            "serial": f"{self._random.getrandbits(64):016x}",
+            "lines": LOGGED_LINES_PER_SECOND * LOGGED_SECONDS,
+            "per_second": LOGGED_LINES_PER_SECOND,
+        }
+        return (
+            self._old("Dockerfile", _TALK),
+            File(path="talk.pl", content=program.encode(), modified=self._next_time()),
         )
 
     def _old(self, path: str, content: bytes) -> File:

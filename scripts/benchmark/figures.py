@@ -1,7 +1,7 @@
 """Pure. The few numbers that stand for many runs."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,6 +24,37 @@ class Summary:
             maximum=max(runs),
             runs=tuple(runs),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one contender took for one scenario."""
+
+    value: Summary  # seconds a turn; of a property of a process, in its unit
+    cpu: Summary | None = None  # seconds a build, user and system
+    faults: Summary | None = None  # page faults a build
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """The least that a turn can take, in seconds."""
+
+    daemon: Summary  # what the daemon worked, as its Status tells
+    client: Summary  # as a client that does nothing else saw it
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """In Unix seconds."""
+
+    began: float
+    ended: float
+
+
+def covering(spans: Iterable[Span]) -> float:
+    """Seconds from the first beginning to the last end; *spans* is not empty."""
+    found = list(spans)
+    return max(each.ended for each in found) - min(each.began for each in found)
 
 
 def turns(contenders: Sequence[str], round_number: int) -> list[str]:

@@ -1,63 +1,63 @@
 """Process I/O. Starts servers to see how soon they answer and how much memory they take."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from .contenders import Server
 from .contexts import ContextSource
-from .figures import Summary
-from .scenarios import MIB
+from .figures import Figures, Summary
+from .scenarios import FOOTPRINTS, IDLE, MIB, PEAK, READY, SETTLED, Footprint
 from .services import Service, Started
 from .timing import Daemon
 
+Seen = Mapping[Footprint, float]
 
-def measure(
-    services: Mapping[str, Service],
-    *,
-    probe: Callable[[Started], float],
-    rounds: int,
-) -> dict[str, Summary]:
-    """A new process for every run; a first one, which writes bytecode, is not counted."""
-    figures: dict[str, list[float]] = {name: [] for name in services}
-    for number in range(-1, rounds):
-        for name, service in services.items():
-            with service.start() as started:
-                value = probe(started)
-            if number >= 0:
-                figures[name].append(value)
-    return {name: Summary.of(runs) for name, runs in figures.items()}
+# A young process tells three properties, one after the other.
+_YOUNG_ROUNDS = 10
+_PEAK_ROUNDS = 5
 
 
-class Probes:
-    """What is looked at in a process that has just become ready."""
+class Footprints:
+    """What is looked at in processes that have just become ready."""
 
     def __init__(self, *, source: ContextSource, daemon: Daemon, secret: bytes) -> None:
         self._source = source
         self._daemon = daemon
         self._secret = secret
 
-    def ready(self, started: Started) -> float:
-        return started.seconds_to_ready
+    def measure(
+        self, wanted: Sequence[str], services: Mapping[str, Service], rounds: int | None
+    ) -> dict[Footprint, dict[str, Figures]]:
+        """The properties whose names are *wanted*, by contender."""
+        found: dict[Footprint, dict[str, Figures]] = {}
+        if {READY.name, IDLE.name, SETTLED.name} & {*wanted}:
+            found |= _measure(services, self._young, rounds or _YOUNG_ROUNDS)
+        if PEAK.name in wanted:
+            found |= _measure(services, self._peak, rounds or _PEAK_ROUNDS)
+        return {each: found[each] for each in FOOTPRINTS if each.name in wanted}
 
-    def idle(self, started: Started) -> float:
-        return started.resident_bytes() / MIB
-
-    def settled(self, started: Started) -> float:
+    def _young(self, started: Started) -> Seen:
+        idle = started.resident_bytes()
         self._build(started, large=False)
-        return started.resident_bytes() / MIB
+        return {
+            READY: started.seconds_to_ready,
+            IDLE: idle / MIB,
+            SETTLED: started.resident_bytes() / MIB,
+        }
 
-    def peak(self, started: Started) -> float:
+    def _peak(self, started: Started) -> Seen:
         """Over a process that has built nothing yet: everything a first build loads counts too."""
         idle = started.resident_bytes()
         started.forget_peak()
         body = self._build(started, large=True)
-        return (started.peak_bytes() - idle - body) / MIB
+        return {PEAK: (started.peak_bytes() - idle - body) / MIB}
 
     def _build(self, started: Started, *, large: bool) -> int:
         """Returns the length of the request's body."""
         context = self._source.large_file() if large else self._source.one_change()
-        server = Server(name="the server", url=started.url, secret=self._secret)
+        pid = started.daemon.pid
+        server = Server(name="the server", url=started.url, secret=self._secret, pid=pid)
         image = f"{self._daemon.registry}/benchmark/footprint:latest"
-        build = server.prepare(context, image=image, pushed=not large)
+        build = server.prepare(context, image=image, pushed=not large, streamed=False)
         try:
             build.run()
         finally:
@@ -65,3 +65,30 @@ class Probes:
         if large:
             self._daemon.prune_large()
         return len(build.request.body)
+
+
+def _measure(
+    services: Mapping[str, Service], look: Callable[[Started], Seen], rounds: int
+) -> dict[Footprint, dict[str, Figures]]:
+    """A new process for every run; a first one, which writes bytecode, is not counted."""
+    values: dict[Footprint, dict[str, list[float]]] = {}
+    cpu: dict[str, list[float]] = {name: [] for name in services}
+    for number in range(-1, rounds):
+        for name, service in services.items():
+            with service.start() as started:
+                seen = look(started)
+            if number < 0:
+                continue
+            cpu[name].append(started.cpu_to_ready)
+            for footprint, value in seen.items():
+                values.setdefault(footprint, {}).setdefault(name, []).append(value)
+    return {
+        footprint: {
+            name: Figures(
+                value=Summary.of(runs),
+                cpu=Summary.of(cpu[name]) if footprint is READY else None,
+            )
+            for name, runs in by_name.items()
+        }
+        for footprint, by_name in values.items()
+    }

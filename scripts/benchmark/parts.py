@@ -19,9 +19,11 @@ from stack.machine import Machine
 from stack.paths import Paths
 from stack.running import record
 
+from . import state
 from .errors import BenchmarkError
-from .report import OURS, RIVAL
+from .scenarios import BARE, OURS, RIVAL
 from .services import Service
+from .state import State
 from .timing import Daemon
 
 # Answers 200 once the daemon does too.
@@ -38,26 +40,37 @@ class Parts:
 
 
 @contextmanager
-def running(environment: Mapping[str, str]) -> Iterator[Parts]:
-    """Everything stops at the end of the block. Raises BenchmarkError when a part cannot be had."""
+def running(environment: Mapping[str, str], asked: State | None) -> Iterator[Parts]:
+    """Everything stops at the end of the block. Raises BenchmarkError when a part cannot be had.
+
+    What is started for this run keeps its state where *asked*, or in memory if that allows it.
+    """
     paths = Paths()
     with ExitStack() as stack:
         try:
             with record.locked(paths):
                 prepared = preparation.prepare(paths)
-            parts = _assemble(prepared, environment, stack)
+            parts = _assemble(prepared, environment, asked, stack)
         except StackError as exc:
             raise BenchmarkError(str(exc)) from exc
         yield parts
 
 
 def _assemble(
-    prepared: preparation.Prepared, environment: Mapping[str, str], stack: ExitStack
+    prepared: preparation.Prepared,
+    environment: Mapping[str, str],
+    asked: State | None,
+    stack: ExitStack,
 ) -> Parts:
     machine = prepared.machine
     scratch = machine.account.scratch(machine.paths, "benchmark")
     stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-    daemon = _given_daemon(machine, environment) or _own_daemon(prepared, stack)
+    own = asked or state.default(Path("/proc/meminfo").read_text())
+    stack.enter_context(state.mounted(own, scratch))
+    daemon = _given_daemon(machine, environment)
+    if daemon and asked:
+        raise BenchmarkError("The given daemon keeps its state where it does: leave out --state.")
+    daemon = daemon or _own_daemon(prepared, own, scratch, stack)
     secret_file = ownership.keep(scratch / "secrets") / "payload-secret"
     url = environment.get("BUILDER_URL")
     secret = _secret(environment if url else {})
@@ -65,7 +78,7 @@ def _assemble(
     secret_file.chmod(0o644)
     services = {
         OURS: _ours(machine, daemon, scratch, secret_file),
-        RIVAL: _rival(machine, daemon, scratch, secret_file),
+        **_rivals(machine, daemon, scratch, secret_file),
     }
     return Parts(
         daemon=daemon,
@@ -82,18 +95,31 @@ def _given_daemon(machine: Machine, environment: Mapping[str, str]) -> Daemon | 
         return None
     if not address or not host:
         raise BenchmarkError("BUILDKIT_HOST and REGISTRY belong together: set both, or neither.")
-    return Daemon(buildctl=machine.programs.buildctl, address=address, registry=host)
+    return Daemon(
+        buildctl=machine.programs.buildctl, address=address, registry=host, state=State.GIVEN
+    )
 
 
-def _own_daemon(prepared: preparation.Prepared, stack: ExitStack) -> Daemon:
+def _own_daemon(
+    prepared: preparation.Prepared, own: State, scratch: Path, stack: ExitStack
+) -> Daemon:
     machine = prepared.machine
-    store = stack.enter_context(registry.start(machine))
+    store = stack.enter_context(registry.start(machine, directory=scratch / "registry"))
     base_images.push(prepared.images, store.client())
     daemon = stack.enter_context(
-        buildkitd.start(machine, unix=True, mirror=store.address, mirrored=prepared.mirrored)
+        buildkitd.start(
+            machine,
+            root=scratch / "buildkit",
+            unix=True,
+            mirror=store.address,
+            mirrored=prepared.mirrored,
+        )
     )
     return Daemon(
-        buildctl=machine.programs.buildctl, address=daemon.address, registry=store.address
+        buildctl=machine.programs.buildctl,
+        address=daemon.address,
+        registry=store.address,
+        state=own,
     )
 
 
@@ -122,7 +148,10 @@ def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) ->
     )
 
 
-def _rival(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -> Service:
+def _rivals(
+    machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path
+) -> Mapping[str, Service]:
+    """The Go server, and the same program as a bare client."""
     module = machine.paths.repository / "tests" / "rival"
     log = machine.paths.logs / "go.log"
     programs = machine.paths.cache / "rival"
@@ -130,11 +159,22 @@ def _rival(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -
     go = golang.toolchain(machine.paths, module / "go.mod", log)
     golang.build(go, module, ["."], into=programs, log=log)
     options: list[str | Path] = ["--buildkit", daemon.address, "--secret-file", secret_file]
-    return Service(
-        name=RIVAL,
-        account=machine.account,
-        folder=machine.account.own(scratch / "rival", 0o755),
-        command=lambda port: [programs / "rival", "--listen", f"127.0.0.1:{port}", *options],
-        environment=lambda _port: {},
-        readiness="/",
-    )
+    folder = machine.account.own(scratch / "rival", 0o755)
+    # It unpacks where everything else is kept, too.
+    temporary = machine.account.own(scratch / "unpacked")
+
+    def service(name: str, *more: str) -> Service:
+        return Service(
+            name=name,
+            account=machine.account,
+            folder=folder,
+            command=lambda port: [
+                *(programs / "rival", "--listen", f"127.0.0.1:{port}"),
+                *options,
+                *more,
+            ],
+            environment=lambda _port: {"TMPDIR": str(temporary)},
+            readiness="/",
+        )
+
+    return {RIVAL: service(RIVAL), BARE: service(BARE, "--bare")}

@@ -1,54 +1,74 @@
 """Pure. Figures as a table for people and as a document for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from .figures import Summary
-from .scenarios import Footprint, Timed
+from .figures import Figures, Floor, Summary
+from .scenarios import BUILDCTL, CONTENDERS, OURS, RIVAL, Footprint, Timed
 
-OURS = "ours"
-BUILDCTL = "buildctl"
-RIVAL = "rival"
-CONTENDERS = (BUILDCTL, OURS, RIVAL)
+_COLUMNS = (
+    "scenario",
+    *CONTENDERS,
+    "ours : buildctl",
+    "rival : buildctl",
+    "floor : buildctl",  # by Status, and by a bare client
+    f"CPU a build ({', '.join(CONTENDERS)})",
+    f"page faults a build ({', '.join(CONTENDERS)})",
+    "goal",
+    "",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     scenario: Timed | Footprint
-    figures: Mapping[str, Summary]  # by contender
+    figures: Mapping[str, Figures]  # by contender
+    floor: Floor | None = None
 
-    def ratio(self, contender: str) -> float | None:
-        """The contender's median to buildctl's; None for what buildctl cannot do, or did not."""
-        if contender not in self.figures or BUILDCTL not in self.figures:
+    def ratio(self, contender: str, to: str = BUILDCTL) -> float | None:
+        """The contender's median to another's; None where one of them did not take part."""
+        if contender not in self.figures or to not in self.figures:
             return None
-        return self.figures[contender].median / self.figures[BUILDCTL].median
+        return self.figures[contender].value.median / self.figures[to].value.median
 
     @property
-    def met(self) -> bool | None:
-        """Whether ours reached the goal; None without a goal, or without a figure for it."""
-        reached = self._reached
-        return (
-            None if reached is None or self.scenario.goal is None else reached <= self.scenario.goal
-        )
+    def floors(self) -> tuple[float, float] | None:
+        """The daemon's own share and a bare client's, to buildctl's median."""
+        if self.floor is None or BUILDCTL not in self.figures:
+            return None
+        whole = self.figures[BUILDCTL].value.median
+        return self.floor.daemon.median / whole, self.floor.client.median / whole
+
+    def core(self, contender: str) -> float | None:
+        """The share of one core that the contender's process took."""
+        figures = self.figures.get(contender)
+        if figures is None or figures.cpu is None:
+            return None
+        return figures.cpu.median / figures.value.median
 
     @property
-    def _reached(self) -> float | None:
-        if isinstance(self.scenario, Timed):
-            return self.ratio(OURS)
-        return self.figures[OURS].median if OURS in self.figures else None
+    def met(self) -> Mapping[str, bool]:
+        """Whether ours reached each goal, by what it is about; none without a figure for it."""
+        return {
+            subject: reached <= limit
+            for subject, limit, reached in self._goals()
+            if limit is not None and reached is not None
+        }
+
+    def _goals(self) -> Iterator[tuple[str, float | None, float | None]]:
+        goals, ours = self.scenario.goals, self.figures.get(OURS)
+        yield "ratio", goals.ratio, self.ratio(OURS)
+        yield "to the rival", goals.to_rival, self.ratio(OURS, RIVAL)
+        yield "CPU", goals.cpu, _median(ours.cpu if ours else None)
+        yield "share of a core", goals.core, self.core(OURS)
+        yield "page faults", goals.faults, _median(ours.faults if ours else None)
+        yield "value", goals.value, _median(ours.value if ours else None)
 
 
 def table(results: Sequence[Result]) -> str:
     """Markdown whose columns are also aligned in plain text."""
-    header = [
-        "scenario",
-        *(f"{name}" for name in CONTENDERS),
-        "ours : buildctl",
-        "rival : buildctl",
-    ]
-    header += ["goal", ""]
-    rows = [header, *(_row(result) for result in results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    rows = [_COLUMNS, *(_row(result) for result in results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = [_line(row, widths) for row in rows]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
@@ -66,18 +86,27 @@ def document(results: Sequence[Result], conditions: Mapping[str, object]) -> dic
                 "ratio_to_buildctl": {
                     name: result.ratio(name) for name in result.figures if name != BUILDCTL
                 },
-                "goal": result.scenario.goal,
-                "met": result.met,
+                "ratio_to_rival": result.ratio(OURS, RIVAL),
+                "floor": asdict(result.floor) if result.floor else None,
+                "goals": asdict(result.scenario.goals),
+                "met": dict(result.met),
             }
             for result in results
         },
     }
 
 
-def _row(result: Result) -> list[str]:
-    figures = [_figure(result, name) for name in CONTENDERS]
-    ratios = [_ratio(result, name) for name in (OURS, RIVAL)]
-    return [result.scenario.title, *figures, *ratios, _goal(result.scenario), _verdict(result.met)]
+def _row(result: Result) -> Sequence[str]:
+    return (
+        result.scenario.title,
+        *(_figure(result, name) for name in CONTENDERS),
+        *(_ratio(result, name) for name in (OURS, RIVAL)),
+        _floor(result),
+        _each(result, _core if _is_about_a_core(result) else _cpu),
+        _each(result, _faults),
+        _goal(result.scenario),
+        _verdict(result.met),
+    )
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -86,14 +115,22 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _figure(result: Result, contender: str) -> str:
-    """Median, then minimum and maximum."""
+    """Median, then minimum and maximum if there are any others."""
     if contender not in result.figures:
         return ""
-    summary = result.figures[contender]
-    if _unit(result.scenario) == "MiB":
-        return f"{summary.median:.1f} ({summary.minimum:.1f} to {summary.maximum:.1f}) MiB"
-    shown = [f"{1000 * each:,.0f}" for each in (summary.median, summary.minimum, summary.maximum)]
-    return f"{shown[0]} ({shown[1]} to {shown[2]}) ms"
+    value = result.figures[contender].value
+    scenario = result.scenario
+    if _unit(scenario) == "MiB":
+        return _spread(value, lambda each: f"{each:.1f}", "MiB")
+    if isinstance(scenario, Timed) and scenario.builds > 1:
+        return _spread(value, lambda each: f"{scenario.builds_of_a_turn / each:.1f}", "builds/s")
+    return _spread(value, lambda each: f"{1000 * each:,.0f}", "ms")
+
+
+def _spread(value: Summary, shown: Callable[[float], str], unit: str) -> str:
+    if len(value.runs) == 1:
+        return f"{shown(value.median)} {unit}"
+    return f"{shown(value.median)} ({shown(value.minimum)} to {shown(value.maximum)}) {unit}"
 
 
 def _ratio(result: Result, contender: str) -> str:
@@ -101,17 +138,60 @@ def _ratio(result: Result, contender: str) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
+def _floor(result: Result) -> str:
+    scenario = result.scenario
+    if result.floor and isinstance(scenario, Timed) and scenario.builds > 1:
+        return f"{scenario.builds_of_a_turn / result.floor.client.median:.1f} builds/s"
+    return " / ".join(f"{each:.2f}" for each in result.floors or ())
+
+
+def _each(result: Result, shown: Callable[[Result, str], str]) -> str:
+    """A cell of all contenders' figures."""
+    cells = [shown(result, name) for name in CONTENDERS]
+    return " / ".join(cell or "-" for cell in cells) if any(cells) else ""
+
+
+def _is_about_a_core(result: Result) -> bool:
+    return result.scenario.goals.core is not None
+
+
+def _core(result: Result, contender: str) -> str:
+    share = result.core(contender)
+    return "" if share is None else f"{share:.1%} of a core"
+
+
+def _cpu(result: Result, contender: str) -> str:
+    figures = result.figures.get(contender)
+    return f"{1000 * figures.cpu.median:,.0f} ms" if figures and figures.cpu else ""
+
+
+def _faults(result: Result, contender: str) -> str:
+    figures = result.figures.get(contender)
+    return f"{figures.faults.median:,.0f}" if figures and figures.faults else ""
+
+
 def _goal(scenario: Timed | Footprint) -> str:
-    if scenario.goal is None:
-        return ""
-    if isinstance(scenario, Timed):
-        return f"≤ {scenario.goal:.2f}"
-    return f"≤ {scenario.goal:g} {scenario.unit}"
+    goals = scenario.goals
+    said = {
+        "≤ {:.2f}": goals.ratio,
+        "≤ {:.2f} of the rival": goals.to_rival,
+        "CPU ≤ {:.0f} ms": goals.cpu and 1000 * goals.cpu,
+        "≤ {:.0%} of a core": goals.core,
+        "≤ {:,} faults": goals.faults,
+        f"≤ {{:g}} {_unit(scenario)}": goals.value,
+    }
+    return ", ".join(text.format(limit) for text, limit in said.items() if limit is not None)
 
 
-def _verdict(met: bool | None) -> str:
-    return {None: "", True: "met", False: "missed"}[met]
+def _verdict(met: Mapping[str, bool]) -> str:
+    if missed := [subject for subject, reached in met.items() if not reached]:
+        return "missed" if len(met) == 1 else f"missed: {', '.join(missed)}"
+    return "met" if met else ""
 
 
 def _unit(scenario: Timed | Footprint) -> str:
     return "s" if isinstance(scenario, Timed) else scenario.unit
+
+
+def _median(summary: Summary | None) -> float | None:
+    return None if summary is None else summary.median

@@ -3,12 +3,32 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from .contexts import Context, ContextSource
+from .contexts import LOGGED_LINES_PER_SECOND, LOGGED_SECONDS, Context, ContextSource
 
 SMALL_ROUNDS = 15
 LARGE_ROUNDS = 5
+WARM_UP_ROUNDS = 2
 
 MIB = 1 << 20
+
+OURS = "ours"
+BUILDCTL = "buildctl"
+RIVAL = "rival"
+CONTENDERS = (BUILDCTL, OURS, RIVAL)
+# No builder, and in no column of its own: the least that a build can take.
+BARE = "bare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goals:
+    """The most that ours may take; None where there is no goal."""
+
+    ratio: float | None = None  # of medians, ours to buildctl's
+    to_rival: float | None = None  # of medians, ours to the rival's
+    cpu: float | None = None  # seconds a build, of the function's process
+    core: float | None = None  # that process's share of one core while the build runs
+    faults: int | None = None  # page faults a build
+    value: float | None = None  # of a property of the process, in its own unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +43,26 @@ class Timed:
     context: Callable[[ContextSource], Context]
     pushed: bool
     fresh: bool  # each build has something new; otherwise every step must come from the cache
-    goal: float  # ratio of medians, ours to buildctl's
-    at_once: int = 1
-    large: bool = False
+    goals: Goals
+    rounds: int = SMALL_ROUNDS
+    warm_up_rounds: int = WARM_UP_ROUNDS
+    callers: int = 1  # they build at the same time
+    builds: int = 1  # of each caller, one after the other
+    large: bool = False  # pruned before and after each turn
+    lines: int = 0  # that a step prints, all of which must be in the log; asked for as a stream
 
     @property
-    def rounds(self) -> int:
-        return LARGE_ROUNDS if self.large else SMALL_ROUNDS
+    def builds_of_a_turn(self) -> int:
+        return self.callers * self.builds
+
+    @property
+    def contenders(self) -> Sequence[str]:
+        """Who can take part."""
+        if self.builds > 1:  # buildctl's folder holds one context at a time
+            return (OURS, RIVAL, BARE)
+        if self.lines:  # the step takes its time, whoever asks for it
+            return CONTENDERS
+        return (*CONTENDERS, BARE)
 
 
 TIMED: Sequence[Timed] = (
@@ -39,7 +72,7 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.unchanged,
         pushed=True,
         fresh=False,
-        goal=0.60,
+        goals=Goals(ratio=0.60, cpu=0.015),
     ),
     Timed(
         name="change",
@@ -47,7 +80,7 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.one_change,
         pushed=True,
         fresh=True,
-        goal=0.75,
+        goals=Goals(ratio=0.80, to_rival=0.90, cpu=0.020),
     ),
     Timed(
         name="small-files",
@@ -55,8 +88,10 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.small_files,
         pushed=False,
         fresh=True,
+        goals=Goals(ratio=0.85),
+        rounds=LARGE_ROUNDS,
+        warm_up_rounds=1,
         large=True,
-        goal=0.95,
     ),
     Timed(
         name="large-file",
@@ -64,8 +99,10 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.large_file,
         pushed=False,
         fresh=True,
+        goals=Goals(ratio=0.85, cpu=0.7, faults=5_000),
+        rounds=LARGE_ROUNDS,
+        warm_up_rounds=1,
         large=True,
-        goal=0.75,
     ),
     Timed(
         name="concurrent",
@@ -73,8 +110,33 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.one_change,
         pushed=True,
         fresh=True,
-        at_once=8,
-        goal=0.80,
+        goals=Goals(ratio=0.75),
+        rounds=8,
+        warm_up_rounds=1,
+        callers=8,
+    ),
+    Timed(
+        name="throughput",
+        title="16 callers, each 20 builds of one change, pushed",
+        context=ContextSource.one_change,
+        pushed=True,
+        fresh=True,
+        goals=Goals(to_rival=1 / 1.2),
+        rounds=1,
+        warm_up_rounds=0,
+        callers=16,
+        builds=20,
+    ),
+    Timed(
+        name="log",
+        title="1,000 lines of log a second for 10 s, streamed",
+        context=ContextSource.talkative,
+        pushed=False,
+        fresh=True,
+        goals=Goals(core=0.10),
+        rounds=1,
+        warm_up_rounds=0,
+        lines=LOGGED_LINES_PER_SECOND * LOGGED_SECONDS,
     ),
 )
 
@@ -86,27 +148,20 @@ class Footprint:
     name: str
     title: str
     unit: str  # "s" or "MiB"
-    goal: float | None  # in the unit
-    rounds: int
+    goals: Goals = Goals()
 
 
 PEAK = Footprint(
     name="peak",
     title="peak memory over idle and body, 200 MiB body",
     unit="MiB",
-    goal=24,
-    rounds=LARGE_ROUNDS,
+    goals=Goals(value=7.3),
 )
-READY = Footprint(name="ready", title="start to ready", unit="s", goal=0.5, rounds=SMALL_ROUNDS)
-IDLE = Footprint(name="idle", title="idle memory", unit="MiB", goal=60, rounds=SMALL_ROUNDS)
-SETTLED = Footprint(
-    name="settled",
-    title="idle memory after a build",
-    unit="MiB",
-    goal=None,
-    rounds=LARGE_ROUNDS,
-)
-FOOTPRINTS: Sequence[Footprint] = (PEAK, READY, IDLE, SETTLED)
+READY = Footprint(name="ready", title="start to ready", unit="s", goals=Goals(value=0.35))
+IDLE = Footprint(name="idle", title="idle memory", unit="MiB", goals=Goals(value=58))
+SETTLED = Footprint(name="settled", title="idle memory after a build", unit="MiB")
+
+FOOTPRINTS: Sequence[Footprint] = (READY, IDLE, SETTLED, PEAK)
 
 NAMES: Sequence[str] = (
     *(scenario.name for scenario in TIMED),

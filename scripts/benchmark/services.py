@@ -11,6 +11,7 @@ from stack.daemons import daemon, ports
 from stack.daemons.daemon import Daemon
 from stack.install.account import Account
 
+from . import usage
 from .errors import BenchmarkError
 
 READY_SECONDS = 30.0
@@ -52,8 +53,12 @@ class Service:
                 raise BenchmarkError(f"{self.name} did not start; its last words:\n{reason}")
             time.sleep(POLL_SECONDS)
         seconds = time.perf_counter() - since
-        url = f"http://{ports.LOOPBACK}:{port}"
-        return Started(daemon=started, url=url, seconds_to_ready=seconds)
+        return Started(
+            daemon=started,
+            url=f"http://{ports.LOOPBACK}:{port}",
+            seconds_to_ready=seconds,
+            cpu_to_ready=usage.of_process(started.pid).cpu,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ class Started:
     daemon: Daemon
     url: str
     seconds_to_ready: float
+    cpu_to_ready: float  # seconds
 
     def resident_bytes(self) -> int:
         return self._status("VmRSS")

@@ -10,17 +10,21 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import build_log
-from .contenders import Build, Contender, Log
+from .contenders import Build, Built, Contender, Log
 from .contexts import LARGE_DESTINATION, ContextSource
 from .errors import BenchmarkError
-from .figures import Summary, turns
+from .figures import Figures, Summary, covering, turns
 from .scenarios import Timed
+from .state import State
+from .usage import Usage
 
-WARM_UP_ROUNDS = 2
+# A server goes on with a build after its answer: it ends the session, and the daemon writes its
+# history. What that takes is the build's, too.
+_SETTLING_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Daemon:
     buildctl: Path
     address: str
     registry: str
+    state: State
 
     def prune_large(self) -> None:
         """Removes uploaded contexts and what large scenarios copied; other steps stay cached."""
@@ -41,8 +46,37 @@ class Daemon:
         pruned = subprocess.run(command, capture_output=True, text=True, check=False)
         if pruned.returncode:
             raise BenchmarkError(f"buildctl could not prune: {pruned.stderr.strip()}")
-        # Else one contender's dirty pages are written while the next one's clock runs.
-        os.sync()
+        if self.state is not State.MEMORY:
+            # Else one contender's dirty pages are written while the next one's clock runs.
+            os.sync()
+
+
+@dataclass(slots=True)
+class Measured:
+    """One contender's turns of one scenario."""
+
+    seconds: list[float] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)  # a build
+    daemon: list[float] = field(default_factory=list)  # seconds, of a bare client's turns alone
+    client: list[float] = field(default_factory=list)
+
+    def add(self, turn: "_Turn", builds: int) -> None:
+        self.seconds.append(turn.seconds)
+        if turn.usage:
+            self.usages.append(
+                Usage(cpu=turn.usage.cpu / builds, faults=round(turn.usage.faults / builds))
+            )
+        if spans := [built.daemon for built in turn.built if built.daemon]:
+            self.daemon.append(covering(spans))
+        if spans := [built.client for built in turn.built if built.client]:
+            self.client.append(covering(spans))
+
+    def figures(self) -> Figures:
+        return Figures(
+            value=Summary.of(self.seconds),
+            cpu=Summary.of([each.cpu for each in self.usages]) if self.usages else None,
+            faults=Summary.of([each.faults for each in self.usages]) if self.usages else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,71 +88,89 @@ class Course:
 
     def measure(
         self, scenario: Timed, contenders: Mapping[str, Contender], rounds: int
-    ) -> dict[str, Summary]:
-        """Seconds by contender.
+    ) -> dict[str, Measured]:
+        """What each contender took.
 
         Raises BenchmarkError when a build fails, or did not do the work that is measured.
         """
-        seconds: dict[str, list[float]] = {name: [] for name in contenders}
-        for number in range(-WARM_UP_ROUNDS, rounds):
+        measured = {name: Measured() for name in contenders}
+        for number in range(-scenario.warm_up_rounds, rounds):
             for name in turns(list(contenders), number):
-                spent, logs = self._turn(scenario, name, contenders[name])
+                turn = self._turn(scenario, name, contenders[name])
                 if number >= 0:
-                    seconds[name].append(spent)
-                    for log in logs:
-                        _require_the_work(scenario, name, log)
-        return {name: Summary.of(runs) for name, runs in seconds.items()}
+                    measured[name].add(turn, scenario.builds_of_a_turn)
+                    for built in turn.built:
+                        _require_the_work(scenario, name, built.log)
+        return measured
 
-    def _turn(
-        self, scenario: Timed, name: str, contender: Contender
-    ) -> tuple[float, Sequence[Log]]:
+    def _turn(self, scenario: Timed, name: str, contender: Contender) -> "_Turn":
         builds = [
-            contender.prepare(
-                scenario.context(self.source),
-                image=f"{self.daemon.registry}/benchmark/{name}-{scenario.name}-{place}:latest",
-                pushed=scenario.pushed,
-            )
-            for place in range(scenario.at_once)
+            [
+                contender.prepare(
+                    scenario.context(self.source),
+                    image=f"{self.daemon.registry}/benchmark/{name}-{scenario.name}-{place}:latest",
+                    pushed=scenario.pushed,
+                    streamed=scenario.lines > 0,
+                )
+                for _ in range(scenario.builds)
+            ]
+            for place in range(scenario.callers)
         ]
         if scenario.large:
             self.daemon.prune_large()
         try:
-            return _run(builds)
+            before = contender.usage()
+            seconds, built = _run(builds)
+            time.sleep(_SETTLING_SECONDS)
+            after = contender.usage()
         finally:
-            for build in builds:
+            for build in (build for each in builds for build in each):
                 build.clean_up(large=scenario.large)
             if scenario.large:
                 self.daemon.prune_large()
+        spent = after.since(before) if before and after else None
+        return _Turn(seconds, built, spent)
 
 
-def _run(builds: Sequence[Build]) -> tuple[float, list[Log]]:
-    """Runs them at once; seconds from the start of the first to the end of the last."""
-    if len(builds) == 1:
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    seconds: float
+    built: Sequence[Built]
+    usage: Usage | None
+
+
+def _run(callers: Sequence[Sequence[Build]]) -> tuple[float, list[Built]]:
+    """Runs each caller's builds one after the other, and all callers at once.
+
+    Seconds from the start of the first build to the end of the last.
+    """
+    if len(callers) == 1:
         since = time.perf_counter()
-        log = builds[0].run()
-        return time.perf_counter() - since, [log]
-    started = threading.Event()
+        built = [build.run() for build in callers[0]]
+        return time.perf_counter() - since, built
     since = 0.0
 
     def start() -> None:
         nonlocal since
         since = time.perf_counter()
-        started.set()
 
-    barrier = threading.Barrier(len(builds), action=start)
+    barrier = threading.Barrier(len(callers), action=start)
 
-    def run(build: Build) -> tuple[float, Log]:
+    def run(builds: Sequence[Build]) -> tuple[float, list[Built]]:
         barrier.wait()
-        log = build.run()
-        return time.perf_counter(), log
+        built = [build.run() for build in builds]
+        return time.perf_counter(), built
 
-    with ThreadPoolExecutor(len(builds)) as pool:
-        finished = list(pool.map(run, builds))
-    return max(end for end, _ in finished) - since, [log for _, log in finished]
+    with ThreadPoolExecutor(len(callers)) as pool:
+        finished = list(pool.map(run, callers))
+    return (
+        max(end for end, _ in finished) - since,
+        [built for _, each in finished for built in each],
+    )
 
 
 def _require_the_work(scenario: Timed, name: str, log: Log) -> None:
-    """A fast build of nothing, or of stale content, must not pass for a fast build."""
+    """A fast build of nothing, of stale content or of half a log must not pass for a fast build."""
     steps = build_log.steps(log)
     if not steps:
         raise BenchmarkError(f"{name}'s log of {scenario.name} names no step: {list(log)[:20]}")
@@ -126,3 +178,8 @@ def _require_the_work(scenario: Timed, name: str, log: Log) -> None:
         did = "took from the cache what is new" if scenario.fresh else "ran what was cached"
         instructions = "; ".join(step.instruction for step in wrong)
         raise BenchmarkError(f"In scenario {scenario.name} {name} {did}: {instructions}")
+    if scenario.lines and (missing := build_log.missing(log, scenario.lines)):
+        raise BenchmarkError(
+            f"In scenario {scenario.name} {name}'s log lacks {len(missing)} of {scenario.lines} "
+            f"lines, {missing[0]} the first of them."
+        )

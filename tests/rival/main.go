@@ -4,6 +4,8 @@
 //
 // It is made to be fast the usual way, not to be attacked: it trusts the tar's names once the
 // signature is right.
+//
+// With --bare it is no builder but a measure: see bare.go.
 package main
 
 import (
@@ -28,6 +30,7 @@ import (
 type server struct {
 	buildkit *client.Client
 	secret   []byte
+	bare     bool
 }
 
 type answer struct {
@@ -37,19 +40,23 @@ type answer struct {
 	Error    string   `json:"error,omitempty"`
 	Log      []string `json:"log"`
 	Duration float64  `json:"duration"`
+	// Of --bare alone.
+	Client *span `json:"client,omitempty"`
+	Daemon *span `json:"daemon,omitempty"`
 }
 
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	buildkit := flag.String("buildkit", os.Getenv("BUILDKIT_HOST"), "address of buildkitd")
 	secretFile := flag.String("secret-file", os.Getenv("PAYLOAD_SECRET_FILE"), "file with the payload secret")
+	bare := flag.Bool("bare", false, "do no more than the daemon needs, and answer with when it did what")
 	flag.Parse()
-	if err := run(*listen, *buildkit, *secretFile); err != nil {
+	if err := run(*listen, *buildkit, *secretFile, *bare); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(listen, buildkit, secretFile string) error {
+func run(listen, buildkit, secretFile string, bare bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	secret, err := os.ReadFile(secretFile)
@@ -67,7 +74,7 @@ func run(listen, buildkit, secretFile string) error {
 		return err
 	}
 	log.Printf("listening on %s", listener.Addr())
-	handler := &server{buildkit: connection, secret: bytes.TrimSpace(secret)}
+	handler := &server{buildkit: connection, secret: bytes.TrimSpace(secret), bare: bare}
 	httpServer := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		<-ctx.Done()
@@ -94,7 +101,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	started := time.Now()
-	result, err := s.serve(r.Context(), body)
+	serve := s.serve
+	if s.bare {
+		serve = s.serveBare
+	}
+	result, err := serve(r.Context(), body)
 	result.Duration = time.Since(started).Seconds()
 	if err != nil {
 		result.Error = err.Error()
