@@ -13,7 +13,11 @@ from ...fsutil.wire import varint
 from ...pb import control_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import grpc
+
+    Buffer = bytes | bytearray | memoryview
 
 _SERVICE = "/moby.buildkit.v1.Control/"
 _DATA_TAG = b"\x0a"  # BytesMessage.data: field 1, length-delimited
@@ -71,8 +75,9 @@ def _solve_request(request: pb.SolveRequest) -> bytes:
     return request.SerializeToString()
 
 
-def _bytes_message(payload: bytes) -> bytes:
-    return b"".join((_DATA_TAG, varint(len(payload)), payload))
+def _bytes_message(pieces: Sequence[Buffer]) -> bytes:
+    """The one copy that is made of what is sent, before gRPC's own."""
+    return b"".join((_DATA_TAG, varint(sum(map(len, pieces))), *pieces))
 
 
 def _bytes_of_message(message: bytes) -> memoryview:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import traceback
 import urllib.parse
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +25,7 @@ import h2.settings
 from ...fsutil.wire import MESSAGE_PREFIX, framed
 from ..rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from ..rpc.grpc_status import Code, RpcError
-from .data_frames import MAX_FRAME_BYTES, DataFrameJoiner
+from .data_frames import MAX_FRAME_BYTES, DataFrameJoiner, data_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +119,7 @@ class _UnaryCall:
 class _Stream:
     call: Call
     received: bytearray = field(default_factory=bytearray)
-    unsent: memoryview = field(default_factory=lambda: memoryview(b""))  # held back by flow control
+    unsent: deque[Buffer] = field(default_factory=deque)  # held back by flow control, and not empty
     failed: RpcError | None = None
 
     def messages(self, data: bytes) -> list[bytes]:
@@ -140,6 +141,18 @@ class _Stream:
         del self.received[:position]
         return found
 
+    def take(self, limit: int) -> list[Buffer]:
+        """What is unsent, at most *limit* bytes of it, which from here on is sent."""
+        taken: list[Buffer] = []
+        while limit > 0 and self.unsent:
+            buffer = self.unsent.popleft()
+            if len(buffer) > limit:
+                self.unsent.appendleft(memoryview(buffer)[limit:])
+                buffer = memoryview(buffer)[:limit]
+            taken.append(buffer)
+            limit -= len(buffer)
+        return taken
+
 
 class ConnectionBroken(Exception):
     """The daemon broke HTTP/2's rules, so nothing more can be exchanged."""
@@ -152,6 +165,7 @@ class GrpcServer:
         """*services* maps a full method name, "/package.Service/Method", to what starts a call of it."""
         self._services = services
         self._joiner = DataFrameJoiner()
+        self._outgoing: list[Buffer] = []
         self._streams: dict[int, _Stream] = {}
         self._lookups: list[Lookup] = []
         self._h2 = h2.connection.H2Connection(
@@ -183,14 +197,16 @@ class GrpcServer:
         lookups, self._lookups = self._lookups, []
         return lookups
 
-    def send(self, limit: int) -> bytes:
-        """About *limit* bytes for the daemon; empty if there is nothing to send for now."""
+    def send(self, limit: int) -> Sequence[Buffer]:
+        """About *limit* bytes for the daemon, in pieces; none if there is nothing to send for now."""
         budget = limit
         for number in list(self._streams):
             if budget <= 0:
                 break
             budget -= self._serve(number, self._streams[number], budget)
-        return self._h2.data_to_send()
+        self._drain()
+        outgoing, self._outgoing = self._outgoing, []
+        return outgoing
 
     def _handle(self, event: h2.events.Event) -> None:
         match event:
@@ -242,10 +258,9 @@ class GrpcServer:
         while sent < budget and (window := self._h2.local_flow_control_window(number)) > 0:
             if not stream.unsent and not self._refill(stream, budget - sent):
                 break
-            size = min(len(stream.unsent), window, MAX_FRAME_BYTES)
-            self._h2.send_data(number, stream.unsent[:size])
-            stream.unsent = stream.unsent[size:]
-            sent += size
+            # At least a frame of it, lest the rest of a budget make a very small one.
+            size = min(window, max(MAX_FRAME_BYTES, budget - sent))
+            sent += self._send_data(number, stream.take(size))
         if (
             not stream.unsent
             and (stream.failed or stream.call.done)
@@ -254,15 +269,29 @@ class GrpcServer:
             self._finish(number, stream)
         return sent
 
+    def _send_data(self, number: int, buffers: Sequence[Buffer]) -> int:
+        """Send what flow control admits; how much that was."""
+        size = sum(map(len, buffers))
+        self._drain()
+        self._outgoing += data_frames(number, buffers)
+        # What h2's send_data does beside making the frames.
+        self._h2.outbound_flow_control_window -= size
+        self._h2.streams[number].outbound_flow_control_window -= size
+        return size
+
+    def _drain(self) -> None:
+        """Send what h2 has made, before anything else is."""
+        if made := self._h2.data_to_send():
+            self._outgoing.append(made)
+
     def _refill(self, stream: _Stream, limit: int) -> bool:
         if stream.failed:
             return False
         try:
-            chunks = stream.call.send(limit)
+            stream.unsent.extend(filter(None, stream.call.send(limit)))
         except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
             stream.failed = _status(exc)
             return False
-        stream.unsent = memoryview(b"".join(chunks))
         return bool(stream.unsent)
 
     def _finish(self, number: int, stream: _Stream) -> None:

@@ -17,10 +17,10 @@ import grpc
 from .grpc_server import ConnectionBroken, GrpcServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..rpc.control import Control
-    from .grpc_server import Call, Headers, Lookup
+    from .grpc_server import Buffer, Call, Headers, Lookup
 
 # One message on the outer stream: large enough to be cheap, small enough to share the channel.
 _BATCH_BYTES = 512 << 10
@@ -76,7 +76,7 @@ class Session:
         self._call.cancel()
         self.close()
 
-    def _outgoing(self) -> Iterator[bytes]:
+    def _outgoing(self) -> Iterator[Sequence[Buffer]]:
         while True:
             self._changed.clear()
             closing = self._closing  # Before the look at the server, so that all due is sent.

@@ -15,7 +15,12 @@ from hyperframe.frame import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.session.data_frames import MAX_FRAME_BYTES, PREFACE, DataFrameJoiner
+from function.buildkit.session.data_frames import (
+    MAX_FRAME_BYTES,
+    PREFACE,
+    DataFrameJoiner,
+    data_frames,
+)
 
 HEADERS = b"\x83\x86\x84"  # HPACK's static table: POST, http, /
 
@@ -164,3 +169,25 @@ def test_an_unfinished_frame_is_held_back(size: int) -> None:
     raw = PREFACE + SettingsFrame(0).serialize()
 
     assert DataFrameJoiner().feed(raw[:size]) == PREFACE[:size]
+
+
+@given(st.lists(st.binary(max_size=40_000), max_size=6))
+def test_what_is_sent_comes_in_frames_that_hold_it_all(buffers: list[bytes]) -> None:
+    sent = b"".join(data_frames(7, [memoryview(buffer) for buffer in buffers]))
+    payloads = []
+    while sent:
+        length, kind, flags, stream = int.from_bytes(sent[:3], "big"), sent[3], sent[4], sent[5:9]
+        assert (kind, flags, int.from_bytes(stream, "big")) == (0, 0, 7)
+        payloads.append(sent[9 : 9 + length])
+        sent = sent[9 + length :]
+    assert b"".join(payloads) == b"".join(buffers)
+    # All are full but the last: a frame costs the receiver the same whatever its size.
+    assert all(len(payload) == MAX_FRAME_BYTES for payload in payloads[:-1])
+    assert all(payloads)
+
+
+def test_frames_show_the_buffers_themselves() -> None:
+    buffer = bytearray(b"a" * (MAX_FRAME_BYTES + 1))
+    pieces = list(data_frames(1, [memoryview(buffer)]))
+    buffer[:] = b"b" * len(buffer)
+    assert [bytes(piece) for piece in pieces[1::2]] == [b"b" * MAX_FRAME_BYTES, b"b"]
