@@ -46,6 +46,9 @@ _TICK_SECONDS = 0.25
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
 
+# After so many the caller gets a look, however fast the daemon talks.
+_EVENTS_AT_ONCE = 100
+
 # What is put into the queue beside what Status says.
 _SOLVE_ENDED = object()
 
@@ -96,22 +99,20 @@ class Solve:
         solve_ended = status_ended = False
         deadline = float("inf")
         while not (solve_ended and status_ended):
-            try:
-                event = self._events.get(timeout=_TICK_SECONDS)
-            except queue.Empty:
-                event = None
-            if event is _SOLVE_ENDED:
+            events = self._arrived()
+            if _SOLVE_ENDED in events:
                 solve_ended = True
                 deadline = time.monotonic() + _STATUS_GRACE_SECONDS
-            elif event is STATUS_ENDED:
+            if STATUS_ENDED in events:
                 status_ended = True
-            elif event is not None:
-                yield self._take(event)
+            responses = [each for each in events if each not in (_SOLVE_ENDED, STATUS_ENDED)]
+            if responses:
+                yield [line for response in responses for line in self._take(response)]
                 if self._pushes.done:
                     return
-            elif time.monotonic() > deadline:
-                break
-            else:
+            elif not events:
+                if time.monotonic() > deadline:
+                    break
                 if not solve_ended:
                     self._liveness.require()
                 yield []
@@ -175,6 +176,17 @@ class Solve:
     def when_ended(self, then: Callable[[], None]) -> None:
         """*then* is called, from any thread, once the daemon has done with the build, its record too."""
         self._solve.add_done_callback(lambda _solve: then())
+
+    def _arrived(self) -> list[Any]:
+        """The events that are there, after a wait for the first; none if none came for a tick."""
+        events: list[Any] = []
+        try:
+            events.append(self._events.get(timeout=_TICK_SECONDS))
+            while len(events) < _EVENTS_AT_ONCE:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        return events
 
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """The log lines that *response* adds."""
