@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import grpc
+import grpc.experimental
 
 from ..errors import Misconfigured
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MAX_GRPC_MESSAGE_BYTES = 16 << 20
 
 _OPTIONS = (
+    # A stream's messages go to the thread that reads them, and not through another one.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
     ("grpc.max_receive_message_length", MAX_GRPC_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_GRPC_MESSAGE_BYTES),
     # A failed Solve's trailers hold the whole Dockerfile, in base64 twice over; gRPC takes 8 KiB (soft) and
