@@ -10,6 +10,7 @@ import grpc
 
 from ..pb import control_pb2 as pb
 from .errors import DaemonUnavailable, Trouble
+from .image.content import KnownImages
 from .progress.redactor import NOTHING_SECRET
 from .rpc.channel import open_channel, target
 from .rpc.control import Control
@@ -40,6 +41,7 @@ class Client:
         # For what nobody waits for: while gRPC pauses after an attempt that failed, all calls on a
         # connection fail, and a build that comes when the daemon is back should not.
         self._second_channel: grpc.Channel | None = None
+        self._images = KnownImages()
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.reconnect)
 
     def solve(
@@ -61,6 +63,7 @@ class Client:
             shared_key=shared_key,
             redactor=redactor,
             patience=self.patience,
+            images=self._images,
         )
 
     def version(self) -> str:

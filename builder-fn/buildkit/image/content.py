@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import grpc
@@ -34,30 +35,65 @@ _MAX_BYTES = 8 << 20
 _MAX_BLOBS = 64
 
 
-class ImageContent:
-    """What there is to say of one image. Reads in a thread of its own, which ends within seconds."""
+# So many images are remembered, at some 400 bytes each.
+_MOST_REMEMBERED = 1_000
 
-    def __init__(self, channel: grpc.Channel, digest: str) -> None:
+
+class KnownImages:
+    """Remembers what images came to: a digest names one content, now and for ever.
+
+    A build that changes nothing ends in an image that is known; to read about it anew takes two calls.
+    Safe for use by many threads.
+    """
+
+    def __init__(self) -> None:
+        self._results: OrderedDict[str, BuildResult] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest: str) -> BuildResult | None:
+        with self._lock:
+            return self._results.get(digest)
+
+    def add(self, result: BuildResult) -> None:
+        with self._lock:
+            self._results[result.digest] = result
+            if len(self._results) > _MOST_REMEMBERED:
+                self._results.popitem(last=False)
+
+
+class ImageContent:
+    """What there is to say of one image. Reads in a thread of its own, which ends within seconds.
+
+    What is *known* is not read.
+    """
+
+    def __init__(
+        self, channel: grpc.Channel, digest: str, known: KnownImages | None = None
+    ) -> None:
+        self._known = known or KnownImages()
         self._channel = channel
         self.digest = digest
         self._deadline = time.monotonic() + _MAX_SECONDS
         self._blobs = _MAX_BLOBS
         self._bytes = _MAX_BYTES
-        self._result = BuildResult(digest=digest)
+        self._result = self._known.get(digest) or BuildResult(digest=digest)
         self._thread = threading.Thread(target=self._run, name="content", daemon=True)
-        self._thread.start()
+        if self._known.get(digest) is None:
+            self._thread.start()
 
     def result(self) -> BuildResult:
         """Waits until it is there, or there is no more time; then it has the digest alone.
 
         An image that cannot be read about has been built all the same.
         """
-        self._thread.join(max(0.0, self._deadline - time.monotonic()))
+        if self._thread.is_alive():
+            self._thread.join(max(0.0, self._deadline - time.monotonic()))
         return self._result
 
     def _run(self) -> None:
         try:
             self._result = self._described()
+            self._known.add(self._result)
         except grpc.RpcError as exc:
             self._say_unknown(exc.details() or "no reason given")
         except (MalformedManifest, ValueError) as exc:  # the latter if the channel has been closed

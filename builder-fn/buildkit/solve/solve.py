@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from ...pb import control_pb2 as pb
     from ..errors import BuildkitError
+    from ..image.content import KnownImages
     from ..outcome import BuildWarning, Step
     from ..progress.redactor import Redactor
     from ..rpc.control import Control
@@ -56,7 +57,7 @@ _SOLVE_ENDED = object()
 class Solve:
     """A running build. Iterate it for log lines, then ask for its `result`; always `close` it."""
 
-    def __init__(  # noqa: PLR0913 - the last three by keyword
+    def __init__(  # noqa: PLR0913 - the last four by keyword
         self,
         control: Control,
         spec: SolveSpec,
@@ -65,6 +66,7 @@ class Solve:
         shared_key: str,
         redactor: Redactor,
         patience: float,
+        images: KnownImages,
     ) -> None:
         """*patience* is how many seconds the daemon may leave a question unanswered."""
         self._control = control
@@ -81,6 +83,7 @@ class Solve:
             control, services, shared_key=shared_key, heard=self._liveness.heard
         )
         self._solve = control.solve.future(solve_request(spec, self._session.id))
+        self._images = images
         self._image: ImageContent | None = None  # once there is one
         self._gateway: Gateway | None = None
         if spec.secret_ids:
@@ -197,14 +200,14 @@ class Solve:
         self._pushes.update(response)
         # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
-            self._image = ImageContent(self._control.channel, self._pushes.digest)
+            self._image = ImageContent(self._control.channel, self._pushes.digest, self._images)
         return self._printer.update(status)
 
     def _described(self, digest: str) -> BuildResult:
         if not digest:
             return BuildResult()
         if not self._image or self._image.digest != digest:
-            self._image = ImageContent(self._control.channel, digest)
+            self._image = ImageContent(self._control.channel, digest, self._images)
         return self._image.result()
 
     def _raise_gateway_error(self) -> None:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from function.buildkit.image import content
-from function.buildkit.image.content import ImageContent
+from function.buildkit.image.content import ImageContent, KnownImages
 from function.buildkit.outcome import BuildResult
 from function.pb import content_pb2 as pb
 
@@ -204,3 +204,27 @@ def test_an_index_that_refers_to_itself_comes_to_an_end(
 
     assert ImageContent(channel, "sha256:loop").result() == BuildResult(digest="sha256:loop")
     assert len(store.reads) == 64
+
+
+def test_an_image_that_is_known_is_not_read_again(store: Store, channel: grpc.Channel) -> None:
+    digest, known = image(store, layer("1", 1000))["digest"], KnownImages()
+    first = ImageContent(channel, digest, known).result()
+    reads = len(store.reads)
+    assert ImageContent(channel, digest, known).result() == first
+    assert len(store.reads) == reads
+
+
+def test_an_image_that_could_not_be_read_is_read_again(store: Store, channel: grpc.Channel) -> None:
+    digest, known = image(store, layer("1", 1000))["digest"], KnownImages()
+    blob = store.blobs.pop(digest)
+    assert ImageContent(channel, digest, known).result() == BuildResult(digest=digest)
+    store.blobs[digest] = blob
+    assert ImageContent(channel, digest, known).result().size == size_of(store, 1000)
+
+
+def test_what_was_known_first_is_forgotten_first() -> None:
+    known = KnownImages()
+    for number in range(1_001):
+        known.add(BuildResult(digest=f"sha256:{number}"))
+    assert known.get("sha256:0") is None
+    assert known.get("sha256:1") == BuildResult(digest="sha256:1")
