@@ -50,7 +50,11 @@ class Session:
         self.id = str(uuid.uuid4())
         self._server = GrpcServer(services)
         self._lock = threading.Lock()  # the server's, held for as long as it makes a batch
-        # That there may be something to send. It takes no lock for longer than an instant: gRPC calls
+        # Of gRPC's thread that sends: whether it waits, and what it is then given. Most of what the daemon
+        # says leaves nothing to be sent, since there is no room for it at its end, and so wakes nobody.
+        self._sender_waits = False
+        self._given: Sequence[Buffer] = ()
+        # That there is something to send, or the end. It takes no lock for longer than an instant: gRPC calls
         # `close` from the one thread that serves all calls on the channel, those of other builds too.
         self._changed = threading.Event()
         self._closing = False
@@ -81,7 +85,8 @@ class Session:
             self._changed.clear()
             closing = self._closing  # Before the look at the server, so that all due is sent.
             with self._lock:
-                data = self._server.send(_BATCH_BYTES)
+                data = self._given or self._server.send(_BATCH_BYTES)
+                self._given, self._sender_waits = (), not data
             if data:
                 yield data
             elif closing:
@@ -95,7 +100,7 @@ class Session:
                 self._heard()
                 with self._lock:
                     lookups = self._server.receive(data)
-                self._changed.set()
+                    self._give()
                 for lookup in lookups:
                     threading.Thread(
                         target=self._look_up, args=(lookup,), name="lookup", daemon=True
@@ -117,4 +122,10 @@ class Session:
             outcome = lookup.ask()
         with self._lock:
             lookup.deliver(outcome)
-        self._changed.set()
+            self._give()
+
+    def _give(self) -> None:
+        """Wake the thread that sends if it waits and there is something to be sent; under the lock."""
+        if self._sender_waits and (data := self._server.send(_BATCH_BYTES)):
+            self._given, self._sender_waits = data, False
+            self._changed.set()
