@@ -88,7 +88,7 @@ TIMED: Sequence[Timed] = (
         context=ContextSource.small_files,
         pushed=False,
         fresh=True,
-        goals=Goals(ratio=0.85),
+        goals=Goals(ratio=0.85, cpu=0.090),
         rounds=LARGE_ROUNDS,
         warm_up_rounds=1,
         large=True,
