@@ -12,16 +12,13 @@ _CHUNK = 64 << 10
 
 
 class Relay:
-    """Forwards connections to *url*. As a context manager it closes all of them at the end.
+    """Forwards connections to *url*, which is tcp:// or unix://.
 
-    They are taken from *listening*, which is closed, too: a new listener unless given.
+    As a context manager it closes all of them at the end. They are taken from *listening*, which is closed, too: a new listener unless given.
     """
 
     def __init__(self, url: str, listening: socket.socket | None = None) -> None:
-        parts = urlsplit(url)
-        assert parts.hostname
-        assert parts.port
-        self._target = (parts.hostname, parts.port)
+        self._url = urlsplit(url)
         self._listening = listening or socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp://127.0.0.1:{self._listening.getsockname()[1]}"
         self._open: list[socket.socket] = []
@@ -38,10 +35,19 @@ class Relay:
             while True:
                 near, _ = self._listening.accept()
                 self.accepted += 1
-                far = socket.create_connection(self._target)
+                far = self._connected()
                 self._open += [near, far]
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _connected(self) -> socket.socket:
+        if self._url.scheme == "unix":
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self._url.path)
+            return far
+        assert self._url.hostname
+        assert self._url.port
+        return socket.create_connection((self._url.hostname, self._url.port))
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):

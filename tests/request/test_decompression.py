@@ -34,7 +34,7 @@ def gzipped(data: bytes) -> bytes:
 
 
 def zstd(data: bytes, *, checksum: bool = True, content_size: bool = True) -> bytes:
-    options = {
+    options: dict[int, int] = {
         CompressionParameter.checksum_flag: int(checksum),
         CompressionParameter.content_size_flag: int(content_size),
     }
