@@ -32,7 +32,7 @@ CLIENT_LAYERS = (
     ("session", "failure", "image"),
     ("progress",),
     ("rpc",),
-    ("errors", "plain_text"),
+    ("errors", "text"),
     ("outcome",),
 )
 

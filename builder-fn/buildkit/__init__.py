@@ -9,7 +9,7 @@
     rpc         Control and LLBBridge on a gRPC channel, and whether the daemon is there
     outcome     what a build comes to, as values
     errors      every way to end badly
-    plain_text  a build's words made fit for an error
+    text        what BuildKit prints and we go by, and a build's words made fit for an error
 
 With `fsutil` and `pb` beside it this package stands alone: it imports nothing else of the function.
 """

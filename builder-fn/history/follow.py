@@ -18,6 +18,7 @@ from ..buildkit.progress.status_stream import STATUS_ENDED, StatusStream
 from ..buildkit.rpc.liveness import Liveness
 from ..daemon_errors import translated
 from ..errors import DaemonUnavailable, Interrupted
+from .attempt import Attempt
 from .journal.entries import JournalLog
 from .standing import State
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..buildkit.outcome import BuildWarning, Step
     from ..buildkit.progress.build_log import BuildLog
     from ..buildkit.rpc.control import Control
-    from .attempt import Attempt, BuildRecord
+    from .attempt import BuildRecord
     from .search import Search
 
 # How often the caller gets to look at its clock and its client.
@@ -162,6 +163,7 @@ class Follow:
             if record and (whichever or record.ref == self.record.ref):
                 self._attempt, self.record = attempt, record
                 return
-        # A claim that was released, or a build that went down with the daemon.
+        # A claim that was released, or a build that went down with the daemon: nothing is left to tell more.
+        self._attempt = Attempt(self.record.ref)
         error = Interrupted("The build was given up before its end. Try again.")
         self.record = replace(self.record, state=State.FAILED, error=error)

@@ -17,6 +17,7 @@ import grpc
 
 from ..buildkit.rpc.llb_bridge import LLBBridge
 from ..buildkit.rpc.unavailable import daemon_silent, daemon_unavailable
+from ..buildkit.text.display_strings import JOB_EXISTS, NO_SUCH_JOB
 from ..pb import control_pb2, gateway_pb2
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ class RefLock:
 
     def _is_unknown(self, error: grpc.RpcError) -> bool:
         """What the daemon says to who asks as another's build of the same ref ends: ours may be next."""
-        return str(error.details()).endswith(f"no such job {self.ref}")
+        return NO_SUCH_JOB.is_about(self.ref, error.details() or "")
 
     def _was_not_refused(self) -> bool:
         """False, once the daemon has refused it."""
         try:
             self._solve.result(timeout=self._patience)
         except grpc.RpcError as exc:
-            if exc.details() != f"job ID {self.ref} exists":
+            if not JOB_EXISTS.is_about(self.ref, exc.details() or ""):
                 raise daemon_unavailable(exc) from exc
         except grpc.FutureTimeoutError as exc:
             self.drop()

@@ -14,6 +14,7 @@ import grpc
 from ..buildkit.image.content import ImageContent, read_blob
 from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
+from ..buildkit.text.display_strings import JOB_EXISTS
 from ..pb import control_pb2 as pb
 from .attempt import attempts
 from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id
@@ -128,7 +129,7 @@ class Search:
         try:
             self._control.solve(request, timeout=self._patience)
         except grpc.RpcError as exc:
-            if exc.details() != f"job ID {ref} exists":  # then it has just been left
+            if not JOB_EXISTS.is_about(ref, exc.details() or ""):  # then it has just been left
                 raise daemon_unavailable(exc) from exc
 
     def _pushed(self, attempt: Attempt) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # Each begins with a character or a class of them, which the expression looks for quickly.
 _LINE_ENDS = re.compile(r"[\r\n]+")
 _LINE_ENDS_AND_INDENT = re.compile(r"[\r\n][ \t\r\n]*")
-# What buildkit/plain_text.py takes out of one line (a test compares them); no escape sequence of one line
-# hides anything of the next.
+# What buildkit/text/plain_text.py takes out of one line (a test compares them); no escape sequence of one
+# line hides anything of the next.
 _HIDDEN = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f](?:(?<=\x1b)(?:\[[0-?]*[ -/]*[@-~]?"
     r"|[\]PX^_][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~]?))?"

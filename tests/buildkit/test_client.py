@@ -2,22 +2,30 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 
-from function.buildkit import Client, Misconfigured, SolveFailed, SolveSpec
+from function.buildkit import (
+    Client,
+    DaemonTLS,
+    DaemonUnavailable,
+    Misconfigured,
+    SolveFailed,
+    SolveSpec,
+    Trouble,
+)
 from function.buildkit.rpc.channel import target
 from function.daemon_errors import translation
-from function.pb import rpc_status_pb2
+
+from ..fake_buildkitd import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from function.buildkit import Solve
+    from ..fake_buildkitd import Build, FakeBuildkitd
 
 
 @pytest.mark.parametrize(
@@ -60,55 +68,91 @@ def test_an_address_that_leads_nowhere_is_refused(url: str) -> None:
 DOCKERFILE = b"# a comment\n" * 20_000 + b"COPY nothing /\n"
 
 
-class FailingDaemon(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Fails every Solve as buildkitd does: with the whole Dockerfile in its trailers."""
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        match call.method.rpartition("/")[2]:
-            case "Solve":
-                return grpc.unary_unary_rpc_method_handler(self._solve)
-            case "Status":
-                return grpc.unary_stream_rpc_method_handler(lambda _request, _context: iter(()))
-            case "Session":
-                return grpc.stream_stream_rpc_method_handler(self._session)
-        return None
-
-    def _solve(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
-        source = {
-            "info": {"filename": "Dockerfile", "data": base64.b64encode(DOCKERFILE).decode()},
-            "ranges": [{"start": {"line": 20_001}, "end": {"line": 20_001}}],
-        }
-        detail = rpc_status_pb2.Detail(
-            type_url="errdefs.Source+json", value=json.dumps(source).encode()
-        )
-        status = rpc_status_pb2.Status(details=[detail]).SerializeToString()
-        context.set_trailing_metadata((("grpc-status-details-bin", status),))
-        context.abort(grpc.StatusCode.UNKNOWN, "failed to solve: not found")
-
-    def _session(
-        self, requests: Iterator[bytes], _context: grpc.ServicerContext
-    ) -> Iterator[bytes]:
-        for _ in requests:
-            yield from ()
+def fails_with_all_of_it(_build: Build) -> dict[str, str]:
+    """As buildkitd does, with the whole Dockerfile in the trailers."""
+    source = {
+        "info": {"filename": "Dockerfile", "data": base64.b64encode(DOCKERFILE).decode()},
+        "ranges": [{"start": {"line": 20_001}, "end": {"line": 20_001}}],
+    }
+    details = {"errdefs.Source+json": json.dumps(source).encode()}
+    raise Failure("failed to solve: not found", details=details)
 
 
-@pytest.fixture
-def failing(tmp_path: Path) -> Iterator[Solve]:
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        server = grpc.server(threads, handlers=[FailingDaemon()])
-        server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
-        server.start()
-        client = Client(f"unix://{tmp_path}/daemon.sock", None, patience=60)
-        solve = client.solve(SolveSpec(ref="r"), {}, shared_key="k")
-        yield solve
-        solve.close()
-        server.stop(None).wait()
+def test_a_failed_build_of_a_long_dockerfile_says_why(daemon: FakeBuildkitd) -> None:
+    daemon.solver.script = fails_with_all_of_it
+    with closing(daemon.client().solve(SolveSpec(ref="r"), {}, shared_key="k")) as failing:
+        assert [line for lines in failing for line in lines] == []
 
-
-def test_a_failed_build_of_a_long_dockerfile_says_why(failing: Solve) -> None:
-    assert [line for lines in failing for line in lines] == []
-
-    with pytest.raises(SolveFailed) as raised:
-        failing.result()
+        with pytest.raises(SolveFailed) as raised:
+            failing.result()
 
     assert str(raised.value) == "the build failed (Dockerfile:20001): not found"
+
+
+def test_a_daemon_says_its_version(daemon: FakeBuildkitd) -> None:
+    assert daemon.client().version() == daemon.version
+
+
+def test_a_daemon_says_how_it_is(daemon: FakeBuildkitd) -> None:
+    daemon.usage = [("regular", 7)]
+
+    state = daemon.client().state()
+
+    assert (state.up, state.version, state.cache_bytes) == (True, daemon.version, {"regular": 7})
+
+
+def test_a_daemon_that_was_silent_is_asked_on_another_connection(daemon: FakeBuildkitd) -> None:
+    client = daemon.client(patience=0.05)
+    daemon.hold("Info")
+    with pytest.raises(DaemonUnavailable) as raised:
+        client.version()
+    assert raised.value.trouble is Trouble.SILENT
+    assert client._channel is None
+    daemon.let_go("Info")
+
+    client.patience = 10.0
+    assert client.version() == daemon.version
+
+
+def silent(client: Client, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Ask in vain; *meanwhile* comes before that is known."""
+    with client.asking():
+        meanwhile()
+        raise DaemonUnavailable("Silent.", Trouble.SILENT)
+
+
+def test_of_many_who_asked_in_vain_the_last_leaves_what_the_first_had_opened(
+    daemon: FakeBuildkitd,
+) -> None:
+    client = daemon.client()
+
+    def another_has_opened_one() -> None:
+        with pytest.raises(DaemonUnavailable):
+            silent(client)
+        assert client._channel is None
+        client.version()
+
+    with pytest.raises(DaemonUnavailable):
+        silent(client, meanwhile=another_has_opened_one)
+
+    assert client._channel is not None
+
+
+def test_what_nobody_waits_for_has_a_connection_of_its_own(daemon: FakeBuildkitd) -> None:
+    client = daemon.client()
+    with client.asking() as control, client.asking(apart=True) as apart:
+        assert control.channel is not apart.channel
+        assert client.control_apart().channel is apart.channel
+    client.reconnect()
+    with client.asking(apart=True) as again:
+        assert again.channel is not apart.channel
+
+
+def test_a_tls_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+    client = Client("tcp://127.0.0.1:1", DaemonTLS(ca=missing, cert=missing, key=missing))
+
+    with pytest.raises(Misconfigured, match=r"missing\.pem") as raised:
+        client.version()
+
+    assert raised.value.path == str(missing)

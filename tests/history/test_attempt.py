@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from function.buildkit.failure.status_details import failed_with
 from function.buildkit.outcome import BuildResult, FailedStep
@@ -17,49 +16,29 @@ from function.errors import (
     Interrupted,
 )
 from function.history.annotations import (
-    build_attrs,
-    claim_attrs,
     journal_attrs,
     journal_metadata,
-    verdict_attrs,
 )
 from function.history.attempt import Attempt, BuildRecord, attempts
 from function.history.outcome_json import ERROR_DETAIL, error_document, result_document
-from function.history.refs import Part, Ref
+from function.history.refs import Ref
 from function.history.standing import State
 from function.pb import control_pb2 as pb
 
-ID = "a1" * 16
-REF = Ref(ID)
-ANNOTATIONS = {"image": "registry.test/ä:1", "call-id": "c"}
-TOKEN = "the claim's"
-CANCELLED, UNKNOWN = 1, 2
-
-
-def record(
-    part: Part = Part.BUILD,
-    *,
-    ref: Ref = REF,
-    attrs: dict[str, str] | None = None,
-    created: int = 100,
-    ended: bool = False,
-    error: tuple[int, str] | None = None,
-) -> pb.BuildHistoryRecord:
-    made = pb.BuildHistoryRecord(
-        Ref=ref.of(part),
-        FrontendAttrs=build_attrs(ANNOTATIONS) if attrs is None else attrs,
-        CreatedAt=Timestamp(seconds=created),
-    )
-    if ended or error:
-        made.CompletedAt.CopyFrom(Timestamp(seconds=created + 10))
-    if error:
-        made.error.code, made.error.message = error
-    return made
-
-
-def verdict(error: BuilderError, *, token: str = TOKEN) -> pb.BuildHistoryRecord:
-    attrs = verdict_attrs(ANNOTATIONS, error, token)
-    return record(Part.VERDICT, attrs=attrs, ended=True)
+from .records import (
+    ANNOTATIONS,
+    CANCEL,
+    DIED,
+    HELD,
+    ID,
+    LEFT,
+    REF,
+    RELEASED,
+    TOKEN,
+    UNKNOWN,
+    record,
+    verdict,
+)
 
 
 def only(*records: pb.BuildHistoryRecord) -> Attempt:
@@ -71,14 +50,6 @@ def told(*records: pb.BuildHistoryRecord) -> BuildRecord:
     made = only(*records).record()
     assert made
     return made
-
-
-CLAIMED = claim_attrs(ANNOTATIONS, TOKEN)
-HELD = record(Part.CLAIM, attrs=CLAIMED)
-RELEASED = record(Part.CLAIM, attrs=CLAIMED, ended=True)
-DIED = record(Part.CLAIM, attrs=CLAIMED, error=(CANCELLED, "context canceled"))
-CANCEL = record(Part.CANCEL, attrs={}, ended=True)
-LEFT = (CANCELLED, "failed to push: context canceled")
 
 
 def test_a_build_that_is_claimed_and_not_begun_is_queued() -> None:

@@ -3,92 +3,139 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 
-from function.buildkit.rpc.control import Control
+from function.buildkit import DaemonUnavailable, Trouble
 from function.history.ref_lock import RefLock
-from function.pb import control_pb2, gateway_pb2
+from function.pb import gateway_pb2
+
+from ..fake_buildkitd import FakeBuildkitd, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from function.buildkit.rpc.control import Control
 
-PATIENCE = 30.0  # seconds; nothing here takes so long unless it fails
+PATIENCE = 10.0  # seconds; nothing here takes so long unless it fails
+SHORT = 0.1
+NO_SUCH_JOB_SECONDS = 0.03
+REF = "the build"
 DONE = gateway_pb2.ReturnRequest(result=gateway_pb2.Result())
+RETURN = "LLBBridge.Return"
+INPUTS = "LLBBridge.Inputs"
 
 
-class Daemon(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Holds one build; takes its end when it may, and completes its record when it may."""
-
-    def __init__(self) -> None:
-        self.token = ""
-        self.asked = threading.Event()
-        self.may_take = threading.Event()
-        self.may_complete = threading.Event()
-        self.returning = threading.Event()
-        self.taken = threading.Event()
-        self.completed = threading.Event()
-        self.dropped = threading.Event()
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-        name = call.method.rpartition("/")[2]
-        behaviour = {"Solve": self._solve, "Inputs": self._inputs, "Return": self._return}[name]
-        return grpc.unary_unary_rpc_method_handler(behaviour)
-
-    def stop(self) -> None:
-        for event in (self.asked, self.may_take, self.may_complete):
-            event.set()
-
-    def _solve(self, data: bytes, context: grpc.ServicerContext) -> bytes:
-        [self.token] = control_pb2.SolveRequest.FromString(data).FrontendInputs
-        context.add_callback(self.may_complete.set)
-        self.asked.set()
-        self.may_complete.wait(PATIENCE)
-        (self.completed if context.is_active() else self.dropped).set()
-        return b""
-
-    def _inputs(self, _request: bytes, _context: grpc.ServicerContext) -> bytes:
-        self.asked.wait(PATIENCE)
-        return gateway_pb2.InputsResponse(Definitions={self.token: b""}).SerializeToString()
-
-    def _return(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
-        self.returning.set()
-        self.may_take.wait(PATIENCE)
-        if context.is_active():
-            self.taken.set()
-        return b""
-
-
-@pytest.fixture
-def daemon() -> Daemon:
-    return Daemon()
-
-
-@pytest.fixture
-def control(daemon: Daemon, tmp_path: Path) -> Iterator[Control]:
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        server = grpc.server(threads, handlers=[daemon])
-        server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
-        server.start()
-        with grpc.insecure_channel(f"unix:{tmp_path}/daemon.sock") as channel:
-            yield Control(channel)
-        daemon.stop()
-        server.stop(None).wait()
+def asked(control: Control, *, patience: float = PATIENCE) -> RefLock:
+    return RefLock(control, REF, {}, patience=patience)
 
 
 def held(control: Control, *, patience: float = PATIENCE) -> RefLock:
-    made = RefLock(control, "the build", {}, patience=patience)
+    made = asked(control, patience=patience)
     assert made.is_ours()
     return made
 
 
-def test_what_is_being_ended_comes_to_its_end_although_nobody_refers_to_it(
-    daemon: Daemon, control: Control
+def test_the_first_to_ask_holds_the_lock(daemon: FakeBuildkitd, control: Control) -> None:
+    held(control)
+
+    with daemon.control() as another:
+        assert not asked(another).is_ours()
+
+
+def test_a_lock_that_has_just_ended_can_be_held_by_nobody(control: Control) -> None:
+    first = held(control)
+    first.end(DONE)
+    first.wait()
+
+    assert not asked(control).is_ours()
+
+
+def test_a_lock_that_ended_a_while_ago_can_be_held(daemon: FakeBuildkitd, control: Control) -> None:
+    first = held(control)
+    first.end(DONE)
+    first.wait()
+    daemon.wait_until(lambda: not daemon.solver.is_taken(REF))
+
+    assert asked(control).is_ours()
+
+
+def test_it_is_let_go_with_its_holders_connection(daemon: FakeBuildkitd, control: Control) -> None:
+    with daemon.control() as another:
+        held(another)
+
+    daemon.wait_until(lambda: daemon.history.completed(REF))
+    record = daemon.history.completed(REF)
+    assert record
+    assert record.error.message == "context canceled"
+    daemon.wait_until(lambda: not daemon.solver.is_taken(REF))
+    assert asked(control).is_ours()
+
+
+def test_a_daemon_that_says_no_such_job_meanwhile_is_asked_again(
+    daemon: FakeBuildkitd, control: Control
 ) -> None:
+    """Another's build of the same ref ends, and ours is not there yet."""
+    daemon.bridge.registration_seconds = NO_SUCH_JOB_SECONDS
+    daemon.hold("Solve")
+    build = asked(control)
+    daemon.wait_at("Solve")
+    threading.Timer(2 * NO_SUCH_JOB_SECONDS, lambda: daemon.let_go("Solve")).start()
+
+    assert build.is_ours()
+
+    assert daemon.reached(INPUTS) > 1
+
+
+def test_a_build_that_never_comes_is_the_daemons_fault(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.bridge.registration_seconds = NO_SUCH_JOB_SECONDS
+    daemon.hold("Solve")
+
+    with pytest.raises(DaemonUnavailable, match=f"no such job {REF}"):
+        asked(control, patience=10 * NO_SUCH_JOB_SECONDS).is_ours()
+
+    daemon.wait_until(lambda: daemon.left("Solve"))  # it was dropped
+
+
+def test_a_daemon_that_does_not_answer_for_the_build_is_silent(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.fall_silent()
+
+    with pytest.raises(DaemonUnavailable) as raised:
+        asked(control, patience=SHORT).is_ours()
+
+    assert raised.value.trouble is Trouble.SILENT
+    daemon.wait_until(lambda: daemon.left("Solve"))
+
+
+def test_a_daemon_that_does_not_refuse_in_time_is_silent(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    """The build that is there is another's, and our own Solve remains unanswered."""
+    held(control)
+    with daemon.control() as another:
+        daemon.hold("Solve")
+        with pytest.raises(DaemonUnavailable) as raised:
+            asked(another, patience=SHORT).is_ours()
+
+    assert raised.value.trouble is Trouble.SILENT
+    daemon.wait_until(lambda: daemon.left("Solve"))
+
+
+def test_a_daemon_that_dies_is_unavailable(daemon: FakeBuildkitd, control: Control) -> None:
+    daemon.hold(INPUTS)
+    daemon.die_at(INPUTS)
+
+    with pytest.raises(DaemonUnavailable, match="The connection to buildkitd was lost"):
+        asked(control).is_ours()
+
+
+def test_a_lock_comes_to_its_end_although_nobody_refers_to_it(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.hold(RETURN, Point.COMPLETE)
     build = held(control)
     gone = threading.Event()
     weakref.finalize(build, gone.set)
@@ -96,32 +143,51 @@ def test_what_is_being_ended_comes_to_its_end_although_nobody_refers_to_it(
     build.end(DONE)
     del build
     gc.collect()
-    assert daemon.returning.wait(PATIENCE)
-    daemon.may_take.set()
-    assert daemon.taken.wait(PATIENCE)
+    daemon.wait_at(RETURN)
+    daemon.let_go(RETURN)
+    daemon.wait_at(Point.COMPLETE)
     gc.collect()
-    daemon.may_complete.set()
+    daemon.let_go(Point.COMPLETE)
 
-    assert daemon.completed.wait(PATIENCE)
+    daemon.wait_until(lambda: daemon.solver.answered == [REF])
+    assert daemon.solver.abandoned == []
     assert gone.wait(PATIENCE)
 
 
-def test_what_the_daemon_does_not_end_in_time_is_dropped(daemon: Daemon, control: Control) -> None:
-    held(control, patience=1.0).end(DONE)
+def test_a_lock_that_the_daemon_does_not_end_in_time_is_dropped(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.hold(RETURN)
 
-    assert daemon.dropped.wait(PATIENCE)
+    held(control, patience=SHORT).end(DONE)
+
+    daemon.wait_until(lambda: daemon.solver.abandoned == [REF])
+    record = daemon.history.completed(REF)
+    assert record
+    assert record.error.message == "context canceled"
 
 
-def test_what_is_ended_twice_is_ended_once(daemon: Daemon, control: Control) -> None:
-    build = held(control)
+def test_a_lock_that_the_daemon_does_not_complete_in_time_is_dropped(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.hold(Point.COMPLETE)
+    build = held(control, patience=SHORT)
     build.end(DONE)
-    assert daemon.returning.wait(PATIENCE)
-    daemon.returning.clear()
 
-    build.end(DONE)
-    daemon.may_take.set()
-    daemon.may_complete.set()
     build.wait()
 
-    assert daemon.completed.is_set()
-    assert not daemon.returning.is_set()
+    daemon.wait_until(lambda: not daemon.solver.is_waited_for(REF))
+
+
+def test_a_lock_that_is_ended_twice_is_ended_once(daemon: FakeBuildkitd, control: Control) -> None:
+    daemon.hold(Point.COMPLETE)
+    build = held(control)
+    build.end(DONE)
+    daemon.wait_at(Point.COMPLETE)
+
+    build.end(DONE)
+    daemon.let_go(Point.COMPLETE)
+    build.wait()
+
+    assert daemon.solver.answered == [REF]
+    assert daemon.reached(RETURN) == 1

@@ -16,8 +16,8 @@ import yaml as pyyaml
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from function.buildkit.plain_text import plain
 from function.buildkit.progress.printer import Printer
+from function.buildkit.text.plain_text import plain
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 from function.redaction.detection import looks_secret

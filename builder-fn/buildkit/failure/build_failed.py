@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 from ...pb import rpc_status_pb2
 from ..errors import DaemonFault, SolveFailed
 from ..outcome import FailedStep
-from ..plain_text import MAX_CAUSE, clean_message, ends_of, fitting, plain, start_of
 from ..progress.redactor import NOTHING_SECRET
+from ..text.plain_text import MAX_CAUSE, clean_message, ends_of, fitting, plain, start_of
 from . import daemon
 from . import registry as registry_failure
 from . import step as step_failure

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 
-# What runc says of a step that ended by itself (moby/buildkit v0.32.2 executor/runcexecutor and
-# frontend/gateway/errdefs/exit.go); its command is quoted, and may say anything.
-_STEPS_OWN = re.compile(r"did not complete successfully: exit code: \d+\s*$")
+from ..text.display_strings import EXIT_CODE
 
 # Linux' words for errno (strerror), as Go prints them, and containerd's and bbolt's for what they lost.
 _TROUBLES = (
@@ -40,6 +38,6 @@ _TROUBLES = (
 
 def trouble(message: str) -> str:
     """Return the trouble that *message*, the daemon's own, tells of; nothing if it tells of none."""
-    if _STEPS_OWN.search(message):
+    if EXIT_CODE.search(message):  # it quotes the step's command, which may say anything
         return ""
     return next((said for pattern, said in _TROUBLES if pattern.search(message)), "")

@@ -1,7 +1,7 @@
 """Pure. A pull or a push that failed, as a sentence: which registry, which repository, what to do.
 
-The daemon says these things in Go's words and in the registry's own, behind a few fixed beginnings
-(moby/buildkit v0.32.2 with containerd v2 core/remotes/docker, and net/http, crypto/x509 and net below).
+The daemon says these things in Go's words (net/http, crypto/x509, net) and in the registry's own, behind a
+few fixed beginnings (text/display_strings.py).
 What is matched here was collected from that daemon and from docker-registry 2.8; the statuses that this
 registry never gives are the distribution specification's (v1.1) and Docker Hub's.
 """
@@ -12,31 +12,22 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ..plain_text import ends_of, plain
+from ..text.display_strings import (
+    AUTHORIZE_FAILED,
+    FROM,
+    LAYER_FAILED,
+    PULL_FAILED,
+    PUSH_FAILED,
+    UNEXPECTED_STATUS,
+)
+from ..text.plain_text import ends_of, plain
 
 # Searching takes quadratic time; what matters stands at either end.
 _MAX_MESSAGE = 4_000
 
-# At the start only: further on, a message quotes commands, which may say anything.
-_PREFIX = r"^(?:failed to [a-z ]+: )*(?:\S+: )?"
-_PULL = re.compile(
-    _PREFIX + r"failed to resolve source metadata for (?P<name>\S+): (?P<rest>.*)", re.DOTALL
-)
-_PUSH = re.compile(_PREFIX + r"failed to push (?P<name>\S+): (?P<rest>.*)", re.DOTALL)
-# A layer is fetched when it is needed, which may be at the push; its image is not named then.
-_LAYER = re.compile(
-    _PREFIX + r"(?:failed to push \S+: )?failed to copy: httpReadSeeker: (?P<rest>.*)", re.DOTALL
-)
-_FROM_STEP = re.compile(r"^\[[^]]*] FROM (?P<name>\S+)")
-
 _NAME = re.compile(r"(?P<host>[^/\s]+)/(?P<repository>[^:@\s]+)(?P<version>\S*)")
 _URL = re.compile(
     r"\bhttps?://(?P<host>[^/\s\"]+)(?:/v2/(?P<repository>\S+?)/(?:blobs|manifests)/)?"
-)
-_STATUS = re.compile(
-    r"unexpected status from (?P<method>[A-Z]+) request to (?P<url>\S+): (?P<status>\d{3})\b"
-    r"[^:\n]*(?:[:\n]\s*(?P<words>.*))?",
-    re.DOTALL,
 )
 # The daemon's word for every code that it does not know; what follows are the registry's own.
 _OWN_WORDS = re.compile(r"^unknown: (?P<words>.*)", re.DOTALL)
@@ -179,7 +170,7 @@ class _Attempt:
         url = _URL.search(self.rest)
         # The registry, a mirror of it, or the server of its tokens, which is spoken to as to the registry.
         server = url["host"] if url else self.host
-        of_tokens = self.rest.startswith("failed to authorize")
+        of_tokens = AUTHORIZE_FAILED.match(self.rest) is not None
         return self._template().format(
             verb=self.verb,
             host=self.host,
@@ -192,14 +183,14 @@ class _Attempt:
 
     def _own_words(self) -> str:
         """Return what the registry itself says, if it is known where that begins."""
-        found = _OWN_WORDS.search(self.rest) or _STATUS.search(self.rest)
+        found = _OWN_WORDS.search(self.rest) or UNEXPECTED_STATUS.search(self.rest)
         words = " ".join(((found and found["words"]) or "").split())
         return words if len(words) <= _MAX_OWN_WORDS else f"{words[:_MAX_OWN_WORDS]}…"
 
     def _template(self) -> str:
         said = _NAMES.sub("", self.rest).strip()
         found = next((template for words, template in _BY_WORDS if words.search(said)), "")
-        if answered := _STATUS.search(self.rest):
+        if answered := UNEXPECTED_STATUS.search(self.rest):
             status, words = int(answered["status"]), answered["words"] or ""
             # Go's TLS servers say so, where a body can. Behind the first question it was understood.
             not_understood = (
@@ -228,11 +219,11 @@ def explain(message: str, step: str = "") -> str:
 
 
 def _attempt(message: str, step: str) -> _Attempt | None:
-    if found := _LAYER.match(message):
+    if found := LAYER_FAILED.match(message):
         return _layer(found["rest"], step)
-    if found := _PULL.match(message):
+    if found := PULL_FAILED.match(message):
         return _named("pull", found["name"], found["rest"])
-    if found := _PUSH.match(message):
+    if found := PUSH_FAILED.match(message):
         return _named("push to", found["name"], found["rest"])
     return None
 
@@ -250,7 +241,7 @@ def _named(verb: Literal["pull", "push to"], name: str, rest: str) -> _Attempt |
 
 
 def _layer(rest: str, step: str) -> _Attempt:
-    if (image := _FROM_STEP.match(step)) and (named := _named("pull", image["name"], rest)):
+    if (image := FROM.match(step)) and (named := _named("pull", image["name"], rest)):
         return replace(named, layer=True)
     url = _URL.search(rest)
     if url and url["repository"]:

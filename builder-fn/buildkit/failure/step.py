@@ -1,17 +1,15 @@
 """Pure. A step that fails for want of a secret or of a processor, as a sentence: what it lacked, what to do.
 
-The daemon's words for the former are in moby/buildkit v0.32.2 session/secrets/secrets.go; the latter is
-said by runc alone, as the step's last output.
+The daemon says the former; the latter is said by runc alone, as the step's last output.
 """
 
 from __future__ import annotations
 
 import re
 
-_SECRET = re.compile(r"secret (?P<id>.+): not found")
+from ..text.display_strings import NO_SECRET, STEP
+
 _PROGRAM = re.compile(r"exec (?P<path>.+): exec format error")
-# "[linux/arm64 build 2/3] …"; of "linux/amd64->arm64", the first is where the step itself runs.
-_PLATFORM = re.compile(r"\[(?P<platform>[^\s\]]+/[^\s\]]+?)(?:->[^\s\]]+)? [^]]*\d+/\d+\] ")
 
 
 def explain(cause: str, *, step: str = "", last_output: str = "", platforms: str = "") -> str:
@@ -19,14 +17,14 @@ def explain(cause: str, *, step: str = "", last_output: str = "", platforms: str
 
     *platforms* are those that the build is for, as the frontend's option writes them.
     """
-    if secret := _SECRET.fullmatch(cause):
+    if secret := NO_SECRET.fullmatch(cause):
         return (
             f'The build was not sent the secret "{secret["id"]}". Seal it into com.openfaas.secrets under '
             "that name."
         )
     if program := _PROGRAM.fullmatch(last_output):
-        named = _PLATFORM.match(step)
-        wanted = named["platform"] if named else platforms
+        named = STEP.match(step)  # of "linux/amd64->arm64", the first is where the step itself runs
+        wanted = (named and named["platform"]) or platforms
         asked = f" (asked for: {wanted})" if wanted else ""
         return (
             f"{program['path']} cannot be run by buildkitd: it is for another platform than the daemon's"

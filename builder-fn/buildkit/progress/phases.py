@@ -7,9 +7,10 @@ planning, and answers on their way.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ..text import display_strings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,17 +22,15 @@ TRANSFER, PULL, BUILD, EXPORT, PUSH = "transfer", "pull", "build", "export", "pu
 # From the beginning of a build to its end.
 _ORDER = (TRANSFER, PULL, BUILD, EXPORT, PUSH)
 
-# What moby/buildkit v0.32.2 calls vertexes, in frontend/dockerui, frontend/dockerfile/dockerfile2llb,
-# frontend/gateway and solver/llbsolver; all others are the Dockerfile's instructions.
+# By the vertex's name, the first that fits; all others are the Dockerfile's instructions.
 _VERTEX_PHASES = (
-    (re.compile(r"\[internal\] load metadata for |resolve image config for "), PULL),
-    (re.compile(r"\[[^\]]+\] FROM |docker-image://"), PULL),
-    (re.compile(r"\[internal\] load "), TRANSFER),
-    (re.compile(r"exporting "), EXPORT),
+    (display_strings.LOAD_METADATA, PULL),
+    (display_strings.RESOLVE_CONFIG, PULL),
+    (display_strings.FROM, PULL),
+    (display_strings.FRONTEND_IMAGE, PULL),
+    (display_strings.LOAD, TRANSFER),
+    (display_strings.EXPORT, EXPORT),
 )
-# Statuses within a vertex: util/push/push.go, exporter/containerimage/export.go; source/local/source.go.
-_PUSHING = "pushing "
-_TRANSFERRING = "transferring "
 
 _NANOSECONDS = 1e9
 
@@ -66,9 +65,9 @@ class Phases:
                 )
         for status in response.statuses:
             self._now = max(self._now, status.timestamp.ToNanoseconds())
-            if status.ID.startswith(_TRANSFERRING):
+            if display_strings.TRANSFERRING.match(status.ID):
                 self._sent[status.vertex, status.ID] = status.current
-            elif status.ID.startswith(_PUSHING) and status.HasField("started"):
+            elif display_strings.PUSHING.match(status.ID) and status.HasField("started"):
                 self._see(
                     (status.vertex, status.ID),
                     PUSH,
@@ -100,7 +99,7 @@ class Phases:
 
 
 def _phase_of(name: str) -> str:
-    return next((phase for pattern, phase in _VERTEX_PHASES if pattern.match(name)), BUILD)
+    return next((phase for named, phase in _VERTEX_PHASES if named.match(name)), BUILD)
 
 
 def _shared_out(spans: Iterable[_Span]) -> Iterable[tuple[str, int]]:

@@ -14,7 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..plain_text import clean_message, is_cancelled
+from ..text.plain_text import clean_message, is_cancelled
 from .redactor import NOTHING_SECRET
 from .vertex_warning import build_warning
 

@@ -7,8 +7,9 @@ nothing that follows can take that back, and the answer need not wait.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
+
+from ..text.display_strings import EXPORTED_MANIFEST, PUSHED, PUSHING_LAYERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from ...pb import control_pb2 as pb
-
-# moby/buildkit v0.32.2 exporter/containerimage/writer.go: of several platforms' manifests the list is last.
-_EXPORTED = re.compile(r"exporting manifest (?:list )?(sha256:[0-9a-f]{64})")
-# util/push/push.go: one pair of these for each name. The latter completes whether the push went well or not;
-# the vertex it belongs to, which completes just after it, says which.
-_PUSHING_LAYERS = "pushing layers"
-_PUSHED = re.compile(r"pushing manifest for (\S+)@(sha256:[0-9a-f]{64})")
 
 
 class Pushes:
@@ -48,14 +42,15 @@ class Pushes:
         self.done = all(self._is_pushed(name) for name in self._names)
 
     def _update(self, status: pb.VertexStatus) -> None:
-        if match := _EXPORTED.fullmatch(status.ID):
-            self._exported = match[1]
-        elif status.ID == _PUSHING_LAYERS:
+        if match := EXPORTED_MANIFEST.fullmatch(status.ID):
+            self._exported = match["digest"]
+        elif PUSHING_LAYERS.fullmatch(status.ID):
             self.digest = self.digest or self._exported
-        elif match := _PUSHED.fullmatch(status.ID):
-            self.digest = match[2]
+        elif match := PUSHED.fullmatch(status.ID):
+            self.digest = match["digest"]
+            # The vertex it belongs to, which completes just after it, says whether the push went well.
             if status.HasField("completed"):
-                self._ended[match[1]] = (status.vertex, _time(status.completed))
+                self._ended[match["name"]] = (status.vertex, _time(status.completed))
 
     def _is_pushed(self, name: str) -> bool:
         if name not in self._ended:

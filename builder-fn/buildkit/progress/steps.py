@@ -8,25 +8,18 @@ build's, and what had ended by then came to it as from the cache.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..outcome import Step
-from ..plain_text import clean_message, is_cancelled, plain
+from ..text.display_strings import FIRST_STAGE, LOAD_DEFINITION, STEP
+from ..text.plain_text import clean_message, is_cancelled, plain
 
 if TYPE_CHECKING:
     from ...pb import control_pb2 as pb
 
-# "[2/3] …", "[build  2/12] …", "[linux/amd64->arm64 build 2/3] …": moby/buildkit v0.32.2
-# frontend/dockerfile/dockerfile2llb/convert.go, prefixCommand. Only a platform has a "/" in it.
-_OF_DOCKERFILE = re.compile(
-    r"\[(?:[^\s\]]*/[^\s\]]* )?(?:(?P<stage>[^\s/\]]+) )? *\d+/\d+\] (?P<base>FROM )?"
-)
-# What every build begins with, and no other's (frontend/dockerui/config.go, ReadEntrypoint).
-_BEGINNING = "[internal] load build definition "
-# What the same place calls a first stage without a name, unless there is no other.
-_ONLY_STAGE = "stage-0"
+# The name that BuildKit gives a first stage without one, unless there is no other.
+_ONLY_STAGE = FIRST_STAGE.pattern.pattern
 
 _NANOSECONDS = 1e9
 
@@ -80,7 +73,7 @@ class Steps:
         started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
         self._now = max(self._now, started, completed)
         if message.HasField("started"):
-            if self._first is None or vertex.name.startswith(_BEGINNING):
+            if self._first is None or LOAD_DEFINITION.match(vertex.name):
                 self._first = vertex
             vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
         vertex.cached |= message.cached
@@ -103,12 +96,12 @@ class Steps:
 
 def stage_of(name: str) -> str:
     """The stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
-    match = _OF_DOCKERFILE.match(name)
+    match = STEP.match(name)
     return match["stage"] or _ONLY_STAGE if match else ""
 
 
 def is_base_image(name: str) -> bool:
-    match = _OF_DOCKERFILE.match(name)
+    match = STEP.match(name)
     return bool(match and match["base"])
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..outcome import BuildWarning
-from ..plain_text import plain
+from ..text.display_strings import LINTED_LINE
+from ..text.plain_text import plain
 
 if TYPE_CHECKING:
     from ...pb import control_pb2 as pb
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 def build_warning(message: pb.VertexWarning) -> BuildWarning:
     lines = [span.start.line for span in message.ranges if span.start.line > 0]
     line = min(lines, default=None)
+    sentence = _text(message.short)
+    linted = LINTED_LINE.search(sentence)
+    if linted and int(linted["line"]) == line:
+        sentence = sentence[: linted.start()]
     return BuildWarning(
-        message=_text(message.short).removesuffix(f" (line {line})"),
+        message=sentence,
         file=plain(message.info.filename),
         line=line,
         url=message.url,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from ..errors import DaemonUnavailable, Trouble
-from ..plain_text import clean_message
+from ..text.plain_text import clean_message
 
 # Of grpcio 1.8x: a certificate or its host that we refuse, and one of ours that the daemon refuses, which
 # comes as the first message after the handshake ("Unwrap failed (TSI_DATA_CORRUPTED)").

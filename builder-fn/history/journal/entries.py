@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...buildkit.plain_text import ends_of
+from ...buildkit.text.plain_text import ends_of
 from ...log_tail import LogTail
 from ...pb import control_pb2, gateway_pb2
 from ..outcome_json import lines_document, lines_from, steps_document, steps_from

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from function.buildkit.errors import SolveFailed
 from function.buildkit.failure import build_failed
 from function.buildkit.outcome import FailedStep
-from function.buildkit.plain_text import clean_message
 from function.buildkit.progress.printer import Printer
+from function.buildkit.text.plain_text import clean_message
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
 

@@ -2,105 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import pytest
 
 from function.buildkit.image import content
 from function.buildkit.image.content import ImageContent, KnownImages
 from function.buildkit.outcome import BuildResult
-from function.pb import content_pb2 as pb
+
+from ...fake_buildkitd import FakeBuildkitd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import grpc
 
-PIECE = 100  # so that no document comes in one message
+    from function.buildkit.rpc.control import Control
 
-
-class Store(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Blobs by digest."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-        self.reads: list[str] = []
-        self.answering = threading.Event()
-        self.answering.set()
-
-    def add(self, document: Any) -> dict[str, Any]:
-        """The descriptor of *document*, which is then in the store."""
-        blob = json.dumps(document).encode()
-        digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"
-        self.blobs[digest] = blob
-        return {"digest": digest, "size": len(blob)}
-
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
-        if details.method != "/containerd.services.content.v1.Content/Read":
-            return None
-        return grpc.unary_stream_rpc_method_handler(
-            self._read,
-            request_deserializer=pb.ReadContentRequest.FromString,
-            response_serializer=pb.ReadContentResponse.SerializeToString,
-        )
-
-    def _read(
-        self, request: pb.ReadContentRequest, call: grpc.ServicerContext
-    ) -> Iterator[pb.ReadContentResponse]:
-        self.reads.append(request.digest)
-        call.add_callback(self.answering.set)  # whoever asked has gone
-        self.answering.wait(30)
-        if request.digest not in self.blobs:
-            call.abort(grpc.StatusCode.NOT_FOUND, "not found")
-        blob = self.blobs[request.digest][: request.size or None]
-        for at in range(0, len(blob), PIECE):
-            yield pb.ReadContentResponse(data=blob[at : at + PIECE])
-
-
-@contextmanager
-def serving(*handlers: grpc.GenericRpcHandler[Any, Any]) -> Iterator[grpc.Channel]:
-    with ThreadPoolExecutor() as threads:
-        server = grpc.server(threads, handlers=list(handlers))
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        try:
-            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield channel
-        finally:
-            server.stop(None)
+    from ...fake_buildkitd.content import ContentStore
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def store(daemon: FakeBuildkitd) -> ContentStore:
+    return daemon.content
 
 
 @pytest.fixture
-def channel(store: Store) -> Iterator[grpc.Channel]:
-    with serving(store) as channel:
-        yield channel
+def channel(control: Control) -> grpc.Channel:
+    return control.channel
 
 
-def image(store: Store, *layers: dict[str, Any], architecture: str = "amd64") -> dict[str, Any]:
-    config = store.add({"os": "linux", "architecture": architecture, "history": ["x" * 250]})
-    return store.add({"config": config, "layers": layers})
+def image(
+    store: ContentStore, *layers: dict[str, Any], architecture: str = "amd64"
+) -> dict[str, Any]:
+    return store.add_image(*layers, architecture=architecture, history="x" * 250)
 
 
 def layer(name: str, size: int) -> dict[str, Any]:
     return {"digest": f"sha256:{name}", "size": size}
 
 
-def size_of(store: Store, *layer_sizes: int) -> int:
+def size_of(store: ContentStore, *layer_sizes: int) -> int:
     return sum(map(len, store.blobs.values())) + sum(layer_sizes)
 
 
 def test_an_image_is_as_large_as_its_manifest_config_and_layers(
-    store: Store, channel: grpc.Channel
+    store: ContentStore, channel: grpc.Channel
 ) -> None:
     digest = image(store, layer("1", 1000), layer("2", 20))["digest"]
 
@@ -109,7 +56,9 @@ def test_an_image_is_as_large_as_its_manifest_config_and_layers(
     )
 
 
-def test_an_image_of_several_platforms_is_all_of_them(store: Store, channel: grpc.Channel) -> None:
+def test_an_image_of_several_platforms_is_all_of_them(
+    store: ContentStore, channel: grpc.Channel
+) -> None:
     entries = [
         {
             **image(store, layer(architecture, 1000), architecture=architecture),
@@ -117,34 +66,38 @@ def test_an_image_of_several_platforms_is_all_of_them(store: Store, channel: grp
         }
         for architecture in ("amd64", "arm64")
     ]
-    digest = store.add({"manifests": entries})["digest"]
+    digest = store.add_document({"manifests": entries})["digest"]
 
     assert ImageContent(channel, digest).result() == BuildResult(
         digest=digest, size=size_of(store, 2000), platforms=("linux/amd64", "linux/arm64")
     )
 
 
-def test_what_is_in_an_image_twice_is_counted_once(store: Store, channel: grpc.Channel) -> None:
+def test_what_is_in_an_image_twice_is_counted_once(
+    store: ContentStore, channel: grpc.Channel
+) -> None:
     shared, entries = layer("shared", 1000), []
     for architecture in ("amd64", "arm64"):
         own = image(store, shared, shared, architecture=architecture)
         entries.append({**own, "platform": {"os": "linux", "architecture": architecture}})
-    digest = store.add({"manifests": entries})["digest"]
+    digest = store.add_document({"manifests": entries})["digest"]
 
     assert ImageContent(channel, digest).result().size == size_of(store, 1000)
 
 
-def test_attestations_are_neither_read_nor_counted(store: Store, channel: grpc.Channel) -> None:
+def test_attestations_are_neither_read_nor_counted(
+    store: ContentStore, channel: grpc.Channel
+) -> None:
     platform = {"os": "linux", "architecture": "amd64"}
     entry = {**image(store), "platform": platform}
     attestation = {**layer("none", 5000), "platform": {"os": "unknown", "architecture": "unknown"}}
-    digest = store.add({"manifests": [entry, attestation]})["digest"]
+    digest = store.add_document({"manifests": [entry, attestation]})["digest"]
 
     assert ImageContent(channel, digest).result().size == size_of(store)
 
 
-def test_an_index_without_platforms_says_none(store: Store, channel: grpc.Channel) -> None:
-    digest = store.add({"manifests": [image(store)]})["digest"]
+def test_an_index_without_platforms_says_none(store: ContentStore, channel: grpc.Channel) -> None:
+    digest = store.add_document({"manifests": [image(store)]})["digest"]
 
     assert ImageContent(channel, digest).result().platforms == ()
 
@@ -158,7 +111,7 @@ def test_a_manifest_that_is_not_there_leaves_the_digest(
 
 
 def test_a_layer_that_is_no_descriptor_leaves_the_digest(
-    store: Store, channel: grpc.Channel, caplog: pytest.LogCaptureFixture
+    store: ContentStore, channel: grpc.Channel, caplog: pytest.LogCaptureFixture
 ) -> None:
     digest = image(store, {"digest": "sha256:1"})["digest"]
 
@@ -167,8 +120,13 @@ def test_a_layer_that_is_no_descriptor_leaves_the_digest(
 
 
 def test_a_daemon_without_a_content_store_leaves_the_digest() -> None:
-    with serving() as channel:
-        assert ImageContent(channel, "sha256:d").result() == BuildResult(digest="sha256:d")
+    without = FakeBuildkitd(lacks={"Read"})
+    without.start()
+    with without.control() as control:
+        described = ImageContent(control.channel, "sha256:d").result()
+    without.stop()
+
+    assert described == BuildResult(digest="sha256:d")
 
 
 def test_a_connection_that_was_left_leaves_the_digest(channel: grpc.Channel) -> None:
@@ -178,17 +136,20 @@ def test_a_connection_that_was_left_leaves_the_digest(channel: grpc.Channel) -> 
 
 
 def test_a_daemon_that_falls_silent_does_not_hold_up_the_answer(
-    store: Store, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+    daemon: FakeBuildkitd,
+    store: ContentStore,
+    channel: grpc.Channel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(content, "_MAX_SECONDS", 0.05)
-    store.answering.clear()
+    daemon.fall_silent()
     digest = image(store)["digest"]
 
     assert ImageContent(channel, digest).result() == BuildResult(digest=digest)
 
 
 def test_a_document_of_any_length_is_not_read_to_its_end(
-    store: Store, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
+    store: ContentStore, channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(content, "_MAX_BYTES", 1000)
     digest = image(store, *(layer(str(number), 1) for number in range(100)))["digest"]
@@ -197,7 +158,7 @@ def test_a_document_of_any_length_is_not_read_to_its_end(
 
 
 def test_an_index_that_refers_to_itself_comes_to_an_end(
-    store: Store, channel: grpc.Channel
+    store: ContentStore, channel: grpc.Channel
 ) -> None:
     entry = {"digest": "sha256:loop", "size": 1}
     store.blobs["sha256:loop"] = json.dumps({"manifests": [entry, entry]}).encode()
@@ -206,7 +167,9 @@ def test_an_index_that_refers_to_itself_comes_to_an_end(
     assert len(store.reads) == 64
 
 
-def test_an_image_that_is_known_is_not_read_again(store: Store, channel: grpc.Channel) -> None:
+def test_an_image_that_is_known_is_not_read_again(
+    store: ContentStore, channel: grpc.Channel
+) -> None:
     digest, known = image(store, layer("1", 1000))["digest"], KnownImages()
     first = ImageContent(channel, digest, known).result()
     reads = len(store.reads)
@@ -214,7 +177,9 @@ def test_an_image_that_is_known_is_not_read_again(store: Store, channel: grpc.Ch
     assert len(store.reads) == reads
 
 
-def test_an_image_that_could_not_be_read_is_read_again(store: Store, channel: grpc.Channel) -> None:
+def test_an_image_that_could_not_be_read_is_read_again(
+    store: ContentStore, channel: grpc.Channel
+) -> None:
     digest, known = image(store, layer("1", 1000))["digest"], KnownImages()
     blob = store.blobs.pop(digest)
     assert ImageContent(channel, digest, known).result() == BuildResult(digest=digest)

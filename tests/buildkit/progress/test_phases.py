@@ -52,6 +52,7 @@ def seen(*responses: pb.StatusResponse) -> Phases:
         ("[internal] load .dockerignore", TRANSFER),
         (CONTEXT, TRANSFER),
         ("[internal] load metadata for docker.io/library/debian:trixie-slim", PULL),
+        ("[linux/arm64 internal] load metadata for docker.io/library/golang:1.26", PULL),
         ("resolve image config for docker-image://docker.io/docker/dockerfile:1", PULL),
         ("docker-image://docker.io/docker/dockerfile:1@sha256:9857", PULL),
         ("[1/2] FROM docker.io/library/debian:trixie-slim@sha256:ab43", PULL),

@@ -1,51 +1,21 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
 from function.buildkit import Misconfigured
+from function.buildkit.rpc import daemon_watch
 from function.buildkit.rpc.control import Control
 from function.buildkit.rpc.daemon_watch import DaemonState, DaemonWatch, cache_limit
 from function.pb import control_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE = 30.0  # seconds; nothing here takes so long unless it fails
-
-
-class Daemon(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Answers what it is asked about itself, once it may."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-        self.may_answer = {name: threading.Event() for name in ("Info", "DiskUsage", "ListWorkers")}
-        for event in self.may_answer.values():
-            event.set()
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-        name = call.method.rpartition("/")[2]
-        return grpc.unary_unary_rpc_method_handler(lambda _request, _context: self._answer(name))
-
-    def _answer(self, name: str) -> bytes:
-        self.asked[name] += 1
-        assert self.may_answer[name].wait(PATIENCE)
-        match name:
-            case "Info":
-                version = pb.BuildkitVersion(version="v0.32.2")
-                return pb.InfoResponse(buildkitVersion=version).SerializeToString()
-            case "ListWorkers":
-                return workers([(False, 7), (True, 100)]).SerializeToString()
-        sizes = [("regular", 10), ("regular", 5), ("source.local", 2)]
-        records = [pb.UsageRecord(RecordType=kind, Size=size) for kind, size in sizes]
-        return pb.DiskUsageResponse(record=records).SerializeToString()
+    from ...fake_buildkitd import FakeBuildkitd
 
 
 class Clock:
@@ -65,28 +35,19 @@ def workers(*policies: list[tuple[bool, int]]) -> pb.ListWorkersResponse:
     return response
 
 
-@contextmanager
-def serving(daemon: Daemon, folder: Path) -> Iterator[Control]:
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        server = grpc.server(threads, handlers=[daemon])
-        server.add_insecure_port(f"unix:{folder}/daemon.sock")
-        server.start()
-        with grpc.insecure_channel(f"unix:{folder}/daemon.sock") as channel:
-            yield Control(channel)
-        for event in daemon.may_answer.values():
-            event.set()
-        server.stop(None).wait()
+@pytest.fixture(autouse=True)
+def book(daemon: FakeBuildkitd) -> None:
+    daemon.workers = [[(False, 7), (True, 100)]]
+    daemon.usage = [("regular", 10), ("regular", 5), ("source.local", 2)]
 
 
 @pytest.fixture
-def daemon() -> Daemon:
-    return Daemon()
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daemon_watch, "_PATIENCE_SECONDS", 0.05)
 
 
-@pytest.fixture
-def control(daemon: Daemon, tmp_path: Path) -> Iterator[Control]:
-    with serving(daemon, tmp_path) as control:
-        yield control
+def asked(daemon: FakeBuildkitd) -> dict[str, int]:
+    return {name: daemon.reached(name) for name in ("Info", "DiskUsage", "ListWorkers")}
 
 
 def never() -> None:
@@ -102,7 +63,9 @@ def test_a_daemon_that_answers_is_up(control: Control) -> None:
     )
 
 
-def test_who_asks_again_at_once_gets_the_same_answer(daemon: Daemon, control: Control) -> None:
+def test_who_asks_again_at_once_gets_the_same_answer(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
     clock = Clock()
     watch = DaemonWatch(lambda: control, silent=never, clock=clock)
 
@@ -110,11 +73,11 @@ def test_who_asks_again_at_once_gets_the_same_answer(daemon: Daemon, control: Co
     clock.now += 4.9
     watch.state()
 
-    assert daemon.asked == {"Info": 1, "DiskUsage": 1, "ListWorkers": 1}
+    assert asked(daemon) == {"Info": 1, "DiskUsage": 1, "ListWorkers": 1}
 
 
 def test_an_old_answer_is_asked_for_again_and_the_disk_more_seldom(
-    daemon: Daemon, control: Control
+    daemon: FakeBuildkitd, control: Control
 ) -> None:
     clock = Clock()
     watch = DaemonWatch(lambda: control, silent=never, clock=clock)
@@ -123,7 +86,7 @@ def test_an_old_answer_is_asked_for_again_and_the_disk_more_seldom(
         watch.state()
         clock.now += 5
 
-    assert daemon.asked == {"Info": 13, "DiskUsage": 2, "ListWorkers": 2}
+    assert asked(daemon) == {"Info": 13, "DiskUsage": 2, "ListWorkers": 2}
 
 
 def test_a_daemon_that_is_not_there_is_down(tmp_path: Path) -> None:
@@ -138,31 +101,36 @@ def test_a_daemon_that_cannot_be_called_is_down() -> None:
     assert DaemonWatch(control, silent=never).state() == DaemonState()
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_daemon_that_does_not_answer_is_down_and_given_up(
-    daemon: Daemon, control: Control
+    daemon: FakeBuildkitd, control: Control
 ) -> None:
-    daemon.may_answer["Info"].clear()
+    daemon.hold("Info")
     given_up = threading.Event()
 
     assert DaemonWatch(lambda: control, silent=given_up.set).state() == DaemonState()
     assert given_up.is_set()
 
 
-def test_the_book_of_the_disk_is_not_waited_for(daemon: Daemon, control: Control) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_the_book_of_the_disk_is_not_waited_for(daemon: FakeBuildkitd, control: Control) -> None:
     clock = Clock()
     watch = DaemonWatch(lambda: control, silent=never, clock=clock)
-    daemon.may_answer["DiskUsage"].clear()
+    daemon.hold("DiskUsage")
 
     assert watch.state() == DaemonState(up=True, version="v0.32.2", cache_limit=100)
 
-    daemon.may_answer["DiskUsage"].set()
+    daemon.let_go("DiskUsage")
     clock.now += 5
     assert watch.state().cache_bytes == {"regular": 15, "source.local": 2}
-    assert daemon.asked["DiskUsage"] == 1
+    assert daemon.reached("DiskUsage") == 1
 
 
-def test_without_its_book_the_daemon_is_up_all_the_same(daemon: Daemon, control: Control) -> None:
-    daemon.may_answer["ListWorkers"].clear()
+@pytest.mark.usefixtures("impatient")
+def test_without_its_book_the_daemon_is_up_all_the_same(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    daemon.hold("ListWorkers")
 
     state = DaemonWatch(lambda: control, silent=never).state()
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import select
-import socket
 import threading
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
-from function.buildkit import Client, Credentials, SolveSpec, session_services
+from function.buildkit import Credentials, SolveSpec, session_services
 from function.buildkit.outcome import BuildResult
-from function.buildkit.session import auth, health
-from function.pb import auth_pb2, control_pb2
+from function.pb import auth_pb2
 from function.registry.docker_config import RegistryAuth
 from function.registry.lookup import RegistryLookup
 
@@ -30,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from function.buildkit import Solve
+
+    from ...fake_buildkitd import Build, FakeBuildkitd
 
     Lookup = Callable[[str], Credentials]
 
@@ -42,58 +40,6 @@ echo $$ > {folder}/begun
 read -r server < {folder}/may_end
 printf '{{"Username":"ada","Secret":"a password"}}'
 """
-
-
-class Daemon(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """Builds until it is told to end; `session` calls back on what a build exposes, by its ref."""
-
-    def __init__(self, folder: Path) -> None:
-        self.may_end: dict[str, threading.Event] = defaultdict(threading.Event)
-        self._folder = folder
-        self._sessions: dict[str, queue.SimpleQueue[grpc.Channel]] = defaultdict(queue.SimpleQueue)
-
-    def session(self, ref: str) -> grpc.Channel:
-        return self._sessions[ref].get(timeout=PATIENCE)
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        match call.method.rpartition("/")[2]:
-            case "Solve":
-                return grpc.unary_unary_rpc_method_handler(self._solve)
-            case "Status":
-                return grpc.unary_stream_rpc_method_handler(lambda _request, _context: iter(()))
-            case "Info":
-                return grpc.unary_unary_rpc_method_handler(lambda _request, _context: b"")
-            case "Session":
-                return grpc.stream_stream_rpc_method_handler(self._session)
-        return None
-
-    def _solve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        ended = self.may_end[control_pb2.SolveRequest.FromString(request).Ref]
-        context.add_callback(ended.set)
-        assert ended.wait(PATIENCE)
-        return b""
-
-    def _session(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        ref = str(dict(context.invocation_metadata())["x-docker-expose-session-sharedkey"])
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(self._folder / f"{ref}.sock"))
-            listener.listen()
-            listener.settimeout(PATIENCE)
-            with grpc.insecure_channel(f"unix:{self._folder}/{ref}.sock") as channel:
-                self._sessions[ref].put(channel)
-                connection, _ = listener.accept()
-                with connection:
-                    threading.Thread(target=carry, args=(messages, connection), daemon=True).start()
-                    while data := connection.recv(1 << 16):
-                        yield control_pb2.BytesMessage(data=data).SerializeToString()
-
-
-def carry(messages: Iterator[bytes], connection: socket.socket) -> None:
-    with suppress(grpc.RpcError, OSError):  # The build was cancelled.
-        for message in messages:
-            connection.sendall(control_pb2.BytesMessage.FromString(message).data)
-    with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 class Helper:
@@ -143,19 +89,29 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Helper]:
         yield helper
 
 
-@pytest.fixture
-def daemon(tmp_path: Path) -> Daemon:
-    return Daemon(tmp_path)
+class Ends(defaultdict[str, threading.Event]):
+    """Builds end when they may; by their refs."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.Event)
+
+    def __call__(self, build: Build) -> dict[str, str]:
+        build.wait_for(self[build.ref])
+        return {}
 
 
 @pytest.fixture
-def start(daemon: Daemon, tmp_path: Path) -> Iterator[Callable[..., Solve]]:
+def may_end(daemon: FakeBuildkitd) -> Ends:
+    daemon.solver.script = ends = Ends()
+    return ends
+
+
+@pytest.fixture
+def start(daemon: FakeBuildkitd, may_end: Ends) -> Iterator[Callable[..., Solve]]:
     """Starts builds on one client: `start(ref, lookup)`."""
-    with ThreadPoolExecutor(max_workers=8) as threads, ExitStack() as started:
-        server = grpc.server(threads, handlers=[daemon])
-        server.add_insecure_port(f"unix:{tmp_path}/daemon.sock")
-        server.start()
-        client = Client(f"unix://{tmp_path}/daemon.sock", None, patience=PATIENCE)
+    assert may_end is daemon.solver.script
+    client = daemon.client()
+    with ExitStack() as started:
 
         def start(ref: str, lookup: Lookup) -> Solve:
             solve = client.solve(SolveSpec(ref=ref), session_services({}, lookup), shared_key=ref)
@@ -163,8 +119,6 @@ def start(daemon: Daemon, tmp_path: Path) -> Iterator[Callable[..., Solve]]:
             return solve
 
         yield start
-        started.close()
-        server.stop(None).wait()
 
 
 def slow() -> RegistryLookup:
@@ -172,26 +126,12 @@ def slow() -> RegistryLookup:
     return RegistryLookup(lambda: known)
 
 
-def ask(session: grpc.Channel, host: str = "registry") -> grpc.Future[auth_pb2.CredentialsResponse]:
-    method = session.unary_unary(
-        auth.CREDENTIALS,
-        request_serializer=auth_pb2.CredentialsRequest.SerializeToString,
-        response_deserializer=auth_pb2.CredentialsResponse.FromString,
-    )
-    return method.future(auth_pb2.CredentialsRequest(Host=host), timeout=PATIENCE)
-
-
-def serves(session: grpc.Channel) -> bool:
-    check = session.unary_unary(health.CHECK, request_serializer=bytes, response_deserializer=bytes)
-    return bool(check(b"", timeout=PATIENCE))
-
-
-def cancelled(solve: Solve, _daemon: Daemon) -> None:
+def cancelled(solve: Solve, _may_end: Ends) -> None:
     solve.close()
 
 
-def ended(solve: Solve, daemon: Daemon) -> None:
-    daemon.may_end["slow"].set()
+def ended(solve: Solve, may_end: Ends) -> None:
+    may_end["slow"].set()
     assert list(solve) == []
     assert solve.result() == BuildResult()
 
@@ -199,20 +139,21 @@ def ended(solve: Solve, daemon: Daemon) -> None:
 @pytest.mark.parametrize("end", [cancelled, ended])
 def test_the_end_of_a_build_whose_helper_is_asked_disturbs_no_other(
     start: Callable[..., Solve],
-    daemon: Daemon,
+    daemon: FakeBuildkitd,
+    may_end: Ends,
     helper: Helper,
-    end: Callable[[Solve, Daemon], None],
+    end: Callable[[Solve, Ends], None],
 ) -> None:
     ending, other = start("slow", slow()), start("other", lambda _host: ADA)
-    session = daemon.session("other")
-    assert serves(session)
-    asked = ask(daemon.session("slow"))
+    session = daemon.sessions.with_shared_key("other")
+    assert session.is_healthy()
+    asked = daemon.sessions.with_shared_key("slow").credentials("registry")
     assert helper.has_begun()
 
-    end(ending, daemon)
+    end(ending, may_end)
 
-    assert ask(session).result().Secret == "a password"
-    daemon.may_end["other"].set()
+    assert session.credentials("registry").result().Secret == "a password"
+    may_end["other"].set()
     assert list(other) == []
     assert other.result() == BuildResult()
     assert helper.runs()
@@ -221,15 +162,15 @@ def test_the_end_of_a_build_whose_helper_is_asked_disturbs_no_other(
 
 
 def test_a_helper_that_is_asked_holds_up_no_other_call_of_its_build(
-    start: Callable[..., Solve], daemon: Daemon, helper: Helper
+    start: Callable[..., Solve], daemon: FakeBuildkitd, helper: Helper
 ) -> None:
     solve = start("slow", slow())
-    session = daemon.session("slow")
-    first, second = ask(session, "registry:1"), ask(session, "registry:2")
+    session = daemon.sessions.with_shared_key("slow")
+    first, second = session.credentials("registry:1"), session.credentials("registry:2")
     assert helper.has_begun()
     assert helper.has_begun()
 
-    assert serves(session)
+    assert session.is_healthy()
     assert [asked for asked in (first, second) if asked.done()] == []
 
     helper.end()
@@ -240,12 +181,12 @@ def test_a_helper_that_is_asked_holds_up_no_other_call_of_its_build(
 
 
 def test_nothing_is_left_of_a_cancelled_build_but_the_lookups_that_have_begun(
-    start: Callable[..., Solve], daemon: Daemon, helper: Helper
+    start: Callable[..., Solve], daemon: FakeBuildkitd, helper: Helper
 ) -> None:
     before = set(threading.enumerate())
     solve = start("slow", slow())
-    session = daemon.session("slow")
-    asked = [ask(session, f"registry:{port}") for port in range(8)]
+    session = daemon.sessions.with_shared_key("slow")
+    asked = [session.credentials(f"registry:{port}") for port in range(8)]
     assert all(helper.has_begun() for _ in range(MOST_LOOKUPS))
 
     solve.close()
@@ -265,20 +206,20 @@ def ours(before: set[threading.Thread]) -> list[threading.Thread]:
 
 
 def test_a_fault_of_a_lookups_is_answered_and_logged_without_its_words(
-    start: Callable[..., Solve], daemon: Daemon, caplog: pytest.LogCaptureFixture
+    start: Callable[..., Solve], daemon: FakeBuildkitd, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(_host: str) -> Credentials:
         raise ValueError("hunter2")
 
     solve = start("slow", fails)
-    session = daemon.session("slow")
+    session = daemon.sessions.with_shared_key("slow")
 
-    error = ask(session).exception()
+    error = session.credentials("registry").exception()
 
     assert isinstance(error, grpc.RpcError)
     assert error.code() is grpc.StatusCode.INTERNAL
     assert error.details() == "the builder met an error of its own"
-    assert serves(session)
+    assert session.is_healthy()
     (record,) = (record for record in caplog.records if record.levelno >= logging.ERROR)
     assert "ValueError at " in record.getMessage()
     assert "hunter2" not in caplog.text

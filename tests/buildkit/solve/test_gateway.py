@@ -1,23 +1,29 @@
 from __future__ import annotations
 
-import queue
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 
-from function.buildkit import Client, DaemonUnavailable
+from function.buildkit import DaemonUnavailable
+from function.buildkit.errors import DaemonFault
+from function.buildkit.solve import gateway
 from function.buildkit.solve.gateway import Gateway
 from function.buildkit.solve.request import SolveSpec
+from function.pb import control_pb2, ops_pb2, rpc_status_pb2
 from function.pb import gateway_pb2 as pb
-from function.pb import ops_pb2, rpc_status_pb2
+
+from ...fake_buildkitd import Failure
+from ...fake_buildkitd.daemon import definition_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from function.buildkit.rpc.control import Control
+
+    from ...fake_buildkitd import FakeBuildkitd
 
 PATIENCE = 30.0
 SPEC = SolveSpec(
@@ -30,157 +36,101 @@ DETAILS = rpc_status_pb2.Status(
 ).SerializeToString()
 
 
-def definition(secret: str) -> bytes:
-    mounts = [ops_pb2.Mount(secretOpt=ops_pb2.SecretOpt(ID=secret))]
-    op = ops_pb2.Op(exec=ops_pb2.ExecOp(mounts=mounts))
-    return ops_pb2.Definition(ops=[op.SerializeToString()]).SerializeToString()
-
-
 def ref(name: str, *, uses: str = "token") -> pb.Ref:
-    return pb.Ref(id=name, definition=definition(uses))
+    return pb.Ref(id=name, definition=definition_of(uses))
 
 
-class Bridge(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs only
-    """An LLBBridge whose frontend makes *result*; what it is told is in the queues."""
+@pytest.fixture
+def channel(control: Control) -> Iterator[grpc.Channel]:
+    """Leads to a daemon on which the build waits for its frontend."""
+    waiting = control.solve.future(control_pb2.SolveRequest(Ref=SPEC.ref))
+    yield control.channel
+    waiting.cancel()
+
+
+@pytest.fixture(autouse=True)
+def frontend(daemon: FakeBuildkitd) -> Frontend:
+    daemon.frontend = made = Frontend()
+    return made
+
+
+class Frontend:
+    """Makes *result* of what it is asked for; a graph that it is given, it names for its secret."""
 
     def __init__(self) -> None:
         self.result = pb.Result(ref=ref("plain"))
-        self.fails = False
-        self.hangs = False
-        self.forgets = False
-        self.solved: queue.SimpleQueue[pb.SolveRequest] = queue.SimpleQueue()
-        self.returned: queue.SimpleQueue[pb.ReturnRequest] = queue.SimpleQueue()
-        self.left = threading.Event()
+        self.failure: Failure | None = None
 
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        service, method = call.method.lstrip("/").split("/")
-        if service != "moby.buildkit.v1.frontend.LLBBridge":
-            return None
-        assert ("buildkit-controlapi-buildid", SPEC.ref) in call.invocation_metadata
-        behaviour = {"Solve": self._solve, "Return": self._return}[method]
-        return grpc.unary_unary_rpc_method_handler(behaviour)
-
-    def _solve(self, data: bytes, context: grpc.ServicerContext) -> bytes:
-        request = pb.SolveRequest.FromString(data)
-        self.solved.put(request)
-        if self.hangs:
-            context.add_callback(self.left.set)
-            self.left.wait(PATIENCE)
-        if self.fails:
-            context.set_trailing_metadata((("grpc-status-details-bin", DETAILS),))
-            context.abort(grpc.StatusCode.UNKNOWN, "parse error")
-        if request.Definition:
-            op = ops_pb2.Op.FromString(ops_pb2.Definition.FromString(request.Definition).ops[0])
-            name = f"with {op.exec.mounts[0].secretOpt.ID}"
-            response = pb.SolveResponse(result=pb.Result(ref=pb.Ref(id=name)))
-        else:
-            response = pb.SolveResponse(result=self.result)
-        return response.SerializeToString()
-
-    def _return(self, data: bytes, context: grpc.ServicerContext) -> bytes:
-        if self.forgets:
-            context.abort(grpc.StatusCode.NOT_FOUND, "no such job")
-        self.returned.put(pb.ReturnRequest.FromString(data))
-        return b""
-
-
-class WaitingDaemon(Bridge):
-    """Has a Solve, too, which waits for a result until it is cancelled."""
-
-    def service(self, call: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
-        match call.method.removeprefix("/moby.buildkit.v1.Control/"):
-            case "Solve":
-                return grpc.unary_unary_rpc_method_handler(self._wait)
-            case "Status":
-                return grpc.unary_stream_rpc_method_handler(lambda _request, _context: iter(()))
-            case "Session":
-                return grpc.stream_stream_rpc_method_handler(
-                    lambda requests, _context: (each for each in requests if not each)
-                )
-        return super().service(call)
-
-    def _wait(self, _request: bytes, context: grpc.ServicerContext) -> bytes:
-        context.add_callback(self.left.set)
-        self.left.wait(PATIENCE)
-        return b""
-
-
-@contextmanager
-def serving(daemon: Bridge, folder: Path) -> Iterator[str]:
-    """The path of the socket it listens on."""
-    path = f"{folder}/daemon.sock"
-    with ThreadPoolExecutor(max_workers=4) as threads:
-        server = grpc.server(threads, handlers=[daemon])
-        server.add_insecure_port(f"unix:{path}")
-        server.start()
-        yield path
-        server.stop(None).wait()
-
-
-@pytest.fixture
-def bridge() -> Bridge:
-    return Bridge()
-
-
-@pytest.fixture
-def channel(bridge: Bridge, tmp_path: Path) -> Iterator[grpc.Channel]:
-    with (
-        serving(bridge, tmp_path) as path,
-        grpc.insecure_channel(f"unix:{path}") as channel,
-    ):
-        yield channel
+    def __call__(self, request: pb.SolveRequest, _call: grpc.ServicerContext) -> pb.Result:
+        if self.failure:
+            raise self.failure
+        if not request.Definition:
+            return self.result
+        op = ops_pb2.Op.FromString(ops_pb2.Definition.FromString(request.Definition).ops[0])
+        return pb.Result(ref=pb.Ref(id=f"with {op.exec.mounts[0].secretOpt.ID}"))
 
 
 def never() -> None:
     raise AssertionError("the gateway failed")
 
 
-def returned(bridge: Bridge, channel: grpc.Channel) -> pb.ReturnRequest:
-    gateway = Gateway(channel, SPEC, failed=never)
+def returned(daemon: FakeBuildkitd, channel: grpc.Channel) -> pb.ReturnRequest:
+    made = Gateway(channel, SPEC, failed=never)
     try:
-        return bridge.returned.get(timeout=PATIENCE)
+        daemon.wait_until(lambda: daemon.bridge.returned)
+        return daemon.bridge.returned[0]
     finally:
-        gateway.cancel()  # it may not have been told yet that its result has come
+        made.cancel()  # it may not have been told yet that its result has come
 
 
-def test_the_frontend_is_told_what_the_build_wants(bridge: Bridge, channel: grpc.Channel) -> None:
-    returned(bridge, channel)
+def of_gateways() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "gateway"]
 
-    request = bridge.solved.get(timeout=PATIENCE)
+
+def test_the_frontend_is_told_what_the_build_wants(
+    daemon: FakeBuildkitd, channel: grpc.Channel
+) -> None:
+    returned(daemon, channel)
+
+    request = daemon.bridge.solved[0]
     assert (request.Frontend, dict(request.FrontendOpt)) == ("dockerfile.v0", {"target": "ship"})
 
 
-def test_the_graph_with_keyed_ids_is_returned(bridge: Bridge, channel: grpc.Channel) -> None:
-    bridge.result.metadata["containerimage.config"] = b"{}"
+def test_the_graph_with_keyed_ids_is_returned(
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
+) -> None:
+    frontend.result.metadata["containerimage.config"] = b"{}"
 
-    result = returned(bridge, channel).result
+    result = returned(daemon, channel).result
 
     assert result.ref == pb.Ref(id="with token@5ta")
     assert dict(result.metadata) == {"containerimage.config": b"{}"}
 
 
 def test_a_graph_without_secrets_is_returned_as_it_is(
-    bridge: Bridge, channel: grpc.Channel
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
 ) -> None:
-    bridge.result = pb.Result(ref=ref("plain", uses="other"))
+    frontend.result = pb.Result(ref=ref("plain", uses="other"))
 
-    assert returned(bridge, channel).result.ref == pb.Ref(id="plain")
+    assert returned(daemon, channel).result.ref == pb.Ref(id="plain")
 
 
-def test_an_image_of_nothing_is_returned_as_it_is(bridge: Bridge, channel: grpc.Channel) -> None:
-    bridge.result = pb.Result(ref=pb.Ref())
+def test_an_image_of_nothing_is_returned_as_it_is(
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
+) -> None:
+    frontend.result = pb.Result(ref=pb.Ref())
 
-    assert returned(bridge, channel).result == bridge.result
+    assert returned(daemon, channel).result == frontend.result
 
 
 def test_every_platform_and_attestation_has_its_graph(
-    bridge: Bridge, channel: grpc.Channel
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
 ) -> None:
     refs = pb.RefMap(refs={"linux/amd64": ref("amd"), "linux/arm64": ref("arm", uses="other")})
     sbom = pb.Attestations(attestation=[pb.Attestation(ref=ref("sbom")), pb.Attestation()])
-    bridge.result = pb.Result(refs=refs, attestations={"linux/amd64": sbom})
+    frontend.result = pb.Result(refs=refs, attestations={"linux/amd64": sbom})
 
-    result = returned(bridge, channel).result
+    result = returned(daemon, channel).result
 
     assert result.refs.refs["linux/amd64"].id == "with token@5ta"
     assert result.refs.refs["linux/arm64"].id == "arm"
@@ -190,58 +140,106 @@ def test_every_platform_and_attestation_has_its_graph(
 
 
 def test_the_frontends_error_is_returned_with_its_details(
-    bridge: Bridge, channel: grpc.Channel
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
 ) -> None:
-    bridge.fails = True
+    frontend.failure = Failure("parse error", details={"t": b"v"})
 
-    assert returned(bridge, channel).error == DETAILS
+    assert returned(daemon, channel).error == DETAILS
 
 
 def test_a_graph_that_cannot_be_read_is_an_error_of_the_build(
-    bridge: Bridge, channel: grpc.Channel
+    daemon: FakeBuildkitd, frontend: Frontend, channel: grpc.Channel
 ) -> None:
-    bridge.result = pb.Result(ref=pb.Ref(id="plain", definition=b"\xff"))
+    frontend.result = pb.Result(ref=pb.Ref(id="plain", definition=b"\xff"))
 
-    status = rpc_status_pb2.Status.FromString(returned(bridge, channel).error)
+    status = rpc_status_pb2.Status.FromString(returned(daemon, channel).error)
 
     assert status.code == grpc.StatusCode.UNKNOWN.value[0]
     assert status.message == "The build's graph cannot be read."
 
 
-def test_what_cannot_be_returned_fails_the_gateway(bridge: Bridge, channel: grpc.Channel) -> None:
-    bridge.forgets = True
+def test_what_cannot_be_returned_fails_the_gateway(
+    daemon: FakeBuildkitd, channel: grpc.Channel
+) -> None:
+    daemon.hold("LLBBridge.Return")
     failed = threading.Event()
 
-    gateway = Gateway(channel, SPEC, failed=failed.set)
+    made = Gateway(channel, SPEC, failed=failed.set)
+    daemon.wait_at("LLBBridge.Return")
+    daemon.bridge.registration_seconds = 0.03
+    daemon.bridge.unregister(SPEC.ref)
+    daemon.let_go("LLBBridge.Return")
 
     assert failed.wait(PATIENCE)
-    assert isinstance(gateway.error, DaemonUnavailable)
+    assert isinstance(made.error, DaemonUnavailable)
 
 
 def test_a_cancelled_gateway_leaves_the_daemon_and_returns_nothing(
-    bridge: Bridge, channel: grpc.Channel
+    daemon: FakeBuildkitd, channel: grpc.Channel
 ) -> None:
-    bridge.hangs = True
-    gateway = Gateway(channel, SPEC, failed=never)
-    bridge.solved.get(timeout=PATIENCE)
+    daemon.hold("LLBBridge.Solve")
+    made = Gateway(channel, SPEC, failed=never)
+    daemon.wait_at("LLBBridge.Solve")
 
-    gateway.cancel()
+    made.cancel()
 
-    assert bridge.left.wait(PATIENCE)
-    assert gateway.error is None
-    assert bridge.returned.empty()
+    daemon.wait_until(lambda: daemon.left("LLBBridge.Solve"))
+    assert made.error is None
+    assert daemon.bridge.returned == []
 
 
-def test_a_build_ends_with_its_gateway_and_blames_the_daemon(tmp_path: Path) -> None:
-    daemon = WaitingDaemon()
-    daemon.forgets = True
-    with serving(daemon, tmp_path) as path:
-        client = Client(f"unix://{path}", None, patience=PATIENCE)
-        solve = client.solve(SPEC, {}, shared_key="k")
+def test_a_build_ends_with_its_gateway_and_blames_the_daemon(daemon: FakeBuildkitd) -> None:
+    def forgets(_request: pb.SolveRequest, _call: grpc.ServicerContext) -> pb.Result:
+        daemon.bridge.registration_seconds = 0.03
+        daemon.bridge.unregister(SPEC.ref)
+        return pb.Result()
+
+    daemon.frontend = forgets
+    with closing(daemon.client().solve(SPEC, {}, shared_key="k")) as solve:
         assert [line for lines in solve for line in lines] == []
 
         with pytest.raises(DaemonUnavailable, match="no such job"):
             solve.result()
 
-        assert daemon.left.wait(PATIENCE)
-        solve.close()
+        daemon.wait_until(lambda: daemon.solver.abandoned == [SPEC.ref])
+
+
+def test_a_fault_of_ours_ends_the_build_and_is_logged(
+    daemon: FakeBuildkitd, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_definition: bytes, _ids: object) -> bytes:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(gateway, "with_secret_ids", fails)
+    with closing(daemon.client().solve(SPEC, {}, shared_key="k")) as solve:
+        assert [line for lines in solve for line in lines] == []
+
+        with pytest.raises(DaemonFault, match="an error of its own"):
+            solve.result()
+
+        daemon.wait_until(lambda: daemon.solver.abandoned == [SPEC.ref])
+    assert "a fault" in caplog.text
+
+
+def test_a_gateway_that_was_cancelled_asks_nothing_more(
+    daemon: FakeBuildkitd, channel: grpc.Channel
+) -> None:
+    """Its frontend's answer comes when nobody waits for it any more."""
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def late(_request: pb.SolveRequest, _call: grpc.ServicerContext) -> pb.Result:
+        asked.set()
+        assert may_answer.wait(PATIENCE)
+        return pb.Result(ref=ref("plain"))
+
+    daemon.frontend = late
+    made = Gateway(channel, SPEC, failed=never)
+    assert asked.wait(PATIENCE)
+
+    made.cancel()
+    may_answer.set()
+
+    daemon.wait_until(lambda: not of_gateways())
+    assert daemon.reached("LLBBridge.Solve") == 1
+    assert daemon.bridge.returned == []
+    assert made.error is None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .display_strings import CACHE_KEY, CANCELED, CHECKSUM
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,8 +21,8 @@ _CUT = " … "
 # The daemon's messages quote a step's whole command; what happened to it comes last. In characters.
 MAX_CAUSE = 2_000
 
-_NOISE = re.compile(r"^(?:failed to solve: |failed to compute cache key: |failed to prepare: )+")
-_CHECKSUM = re.compile(r"failed to calculate checksum of ref [^:]+(?:::[^:]+)?: ")
+# The first and the last are what clients and the cache put in front; they need not be there.
+_NOISE = re.compile(rf"^(?:failed to solve: |{CACHE_KEY.pattern.pattern}|failed to prepare: )+")
 # Absolute paths below the daemon's own folders; a path in the user's context or image is not one.
 _DAEMON_PATH = re.compile(r"/[^\s\"':]*(?:/buildkit[^\s\"':]*|/runc-[a-z]+/|/snapshots/)[^\s\"':]*")
 
@@ -59,10 +61,10 @@ def clean_message(message: str) -> str:
     """*message* without the daemon's own paths and the words that only say that it failed."""
     # Shortened first: a path is searched for in quadratic time.
     message = ends_of(plain(_NOISE.sub("", message)), MAX_CAUSE)
-    message = _DAEMON_PATH.sub("(a path of the daemon)", _CHECKSUM.sub("", message))
+    message = _DAEMON_PATH.sub("(a path of the daemon)", CHECKSUM.pattern.sub("", message))
     return ends_of(message.strip(), MAX_CAUSE)
 
 
 def is_cancelled(vertex_error: str) -> bool:
     """Whether a step was given up because another one failed, or its caller left."""
-    return vertex_error.endswith("context canceled")
+    return CANCELED.search(vertex_error) is not None

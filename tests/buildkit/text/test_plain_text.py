@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.plain_text import ends_of, fitting, plain, start_of
+from function.buildkit.text.plain_text import ends_of, fitting, plain, start_of
 
 
 @pytest.mark.parametrize(

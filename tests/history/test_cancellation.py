@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.buildkit import Misconfigured
+from function.history import cancellation
+from function.history.cancellation import CancelListener
+from function.history.refs import Part, Ref
+from function.history.search import Search
+
+from .records import ID, REF, record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from function.buildkit.rpc.control import Control
+
+    from ..fake_buildkitd import FakeBuildkitd
+
+PATIENCE = 10.0
+OTHER = Ref("b2" * 16)
+LISTEN = "ListenBuildHistory"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.05)
+    monkeypatch.setattr(cancellation, "_MIN_PAUSE_SECONDS", 0.005)
+    monkeypatch.setattr(cancellation, "_MAX_PAUSE_SECONDS", 0.01)
+
+
+class Way:
+    """Leads to the daemon, unless it is closed. A listener never ends: at last its thread waits here."""
+
+    def __init__(self, control: Control) -> None:
+        self.open = True
+        self.used = False
+        self.over = threading.Event()
+        self.parked = threading.Event()
+        self._control = control
+
+    def __call__(self) -> Control:
+        self.used = True
+        if self.over.is_set():
+            self.parked.set()
+            threading.Event().wait()
+        if not self.open:
+            raise Misconfigured("There is no daemon.")
+        return self._control
+
+
+@pytest.fixture
+def way(control: Control) -> Iterator[Way]:
+    made = Way(control)
+    yield made
+    made.over.set()
+    assert made.parked.wait(PATIENCE) or not made.used
+
+
+@pytest.fixture
+def listener(way: Way) -> CancelListener:
+    return CancelListener(way)
+
+
+class Cancel:
+    def __init__(self) -> None:
+        self.called = threading.Event()
+        self.calls = 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        self.called.set()
+
+
+def request(control: Control, ref: Ref = REF) -> None:
+    Search(control, patience=PATIENCE).request_cancel(ref)
+
+
+def test_a_build_is_cancelled_when_that_is_asked_for(
+    daemon: FakeBuildkitd, control: Control, listener: CancelListener
+) -> None:
+    cancel, others = Cancel(), Cancel()
+    listener.add(REF, cancel)
+    listener.add(OTHER, others)
+    daemon.wait_at(LISTEN)
+
+    request(control)
+
+    assert cancel.called.wait(PATIENCE)
+    assert others.calls == 0
+
+
+def test_a_build_is_cancelled_once(
+    daemon: FakeBuildkitd, control: Control, listener: CancelListener
+) -> None:
+    cancel = Cancel()
+    listener.add(REF, cancel)
+    request(control)
+    assert cancel.called.wait(PATIENCE)
+
+    seen = daemon.reached(LISTEN)
+    daemon.wait_at(LISTEN, times=seen + 3)  # each tells it once more
+
+    assert cancel.calls == 1
+
+
+def test_a_request_from_before_the_build_began_is_met_at_once(
+    daemon: FakeBuildkitd, control: Control, listener: CancelListener
+) -> None:
+    listener.add(OTHER, Cancel())
+    request(control)
+    seen = daemon.reached(LISTEN)
+    daemon.wait_at(LISTEN, times=seen + 2)
+    cancel = Cancel()
+
+    listener.add(REF, cancel)
+
+    assert cancel.called.wait(PATIENCE)
+
+
+def test_a_request_from_before_anybody_listened_is_met(
+    control: Control, listener: CancelListener
+) -> None:
+    request(control)
+    cancel = Cancel()
+
+    listener.add(REF, cancel)
+
+    assert cancel.called.wait(PATIENCE)
+
+
+def test_a_build_that_has_ended_is_not_cancelled(
+    daemon: FakeBuildkitd, control: Control, listener: CancelListener
+) -> None:
+    cancel = Cancel()
+    listener.add(REF, cancel)
+    listener.remove(REF)
+    listener.remove(REF)
+
+    request(control)
+
+    seen = daemon.reached(LISTEN)
+    daemon.wait_at(LISTEN, times=seen + 2)
+    assert cancel.calls == 0
+
+
+def test_records_of_another_kind_cancel_nothing(
+    daemon: FakeBuildkitd, listener: CancelListener
+) -> None:
+    cancel = Cancel()
+    listener.add(REF, cancel)
+
+    for part in (Part.BUILD, Part.CLAIM, Part.VERDICT):
+        daemon.history.add(record(part, ended=True))
+    daemon.history.add(record(Part.CANCEL, ref=Ref(ID, 2), ended=True))
+    somebodys = record(ended=True)
+    somebodys.Ref = "cancel-something-else"
+    daemon.history.add(somebodys)
+
+    seen = daemon.reached(LISTEN)
+    daemon.wait_at(LISTEN, times=seen + 2)
+    assert cancel.calls == 0
+
+
+def test_a_daemon_that_died_is_listened_to_when_it_is_back(
+    daemon: FakeBuildkitd, listener: CancelListener
+) -> None:
+    cancel = Cancel()
+    listener.add(REF, cancel)
+    daemon.wait_at(LISTEN)
+    daemon.die()
+    daemon.start()
+
+    with daemon.control() as another:
+        request(another)
+
+    assert cancel.called.wait(PATIENCE)
+
+
+def test_a_stream_that_brings_nothing_any_more_is_given_up(
+    daemon: FakeBuildkitd, control: Control, listener: CancelListener
+) -> None:
+    """As when the daemon's host has vanished."""
+    cancel = Cancel()
+    daemon.hold(LISTEN)
+    listener.add(REF, cancel)
+    daemon.wait_until(lambda: daemon.left(LISTEN))
+
+    daemon.let_go(LISTEN)
+    request(control)
+
+    assert cancel.called.wait(PATIENCE)
+
+
+def test_without_a_way_to_the_daemon_one_is_looked_for(
+    control: Control, way: Way, listener: CancelListener
+) -> None:
+    cancel = Cancel()
+    way.open = False
+    listener.add(REF, cancel)
+    request(control)
+    assert not cancel.called.wait(0.05)
+
+    way.open = True
+
+    assert cancel.called.wait(PATIENCE)
+
+
+def test_of_what_was_asked_for_the_latest_is_remembered(
+    daemon: FakeBuildkitd,
+    control: Control,
+    listener: CancelListener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancellation, "_MOST_REMEMBERED", 2)
+    listener.add(OTHER, Cancel())
+    refs = [Ref(f"{number:032x}") for number in range(3)]
+    for ref in refs:
+        request(control, ref)
+
+    daemon.wait_until(lambda: list(listener._heard) == refs[1:])
