@@ -30,6 +30,9 @@ _PROGRAMS: Mapping[str, str] = {
 # time, not 77.
 _COMPILER = "-l -dwarf=false"
 
+# 2.4 GiB of compiled packages, which go afterwards, 0.3 of programs, and their sources.
+_BUILD_BYTES = 4 << 30
+
 
 @dataclass(frozen=True, slots=True)
 class KubernetesTools:
@@ -86,10 +89,11 @@ def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> Kubernete
     if tools.complete:
         return tools
     tools.folder.mkdir(parents=True, exist_ok=True)
+    _require_space(tools.folder)
     module = _cluster(paths)
     go = golang.toolchain(paths, module / "go.mod", log)
     stamp = _stamp((module / "go.mod").read_text())
-    # 2.4 GiB that nothing else could use; a run that was interrupted goes on where it was.
+    # Nothing else could use it; a run that was interrupted goes on where it was.
     cache = tools.folder / "compiled"
     for number, (name, package) in enumerate(_PROGRAMS.items(), 1):
         of = f"{number} of {len(_PROGRAMS)}, some 5 minutes in all on 2 cores the first time"
@@ -107,6 +111,15 @@ def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> Kubernete
     shutil.rmtree(cache, ignore_errors=True)
     mark_complete(tools.folder)
     return tools
+
+
+def _require_space(folder: Path) -> None:
+    available = shutil.disk_usage(folder).free
+    if available < _BUILD_BYTES:
+        raise StackError(
+            f"{folder} has {available / 2**30:.1f} GiB of free disk space and Kubernetes needs "
+            f"{_BUILD_BYTES / 2**30:.0f} GiB while it is built: free some, or mount a larger disk there."
+        )
 
 
 def _stamp(go_mod: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SANDBOX = "--oci-worker-no-process-sandbox"
 OVERLAY = "A kustomization of your own"
+UPGRADE = "Upgrading from one daemon"
 
 
 def scaled(operator: Operator, daemons: int) -> None:
@@ -298,20 +299,20 @@ def test_one_daemon_becomes_a_pool_with_its_volume_and_without_a_break(single: O
     before = ids(single)["buildkitd-0"]
     # It builds, and the rest of the pool starts beside it.
     single.kubelet.draining.add("buildkitd-0")
-    single.follow("Upgrading from one daemon", 0)
+    single.follow(UPGRADE, 0)
     wait_until(lambda: single.endpoints("buildkitd-pool") == {"buildkitd-1", "buildkitd-2"})
     assert ids(single)["buildkitd-0"] == before
     assert single.endpoints("buildkitd-lookup") == {"buildkitd-0", "buildkitd-1", "buildkitd-2"}
     single.kubelet.draining.clear()
     single.settled(3)
     assert volumes(single)["state-buildkitd-0"] == volume
-    single.follow("Upgrading from one daemon", 2)
+    single.follow(UPGRADE, 2)
     assert_no_copies_of_keys(single)
 
 
 def test_one_daemon_becomes_a_pool_with_a_sandbox_and_its_volume(single: Operator) -> None:
     volume = volumes(single)["state-buildkitd-0"]
-    single.follow("Upgrading from one daemon", 1, 2)
+    single.follow(UPGRADE, 1, 2)
     single.settled(3)
     assert volumes(single)["state-buildkitd-0"] == volume
     assert single.pods()["buildkitd-0"]["spec"]["hostUsers"] is False

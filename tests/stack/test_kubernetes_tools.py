@@ -49,3 +49,11 @@ def test_other_modules_are_other_tools(tmp_path: Path) -> None:
     assert kubernetes_tools.find(paths) == before
     (paths.repository / "tests" / "kubernetes" / "go.mod").write_text("module y\n")
     assert kubernetes_tools.find(paths) != before
+
+
+def test_a_full_disk_is_told_before_minutes_of_building(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_tools, "_BUILD_BYTES", 1 << 60)
+    with pytest.raises(StackError, match="GiB while it is built: free some"):
+        kubernetes_tools.ensure(Paths(cache=tmp_path), tmp_path / "log", lambda _: None)
