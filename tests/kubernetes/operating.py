@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from .cluster import Cluster
     from .kubelet import Kubelet
 
-NODES = ("amd64", "amd64", "amd64", "arm64", "arm64")
-VOLUMES = 8
+ARCHITECTURES = ("amd64", "amd64", "amd64", "arm64", "arm64")  # of the nodes
+NUMBER_OF_VOLUMES = 8
+NODES = "/api/v1/nodes"
+VOLUMES = "/api/v1/persistentvolumes"
 NAMESPACE = "/api/v1/namespaces/buildkit"
 # What has to go for the cluster to be as it was furnished, in this order: collections, whole.
 OURS = (
@@ -33,8 +35,8 @@ OURS = (
     "/apis/networking.k8s.io/v1/namespaces/openfaas-fn/networkpolicies",
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-    "/api/v1/persistentvolumes",
-    "/api/v1/nodes",
+    VOLUMES,
+    NODES,
 )
 PODS = "/api/v1/namespaces/buildkit/pods"
 CLAIMS = "/api/v1/namespaces/buildkit/persistentvolumeclaims"
@@ -77,10 +79,11 @@ class Operator:
         def is_settled() -> bool:
             found = self.stateful_set(name)
             status = found.get("status", {})
-            mine = [pod for pod in self.pods() if pod.rpartition("-")[0] == name]
+            mine = {each: pod for each, pod in self.pods().items() if each[:-2] == name}
             ready, newest = (status.get(f"{each}Replicas", 0) for each in ("ready", "updated"))
             seen = status.get("observedGeneration") == found["metadata"]["generation"]
-            return seen and {ready, newest, len(mine)} == {daemons}
+            leaving = any("deletionTimestamp" in pod["metadata"] for pod in mine.values())
+            return seen and not leaving and {ready, newest, len(mine)} == {daemons}
 
         wait_until(is_settled)
 
@@ -99,16 +102,18 @@ class Operator:
         self.kubelet.draining.clear()
         at_once = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
 
-        def is_gone() -> bool:
+        def is_empty() -> bool:
             for collection in OURS:
                 self.cluster.ask("DELETE", collection, at_once)
-            self.cluster.ask("DELETE", NAMESPACE)
-            return (
-                self.cluster.ask("GET", NAMESPACE).get("reason") == "NotFound"
-                and not self.cluster.items("/api/v1/persistentvolumes")
-                and not self.cluster.items("/api/v1/nodes")
-            )
+            return not any(map(self.cluster.items, (PODS, CLAIMS, VOLUMES, NODES)))
 
+        def is_gone() -> bool:
+            # A policy that was deleted is still in force for a moment.
+            self.cluster.ask("DELETE", NAMESPACE)
+            return self.cluster.ask("GET", NAMESPACE).get("reason") == "NotFound"
+
+        # In this order: what a namespace still holds when it is deleted is looked at again seconds later.
+        wait_until(is_empty)
         wait_until(is_gone)
         furnish(self.cluster, namespaces=())
 
@@ -118,8 +123,8 @@ def furnish(
 ) -> None:
     """Give the cluster nodes, volumes, and the namespaces of what is installed first."""
     cluster.create(
-        *clusters.nodes(NODES),
-        *clusters.volumes([f"volume-{number}" for number in range(VOLUMES)]),
+        *clusters.nodes(ARCHITECTURES),
+        *clusters.volumes([f"volume-{number}" for number in range(NUMBER_OF_VOLUMES)]),
         *clusters.namespaces(*namespaces),
         *([clusters.STORAGE_CLASS] if namespaces else ()),
     )
