@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import yaml
-from stack import daemon, ports
+from stack.daemons import daemon, ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from stack.account import Account
-    from stack.daemon import Daemon
+    from stack.daemons.daemon import Daemon
+    from stack.install.account import Account
     from stack.kubernetes_tools import KubernetesTools
 
     from .manifests import Manifest
@@ -155,17 +155,17 @@ def start(
     version: str | None = None,
     apiserver_only: bool = False,
 ) -> Cluster:
-    """Start a cluster whose programs run as the account, in a folder of the account's.
+    """Start a cluster whose programs run as the account, and keep what is theirs in the folder.
 
     With a `version` ("1.33") the API server behaves as that one did.
     """
     etcd, peers, port = ports.free(), ports.free(), ports.free()
     cluster = Cluster(tools=tools, folder=folder, port=port)
-    key = folder / "service-accounts.key"
+    state = account.own(folder / "state")
+    key = state / "service-accounts.key"
     subprocess.run(
         ["openssl", "genrsa", "-out", key, "2048"],
-        user=account.uid,
-        group=account.gid,
+        **account.identity,
         capture_output=True,
         check=True,
     )
@@ -188,14 +188,14 @@ def start(
     own = f"http://{ports.LOOPBACK}:{peers}"
     launch(
         "etcd",
-        *(tools.etcd, "--data-dir", folder / "etcd", "--unsafe-no-fsync", "--log-level=error"),
+        *(tools.etcd, "--data-dir", state / "etcd", "--unsafe-no-fsync", "--log-level=error"),
         *("--listen-client-urls", url, "--advertise-client-urls", url),
         *("--listen-peer-urls", own, "--initial-advertise-peer-urls", own),
         f"--initial-cluster=default={own}",
     )
     server = launch(
         "kube-apiserver",
-        *(tools.apiserver, "--etcd-servers", url, "--cert-dir", folder / "certificates"),
+        *(tools.apiserver, "--etcd-servers", url, "--cert-dir", state / "certificates"),
         *("--bind-address", ports.LOOPBACK, "--secure-port", str(port)),
         *("--token-auth-file", folder / "tokens.csv", "--authorization-mode=Node,RBAC"),
         *("--service-account-issuer=https://kubernetes.default.svc",),

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stack import account, kubernetes_tools
+from stack import kubernetes_tools
+from stack.install import account
 from stack.paths import Paths
 
 from . import cluster as clusters

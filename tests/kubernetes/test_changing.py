@@ -16,6 +16,8 @@ from .operating import NAMESPACE, PODS
 if TYPE_CHECKING:
     from .operating import Operator
 
+pytestmark = [pytest.mark.programs, pytest.mark.root]
+
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SANDBOX = "--oci-worker-no-process-sandbox"
 OVERLAY = "A kustomization of your own"

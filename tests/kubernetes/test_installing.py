@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .kubelet import Kubelet
     from .operating import Operator
 
+pytestmark = [pytest.mark.programs, pytest.mark.root]
+
 DAEMONS = {"buildkitd-0", "buildkitd-1", "buildkitd-2"}
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 SECRETS = {
