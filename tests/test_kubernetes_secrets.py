@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .kubernetes.manifests import Manifest
 
 SERVICE = "buildkitd.buildkit.svc.cluster.local"
+POOL = "buildkitd-pool.buildkit.svc.cluster.local"
+LOOKUP = "buildkitd-lookup.buildkit.svc.cluster.local"
 
 
 @pytest.fixture(scope="module")
@@ -89,19 +91,24 @@ def test_the_daemon_mounts_the_secret_that_is_its_own(secrets: list[Manifest]) -
 
 @pytest.mark.programs
 def test_cert_manager_makes_secrets_of_the_same_names_for_the_same_hosts(
-    secrets: list[Manifest], tmp_path: Path
+    secrets: list[Manifest], keys: Path, tmp_path: Path
 ) -> None:
-    complete = manifests.with_component("cert-manager", tmp_path)
+    complete = manifests.with_components(tmp_path, "cert-manager")
     for name in ("buildkitd", "buildkit-client"):
         certificate = manifests.only(complete, "Certificate", name)
         namespace, named = certificate["metadata"]["namespace"], certificate["spec"]["secretName"]
         secret = manifests.only(secrets, "Secret", named)
         assert secret["metadata"]["namespace"] == namespace
         assert set(secret["data"]) == {"ca.crt", "tls.crt", "tls.key"}
-    service = manifests.only(complete, "Service")["metadata"]
     names = manifests.only(complete, "Certificate", "buildkitd")["spec"]["dnsNames"]
-    assert f"{service['name']}.{service['namespace']}.svc.cluster.local" == SERVICE
-    assert SERVICE in names
+    services = [each["metadata"] for each in complete if each["kind"] == "Service"]
+    assert {f"{each['name']}.{each['namespace']}.svc.cluster.local" for each in services} == {
+        SERVICE,
+        POOL,
+        LOOKUP,
+    }
+    assert sorted(names) == sorted(secrets_script.names_in(keys / "daemon.crt"))
+    assert {SERVICE, POOL, LOOKUP} < set(names)
 
 
 def test_with_cert_manager_it_makes_no_certificates(tmp_path: Path) -> None:
@@ -114,7 +121,9 @@ def test_with_cert_manager_it_makes_no_certificates(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.crt"))
 
 
-@pytest.mark.parametrize("name", ["buildkitd", "buildkitd.buildkit.svc", SERVICE])
+@pytest.mark.parametrize(
+    "name", ["buildkitd", "buildkitd.buildkit.svc", SERVICE, POOL, LOOKUP, f"buildkitd-1.{POOL}"]
+)
 def test_daemon_and_client_know_each_other_by_every_name(keys: Path, name: str) -> None:
     shake_hands(server(keys, "daemon"), client(keys, "client"), name)
 
@@ -231,7 +240,7 @@ def test_keys_are_not_shown_on_a_terminal(tmp_path: Path) -> None:
     finally:
         os.close(its_end)
         os.close(terminal)
-    assert "| kubectl apply -f -" in ended.stderr
+    assert "| kubectl apply --server-side -f -" in ended.stderr
 
 
 def server(keys: Path, name: str) -> ssl.SSLContext:

@@ -120,7 +120,12 @@ def test_the_clients_certificate_comes_with_its_secret() -> None:
     tls = Settings.from_env(complete["environment"]).buildkit_tls
     folder = Settings().secret_mount_path
     assert Settings.from_env(plain["environment"]).buildkit_tls is None
-    assert tls == DaemonTLS(ca=folder / "ca.crt", cert=folder / "tls.crt", key=folder / "tls.key")
+    assert tls == DaemonTLS(
+        ca=folder / "ca.crt",
+        cert=folder / "tls.crt",
+        key=folder / "tls.key",
+        server_name="buildkitd.buildkit.svc.cluster.local",
+    )
 
 
 def test_no_setting_is_there_twice() -> None:

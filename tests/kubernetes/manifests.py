@@ -1,4 +1,4 @@
-"""Runs kustomize. What `kubectl apply -k scripts/kubernetes` would send to a cluster."""
+"""Runs kubectl. What `kubectl apply -k scripts/kubernetes` would send to a cluster."""
 
 from __future__ import annotations
 
@@ -18,23 +18,35 @@ Manifest = dict[str, Any]
 
 FOLDER = Paths().repository / "scripts" / "kubernetes"
 SECRETS = FOLDER / "secrets"
+SINGLE_DAEMON = Paths().repository / "tests" / "kubernetes" / "single_daemon.yaml"
 
 
 def base() -> list[Manifest]:
-    return _built(FOLDER)
+    return built(FOLDER)
 
 
-def with_component(name: str, scratch: Path) -> list[Manifest]:
+def single_daemon() -> list[Manifest]:
+    """What the folder was before there were pools, where an upgrade begins."""
+    return list(yaml.safe_load_all(SINGLE_DAEMON.read_text()))
+
+
+def with_components(scratch: Path, *names: str) -> list[Manifest]:
     """As an operator's own kustomization has it, beside this one."""
+    scratch.mkdir(parents=True, exist_ok=True)
     folder = os.path.relpath(FOLDER, scratch)
     overlay = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [folder],
-        "components": [f"{folder}/{name}"],
+        "components": [f"{folder}/{name}" for name in names],
     }
     (scratch / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    return _built(scratch)
+    return built(scratch)
+
+
+def of(component: str | None, scratch: Path) -> list[Manifest]:
+    """The base, with a component if one is named."""
+    return with_components(scratch, component) if component else base()
 
 
 def only(manifests: Iterable[Manifest], kind: str, name: str | None = None) -> Manifest:
@@ -48,7 +60,9 @@ def only(manifests: Iterable[Manifest], kind: str, name: str | None = None) -> M
     return manifest
 
 
-def _built(folder: Path) -> list[Manifest]:
-    kustomize = kubernetes_tools.built(Paths()).kustomize
-    built = subprocess.run([kustomize, "build", folder], capture_output=True, check=True)
-    return list(yaml.safe_load_all(built.stdout))
+def built(folder: Path) -> list[Manifest]:
+    kubectl = kubernetes_tools.built(Paths()).kubectl
+    ended = subprocess.run([kubectl, "kustomize", folder], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    assert not ended.stderr, ended.stderr.decode()
+    return list(yaml.safe_load_all(ended.stdout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -33,6 +34,17 @@ def printed(folder: Path, *options: str) -> list[Manifest]:
     ended = run(folder, *options)
     assert ended.returncode == 0, ended.stderr
     return list(yaml.safe_load_all(ended.stdout))
+
+
+def names_in(certificate: Path) -> list[str]:
+    """The hosts that a certificate is for."""
+    asked = subprocess.run(
+        ["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return re.findall(r"DNS:([^,\s]+)", asked.stdout)
 
 
 def mounted(secrets: Iterable[Manifest]) -> Mapping[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from stack.images.registry_client import RegistryClient
 from stack.paths import REPOSITORY
 
 from .. import stack_file
-from ..kubernetes import secrets_script
+from ..kubernetes import manifests, secrets_script
 from . import pod as pods
 from .caller import SECRET, Request, build, documents, get, read_until, stream
 from .gate import Gate
@@ -144,12 +145,17 @@ def test_a_function_without_a_certificate_is_refused(
 
 
 def test_a_client_that_knows_the_daemon_but_has_no_certificate_is_refused(
-    pod: Pod, mounted: Path
+    pod: Pod, machine: Machine, mounted: Path
 ) -> None:
-    outside = ["--addr", pod.address, "--tlsservername", NAME, "--tlscacert", mounted / "ca.crt"]
-    own = ["--tlscert", mounted / "tls.crt", "--tlskey", mounted / "tls.key"]
+    outside = ["--addr", pod.address, "--tlsservername", NAME, f"--tlscacert={mounted}/ca.crt"]
+    own = [f"--tlscert={mounted}/tls.crt", f"--tlskey={mounted}/tls.key"]
     asked = [
-        pod.buildctl(*map(str, [*outside, *certificate, "debug", "workers"]))
+        subprocess.run(
+            [machine.programs.buildctl, *outside, *certificate, "debug", "workers"],
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
         for certificate in (own, [])
     ]
     assert [each.returncode for each in asked] == [0, 1]
@@ -179,15 +185,65 @@ def test_folders_in_images_get_no_bits_from_the_volume(function: str) -> None:
     assert any(entry.endswith("modes: 755 755 755") for entry in answer.log), answer.body
 
 
+def test_a_step_sees_no_process_but_its_own(function: str) -> None:
+    assert processes(function) == ["1"]
+
+
+def test_a_step_of_another_build_is_out_of_reach(function: str) -> None:
+    with Gate() as gate:
+        request = running(f"KEY=of-the-other-build; export KEY; {gate.command}")
+        with stream(function, request) as response:
+            read_until(response, "arrived")
+            look = "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -c of-the-other || true"
+            answer = build(function, running(f'echo "found: $({look})"'))
+            gate.open()
+    assert any(entry.endswith("found: 0") for entry in answer.log), answer.body
+
+
+def test_without_proc_mount_no_step_would_run(
+    machine: Machine, mirror: str, secrets: list[Manifest], connect: Connect
+) -> None:
+    built = manifests.base()
+    [container] = manifests.only(built, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    del container["securityContext"]["procMount"]
+    with (
+        pods.prepared(machine, secrets, mirror, built=built) as pod,
+        connect(pod) as function,
+    ):
+        answer = build(function.url, running("true"))
+    assert answer.status == 422
+    assert any("proc" in entry and "operation not permitted" in entry for entry in answer.log)
+
+
+def test_without_user_namespaces_steps_run_and_see_the_daemon(
+    machine: Machine, mirror: str, secrets: list[Manifest], connect: Connect, tmp_path: Path
+) -> None:
+    built = manifests.with_components(tmp_path, "no-process-sandbox")
+    with (
+        pods.prepared(machine, secrets, mirror, built=built) as pod,
+        connect(pod) as function,
+    ):
+        # The price that the component's first line names.
+        assert {"1", *processes(function.url)} > {"1"}
+
+
 @pytest.mark.parametrize("name", PROBES)
 def test_probes_pass(pod: Pod, name: str) -> None:
     ended = pod.probe(name)
     assert ended.returncode == 0, ended.stderr
 
 
-def test_probes_fail_when_the_daemon_is_gone(own_pod: Pod) -> None:
-    own_pod.stop()
-    assert {own_pod.probe(name).returncode for name in PROBES} == {1}
+def test_probes_fail_when_the_daemon_is_gone(
+    machine: Machine, mirror: str, secrets: list[Manifest]
+) -> None:
+    pod = pods.prepared(machine, secrets, mirror)
+    alone = [
+        pod.run_once({**pod.container, "command": pod.container[name]["exec"]["command"]})
+        for name in PROBES
+    ]
+    shutil.rmtree(pod.folder)
+    assert {each.returncode for each in alone} == {1}
+    assert all("buildkitd.sock" in each.stderr for each in alone)
 
 
 def test_pre_stop_ends_at_once_when_nothing_is_built(pod: Pod, function: str) -> None:
@@ -280,6 +336,94 @@ def test_the_next_pod_on_the_volume_has_its_cache_and_its_history(
     known = own_pod.buildctl("debug", "histories")
     assert before["buildId"] in known.stdout
     assert any(entry.endswith(" CACHED") for entry in again.log), again.body
+
+
+OWNERS = "stat -c '%n %u %g %a' /a /b /c /c/d /etc/shadow /usr/bin/chage /usr/bin/su"
+OWNED = re.compile(r"/\S+ \d+ \d+ \d+$")
+# Users below and above the daemon's own id, and set-uid and set-gid bits, which a change of owner takes away.
+LAYER = (
+    "install -o 33 -g 65534 -m 4755 /bin/true /a && install -o 65534 -g 999 -m 2755 /bin/true /b"
+    " && mkdir /c && install -o 1000 -g 1001 -m 600 /dev/null /c/d && chown 1234:1000 /c"
+)
+
+
+@pytest.fixture
+def old_volume(
+    machine: Machine, mirror: str, secrets: list[Manifest], connect: Connect
+) -> Iterator[tuple[Path, str, list[str]]]:
+    """A volume that the daemon of an older version filled, one of its builds, and the owners in it."""
+    folder = machine.account.scratch(machine.paths, "volume")
+    state = pods.new_volume(folder / "state")
+    built = manifests.single_daemon()
+    with (
+        pods.prepared(machine, secrets, mirror, built=built, state=state) as pod,
+        connect(pod) as function,
+    ):
+        answer = build(function.url, layered(LAYER, OWNERS))
+    yield state, answer.document["buildId"], owners(answer.log)
+    shutil.rmtree(folder)
+
+
+def test_a_volume_with_other_owners_is_refused(
+    old_volume: tuple[Path, str, list[str]], machine: Machine, mirror: str, secrets: list[Manifest]
+) -> None:
+    pod = pods.prepared(machine, secrets, mirror, state=old_volume[0])
+    [before] = pod.spec["initContainers"]
+    refused = pod.run_once(before)
+    shutil.rmtree(pod.folder)
+    assert refused.returncode == 1
+    assert "user:100000:65536" in refused.stderr
+    assert "README.md, Upgrading" in refused.stderr
+
+
+def test_an_upgraded_volume_has_its_cache_its_history_and_its_owners(
+    old_volume: tuple[Path, str, list[str]],
+    machine: Machine,
+    mirror: str,
+    secrets: list[Manifest],
+    connect: Connect,
+) -> None:
+    state, build_id, before = old_volume
+    assert len(before) == OWNERS.count(" /")
+    for _ in range(2):  # what was done is not done again
+        upgrade(machine, state)
+    with (
+        pods.prepared(machine, secrets, mirror, state=state) as pod,
+        connect(pod) as function,
+    ):
+        assert build_id in pod.buildctl("debug", "histories").stdout
+        answer = build(function.url, layered(LAYER, f"{OWNERS}; : {token_hex(8)}"))
+    assert sum(entry.endswith(" CACHED") for entry in answer.log) == 1, answer.body
+    assert owners(answer.log) == before
+
+
+def upgrade(machine: Machine, state: Path) -> None:
+    """Run README's Job on the volume."""
+    [job] = manifests.built(manifests.FOLDER / "upgrade")
+    spec = job["spec"]["template"]["spec"]
+    folder = machine.account.scratch(machine.paths, "job")
+    pod = pods.Pod(machine=machine, folder=folder, port=0, spec=spec, volumes={"state": state})
+    ended = pod.run_once(pod.container)
+    shutil.rmtree(folder)
+    assert ended.returncode == 0, ended.stderr
+
+
+def layered(*commands: str) -> Request:
+    dockerfile = "".join(f"RUN {command}\n" for command in commands)
+    return Request(
+        {"Dockerfile": f"FROM debian:trixie-slim\n{dockerfile}"}, config={"skipPush": True}
+    )
+
+
+def owners(log: list[str]) -> list[str]:
+    return [found[0] for entry in log if (found := OWNED.search(entry))]
+
+
+def processes(function: str) -> list[str]:
+    """The processes that a step sees."""
+    answer = build(function, running("cd /proc && echo processes: [0-9]*"))
+    [line] = [entry for entry in answer.log if "processes: " in entry and "[0-9]" not in entry]
+    return line.partition("processes: ")[2].split()
 
 
 def wait_until_following() -> None:

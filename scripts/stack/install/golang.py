@@ -36,13 +36,27 @@ def toolchain(paths: Paths, go_mod: Path, log: Path) -> Path:
 
 
 def build(  # noqa: PLR0913 - keywords
-    go: Path, module: Path, packages: Sequence[str], *, into: Path, log: Path, link: str = ""
+    go: Path,
+    module: Path,
+    packages: Sequence[str],
+    *,
+    into: Path,
+    log: Path,
+    link: str = "",
+    compiler: str = "",
+    cache: Path | None = None,
 ) -> None:
-    """Builds the packages as static programs into the folder."""
+    """Builds the packages as static programs into the folder.
+
+    `link` and `compiler` are further flags for the linker, and for the compiler of every package.
+    With `cache` what is compiled is kept there, instead of where Go keeps what it may need again.
+    """
     flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w {link}"]
+    flags += [f"-gcflags=all={compiler}"] if compiler else []
     command = [str(go), "build", *flags, "-o", f"{into}/", *packages]
     # Without a C compiler cgo is off anyway; this way the programs are the same everywhere.
-    if _run(command, module, log, CGO_ENABLED="0"):
+    own = {"GOCACHE": str(cache)} if cache else {}
+    if _run(command, module, log, CGO_ENABLED="0", **own):
         raise StackError(
             f"Go could not build {', '.join(packages)}: {log} says why; check this machine's "
             "GOPROXY and network, then try again."
