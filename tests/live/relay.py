@@ -14,8 +14,8 @@ _CHUNK = 64 << 10
 class Relay:
     """Forwards connections to *url*, which is tcp:// or unix://.
 
-    As a context manager it closes all of them at the end. They are taken from *listening*, which is closed, too:
-    a new listener unless given.
+    As a context manager it closes all of them at the end. They are taken from *listening*, which is
+    closed, too: a new listener unless given.
     """
 
     def __init__(self, url: str, listening: socket.socket | None = None) -> None:
