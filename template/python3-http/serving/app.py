@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import os
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, jsonify, request
 
 from .hooks import hook
-from .server import BODY_LIMIT_PASSED
+from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from flask.typing import ResponseReturnValue
     from werkzeug.datastructures import Headers, MultiDict
 
-METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+    from .budget import Share
+    from .refusal import Refusal
 
 
 class Event:
     """One request. Needs no Flask context: a generator may use it after handle() has returned."""
 
     def __init__(self) -> None:
+        environ = request.environ
         self.method: str = request.method
         self.path: str = request.path
         self.query: MultiDict[str, str] = request.args
         self.headers: Headers = request.headers
-        self.body: bytes = _body()
-        self._gone = request.environ.get("waitress.client_disconnected")
+        self.buffer: memoryview = _body()
+        self.arrived: Any = environ.get(ARRIVED)
+        self._gone: Callable[[], bool] | None = environ.get(CLIENT_DISCONNECTED)
+        self._share: Callable[[], Share] | None = environ.get(SHARE)
+        self._copied: bytes | None = None
 
     @property
-    def buffer(self) -> memoryview:
-        return memoryview(self.body)
+    def body(self) -> bytes:
+        if self._copied is None:
+            self._copied = bytes(self.buffer)
+        return self._copied
+
+    def share(self) -> Share | None:
+        return self._share() if self._share else None
 
     def client_disconnected(self) -> bool:
         return bool(self._gone and self._gone())
@@ -45,22 +55,22 @@ class Context:
 
 
 def create_app(handler: ModuleType) -> Flask:
-    app = Flask(__name__)
-    # Answering "//" with a redirect would make clients send the whole body again.
-    app.url_map.merge_slashes = False
-    handle_too_large = hook(handler, "too_large", takes=2) or _refuse_body
+    app = Flask(__name__, static_folder=None)
+    refuse = hook(handler, "refuse", takes=3) or _refuse
 
-    def call_handler(path: str) -> ResponseReturnValue:  # noqa: ARG001 - the event has it
-        chosen = handle_too_large if BODY_LIMIT_PASSED in request.environ else handler.handle
-        return answer(chosen(Event(), Context()))
+    @app.before_request
+    def call_handler() -> ResponseReturnValue:
+        # Here and not in a rule, since every method and every path is the handler's to judge.
+        refusal: Refusal | None = request.environ.get(REFUSAL)
+        if refusal is not None:
+            return answer(refuse(Event(), Context(), refusal))
+        return answer(handler.handle(Event(), Context()))
 
-    app.add_url_rule("/", view_func=call_handler, defaults={"path": ""}, methods=METHODS)
-    app.add_url_rule("/<path:path>", view_func=call_handler, methods=METHODS)
     return app
 
 
 def answer(result: Any) -> ResponseReturnValue:
-    """What Flask understands, made of what a handler returned."""
+    """Return what Flask understands, made of what a handler returned."""
     if result is None:
         return "", 200
     if isinstance(result, dict):
@@ -81,15 +91,11 @@ def _answer_body(body: Any) -> Any:
     return str(body)
 
 
-def _body() -> bytes:
-    stream = request.environ["wsgi.input"]
-    # The bytes waitress collected, without a copy: CPython's BytesIO hands out its own buffer,
-    # which is copied only if somebody writes to it again. Flask's request.get_data() still finds
-    # the stream at its beginning.
-    return stream.getvalue() if isinstance(stream, BytesIO) else request.get_data()
+def _body() -> memoryview:
+    body = request.environ.get(BODY)
+    # Under another server, or in a test, it is wherever WSGI has it.
+    return memoryview(request.get_data()) if body is None else body
 
 
-def _refuse_body(_event: Event, _context: Context) -> ResponseReturnValue:
-    limit = request.environ[BODY_LIMIT_PASSED]
-    error = f"The request's body is larger than {limit} bytes, the most that is accepted here."
-    return {"status": "failed", "error": error}, 413
+def _refuse(_event: Event, _context: Context, refusal: Refusal) -> ResponseReturnValue:
+    return refusal.document(), refusal.status, refusal.headers()
