@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from .body import Body
     from .head import Head
+    from .threads import Threads
 
 # Fewer bytes are not worth waking a thread.
 _PIECE = 4 << 20
@@ -32,12 +32,12 @@ class Arrival:
     """One body's way to the handler. The server's thread calls advanced(), the request's finish()."""
 
     def __init__(
-        self, hook: Callable[[Head], Arrived | None], head: Head, body: Body, executor: Executor
+        self, hook: Callable[[Head], Arrived | None], head: Head, body: Body, threads: Threads
     ) -> None:
         self._hook = hook
         self._head = head
         self._body = body
-        self._executor = executor
+        self._threads = threads
         self._lock = threading.Lock()  # held by the one thread that hands over
         self._given = 0
         self._begun = False
@@ -47,7 +47,7 @@ class Arrival:
         """Hand over what has come, if that is enough and no thread does so already."""
         view = self._body.view()
         if len(view) - self._given >= _PIECE and self._lock.acquire(blocking=False):
-            self._executor.submit(self._hand_over_and_release, view)
+            self._threads.submit(self._hand_over_and_release, view)
 
     def finish(self) -> Any:
         """Hand over the rest, and return what the hook had returned; None if that, or if it failed."""

@@ -40,7 +40,7 @@ class _Mapping(mmap.mmap):
 class Body:
     """Bytes that arrive: reserve() before they are read, then write() or advance()."""
 
-    __slots__ = ("_buffer", "_mapped", "_room", "_share", "_step", "limit", "size")
+    __slots__ = ("_mapped", "_room", "_share", "_small", "_step", "limit", "size")
 
     def __init__(self, share: Share, *, limit: int) -> None:
         """*limit* is its length, or the most that a chunked one may have."""
@@ -49,8 +49,8 @@ class Body:
         self._share = share
         self._room = 0
         self._step = _FIRST_STEP
-        self._buffer: _Array | _Mapping = _Array()
-        self._buffer.share = share
+        self._small = _Array()
+        self._small.share = share
         self._mapped: memoryview | None = None
 
     @property
@@ -83,7 +83,7 @@ class Body:
     def write(self, data: bytes | memoryview) -> None:
         """Append *data*, of no more bytes than there is room for."""
         if self._mapped is None:
-            self._buffer += data  # type: ignore[operator]
+            self._small += data
         else:
             self._mapped[self.size : self.size + len(data)] = data
         self.advance(len(data))
@@ -101,7 +101,7 @@ class Body:
         """Return what has come so far, for reading. A small body must have come wholly by then."""
         if self._mapped is not None:
             return self._mapped[: self.size].toreadonly()
-        return memoryview(self._buffer).toreadonly()
+        return memoryview(self._small).toreadonly()
 
     def _map(self) -> None:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
@@ -110,5 +110,5 @@ class Body:
         if self.limit >= _PAGE_STEP:
             mapping.madvise(mmap.MADV_HUGEPAGE)
         self._mapped = memoryview(mapping)
-        self._mapped[: self.size] = self._buffer
-        self._buffer = mapping
+        self._mapped[: self.size] = self._small
+        self._small = _Array()

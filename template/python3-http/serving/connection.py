@@ -19,7 +19,7 @@ import enum
 import threading
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import hang_up, head, refusal, wsgi
 from .arrival import Arrival
@@ -288,8 +288,7 @@ class Connection(asyncio.BufferedProtocol):
             self._start()
             return
         self._rated = (time.monotonic(), 0)
-        # Unless it did not wait to be told.
-        self._awaits_continue = found.expects_continue and not self._early
+        self._awaits_continue = found.expects_continue
         length = found.content_length
         if length is None:
             self._chunked = ChunkedBody()
@@ -302,7 +301,7 @@ class Connection(asyncio.BufferedProtocol):
         self.state = State.BODY
         self._body = Body(server.budget.share(), limit=length or largest + 1)
         if server.arriving:
-            self._arrival = Arrival(server.arriving, found, self._body, server.arriving_executor)
+            self._arrival = Arrival(server.arriving, found, self._body, server.arriving_threads)
 
     def _read_body(self) -> None:
         """Take what has come early, and make room for what comes next."""
@@ -319,7 +318,8 @@ class Connection(asyncio.BufferedProtocol):
             self._early += self._receive_body(memoryview(data))
         if self.state is State.BODY and self._awaits_continue:
             self._awaits_continue = False
-            self._transport.write(hang_up.PROBE)
+            if not body.size:
+                self._transport.write(hang_up.PROBE)
 
     def _receive_body(self, data: memoryview) -> bytes | memoryview:
         """Take from *data* what belongs to the body and has room; return the rest."""
@@ -370,7 +370,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _discard_or_answer(self) -> None:
         if self._awaits_continue:
-            # It has sent nothing yet, and is told at once.
+            # It asked before it sends, and is told at once.
             self._close_after = True
             self._start()
         else:
@@ -527,9 +527,7 @@ class RunningRequest:
 
     def send(self, data: bytes) -> None:
         with self._changed:
-            while not self._gone and not (
-                self._may_send and self._in_flight <= _MAX_UNSENT_BYTES
-            ):
+            while not self._gone and not (self._may_send and self._in_flight <= _MAX_UNSENT_BYTES):
                 self._changed.wait()
             if self._gone:
                 raise wsgi.ClientGone
@@ -587,7 +585,11 @@ class RunningRequest:
             self._transport.write(hang_up.PROBE)
 
     def _look(self) -> None:
-        if not self._gone and not self._transport.is_closing() and hang_up.has_hung_up(self._socket):
+        if (
+            not self._gone
+            and not self._transport.is_closing()
+            and hang_up.has_hung_up(self._socket)
+        ):
             self._transport.abort()
 
 
@@ -606,4 +608,3 @@ _SLOW_BODY = Refusal(
     reason="too_slow",
     error="The request's body arrives too slowly.",
 )
-

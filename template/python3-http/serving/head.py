@@ -129,7 +129,8 @@ def _check_host(headers: tuple[tuple[str, str], ...], version: str) -> None:
         raise Refused(HTTPStatus.BAD_REQUEST, "The request must have one Host header.")
     if hosts and not _HOST.fullmatch(hosts[0]):
         raise Refused(
-            HTTPStatus.BAD_REQUEST, "The request's Host header is no host name, with or without a port."
+            HTTPStatus.BAD_REQUEST,
+            "The request's Host header is no host name, with or without a port.",
         )
 
 

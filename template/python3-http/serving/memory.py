@@ -46,7 +46,9 @@ def _limit_files(root: Path) -> Iterator[Path]:
         else:
             continue
         group = top / path.lstrip("/")
-        yield from (folder / name for folder in (group, *group.parents) if folder.is_relative_to(top))
+        yield from (
+            folder / name for folder in (group, *group.parents) if folder.is_relative_to(top)
+        )
 
 
 def map_large_buffers() -> None:

@@ -69,7 +69,7 @@ class Server:
         self.budget = ByteBudget(settings.body_budget or memory_limit() // _PART_FOR_BODIES)
         self.max_body_bytes = min(settings.max_body_bytes, self.budget.largest)
         self.arriving = arriving
-        self.arriving_executor = Threads(2, "arriving")
+        self.arriving_threads = Threads(2, "arriving")
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self._application = application
         self._listener = listener

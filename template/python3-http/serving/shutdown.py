@@ -36,8 +36,8 @@ class Signals:
         self._received: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self._received.put(received))
-        for number in earlier:
-            self._received.put(number)
+        for received in earlier:
+            self._received.put(received)
 
     def wait(self, seconds: float | None = None) -> signal.Signals | None:
         """Return the next signal, or None when none came in time. Raises ServerDied."""

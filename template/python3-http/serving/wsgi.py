@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _PIECE = 256 << 10
 
 # What PEP 3333 forbids an application to say, since it is the server's to know.
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
+)
 
 _log = logging.getLogger("serving")
 
@@ -150,9 +152,12 @@ class _Answer:
         self,
         status: str,
         headers: list[tuple[str, str]],
-        exc_info: tuple[type[BaseException], BaseException, TracebackType] | None = None,
+        exc_info: tuple[type[BaseException], BaseException, TracebackType]
+        | tuple[None, None, None]
+        | None = None,
+        /,
     ) -> Callable[[bytes], object]:
-        if exc_info and self.begun:
+        if exc_info and exc_info[1] and self.begun:
             raise exc_info[1].with_traceback(exc_info[2])
         self._status = status
         self._headers = list(headers)
