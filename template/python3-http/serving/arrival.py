@@ -43,11 +43,10 @@ class Arrival:
         self._begun = False
         self._receiver: Arrived | None = None
 
-    def advanced(self) -> None:
-        """Hand over what has come, if that is enough and no thread does so already."""
-        view = self._body.view()
-        if len(view) - self._given >= _PIECE and self._lock.acquire(blocking=False):
-            self._threads.submit(self._hand_over_and_release, view)
+    def advanced(self, size: int) -> None:
+        """Hand over the *size* bytes that have come, if enough are new and no thread does so already."""
+        if size - self._given >= _PIECE and self._lock.acquire(blocking=False):
+            self._threads.submit(self._hand_over_and_release, self._body.view())
 
     def finish(self) -> Any:
         """Hand over the rest, and return what the hook had returned; None if that, or if it failed."""

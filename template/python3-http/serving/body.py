@@ -1,8 +1,9 @@
 """Holds the body of one request, once, in memory that it has a share for.
 
-A body begins in a small buffer that grows. One of more than SMALL_BYTES moves into a mapping of its whole
-length, of which only what has been written to is memory: the socket is read right into it, and huge pages
-make a body of 200 MiB a hundred page faults instead of fifty thousand.
+A body begins in a small buffer that grows, and soon moves into a mapping of its whole length, of which only
+what has been written to is memory: the socket is read right into it. Its first pages are small ones, so that
+many senders of little take little; the others are huge, so that a body of 200 MiB is six hundred page faults
+and not fifty thousand.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import mmap
 from typing import TYPE_CHECKING
 
-from .budget import SMALL_BYTES
-
 if TYPE_CHECKING:
     from .budget import Share
 
-# How much is reserved ahead of what has come: of a small body what one read brings, and of a mapping
-# one huge page.
+# How much is reserved ahead of what has come: what one read may bring, doubled with each.
 _FIRST_STEP = 8 << 10
 _LARGEST_STEP = 128 << 10
-_PAGE_STEP = 2 << 20
+
+# Where a body moves into a mapping.
+_UNMAPPED_BYTES = 64 << 10
+
+# A huge page, and how much of a mapping comes before the first.
+_HUGE_PAGE = 2 << 20
 
 # mmap.MAP_NORESERVE, which Python has from 3.13 on: a mapping for the longest chunked body is no promise.
 _MAP_NORESERVE = 0x4000
@@ -69,15 +72,21 @@ class Body:
 
     def reserve(self) -> bool:
         """Make room for what may come next; False when the budget has none now."""
-        step = min(self._step, self.limit - self.size - self._room)
+        reserved = self.size + self._room
+        step = self._step
+        if reserved >= _HUGE_PAGE:
+            step = _HUGE_PAGE
+        elif reserved + step > _HUGE_PAGE:
+            step = _HUGE_PAGE - reserved
+        step = min(step, self.limit - reserved)
         if self._room >= _FIRST_STEP or step <= 0:
             return True
         if not self._share.grow(step):
             return self._room > 0
         self._room += step
-        if self.size + self._room > SMALL_BYTES and self._mapped is None:
+        self._step = min(2 * self._step, _LARGEST_STEP)
+        if reserved + step > _UNMAPPED_BYTES and self._mapped is None:
             self._map()
-        self._step = _PAGE_STEP if self._mapped else min(2 * self._step, _LARGEST_STEP)
         return True
 
     def write(self, data: bytes | memoryview) -> None:
@@ -107,8 +116,9 @@ class Body:
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         mapping = _Mapping(-1, self.limit, flags=flags)
         mapping.share = self._share
-        if self.limit >= _PAGE_STEP:
-            mapping.madvise(mmap.MADV_HUGEPAGE)
+        if self.limit > _HUGE_PAGE:
+            mapping.madvise(mmap.MADV_NOHUGEPAGE, 0, _HUGE_PAGE)
+            mapping.madvise(mmap.MADV_HUGEPAGE, _HUGE_PAGE)
         self._mapped = memoryview(mapping)
         self._mapped[: self.size] = self._small
         self._small = _Array()

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from . import hang_up, head, refusal, wsgi
 from .arrival import Arrival
 from .body import Body
+from .budget import SMALL_BYTES
 from .chunked import ChunkedBody
 from .refusal import Refusal, Refused
 
@@ -86,6 +87,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waits_since: float | None = None
         self._rated: tuple[float, int] = (0.0, 0)
         self._awaits_continue = False
+        self._probed = False
         self._close_after = False
         self.running: RunningRequest | None = None
 
@@ -352,8 +354,8 @@ class Connection(asyncio.BufferedProtocol):
             if chunked and chunked.followed:
                 self._close_after = True
             self._start()
-        elif self._arrival and body.is_mapped:
-            self._arrival.advanced()
+        elif self._arrival:
+            self._arrival.advanced(body.size)
 
     def _wait_for_room(self) -> None:
         if self._waits_since is None:
@@ -395,7 +397,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _tick_body(self, now: float) -> None:
         if self._waits_since is not None:
-            if now - self._waits_since >= self._settings.body_wait:
+            self._look_for_sender()
+            # One after the other, so that what one gives up may be enough for those that follow.
+            if now - self._waits_since >= self._settings.body_wait and not self.room_again():
                 self.shed()
             self._rated = (now, self._rated[1])
             return
@@ -408,6 +412,14 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_now(_SLOW_BODY)
         else:
             self._rated = (now, arrived)
+
+    def _look_for_sender(self) -> None:
+        """Give up a body whose sender has gone: it is not being read, and so nothing else tells."""
+        if hang_up.has_hung_up(self._socket):
+            self._transport.abort()
+        elif not self._probed and hang_up.closed_its_side(self._socket):
+            self._probed = True
+            self._transport.write(hang_up.PROBE)
 
     # ---- answering
 
@@ -440,6 +452,7 @@ class Connection(asyncio.BufferedProtocol):
         if not intact:
             self._transport.abort()
         elif keep:
+            self._server.answered(self)
             self.state = State.HEAD
             self._since = time.monotonic()
             self._advance()
@@ -464,7 +477,10 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
         else:
             self.state = State.LINGERING
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:  # it has been reset meanwhile
+                self._transport.abort()
             self._read(wanted=True)
 
     def _look_for_reader(self, now: float) -> None:
@@ -501,7 +517,7 @@ class RunningRequest:
         self.head = found
         self.refused = refused
         self.body = body.view() if body else memoryview(b"")
-        self.arrival = arrival if body and body.is_mapped else None
+        self.arrival = arrival if body and body.size > SMALL_BYTES else None
         self.peer: tuple[str, int] = transport.get_extra_info("peername") or ("", 0)
         self._server = server
         self._connection = connection
@@ -548,8 +564,8 @@ class RunningRequest:
             self._changed.notify_all()
 
     def _finished(self, intact: bool) -> None:
-        self._connection.answered(intact=intact)
         self._server.ended(self)
+        self._connection.answered(intact=intact)
 
     def may_send(self, *, allowed: bool) -> None:
         with self._changed:

@@ -74,7 +74,7 @@ class Server:
         self._application = application
         self._listener = listener
         self._probes = probes
-        self._connections: dict[Connection, None] = {}  # oldest first
+        self._connections: dict[Connection, None] = {}  # unused for longest first
         self._running: set[RunningRequest] = set()
         self._waiting: dict[Connection, None] = {}  # for room, the longest first
         self._waking = threading.Event()
@@ -121,6 +121,11 @@ class Server:
         if len(self._connections) > self._limit:
             self._make_room()
 
+    def answered(self, connection: Connection) -> None:
+        """Count *connection* among those used last."""
+        if self._connections.pop(connection, self) is None:
+            self._connections[connection] = None
+
     def closed(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
         self._waiting.pop(connection, None)
@@ -162,7 +167,7 @@ class Server:
             connection.drain()
 
     def _make_room(self) -> None:
-        """Close the connection that is worth least: the oldest without a request, else the slowest body."""
+        """Close what is worth least: a connection unused for longest, else the slowest body."""
         unused = (found for found in self._connections if found.state is State.HEAD)
         oldest = next(unused, None)
         newest = next(reversed(self._connections))

@@ -202,7 +202,6 @@ class _Answer:
         """Send the head with the beginning of *body*, in one packet if small, and return the rest."""
         if not self._status:
             raise RuntimeError("The application did not call start_response().")
-        self.begun = True
         self._decide_framing()
         lines = [f"HTTP/1.1 {self._status}"]
         lines += [
@@ -217,6 +216,7 @@ class _Answer:
         if any("\r" in line or "\n" in line for line in lines):
             raise RuntimeError("A header of the answer has a line break in it.")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+        self.begun = True
         self._exchange.begin_answer()
         self._exchange.send(head if self._bodiless or not body else head + self._framed(body))
         return body[_PIECE:]
@@ -226,6 +226,7 @@ class _Answer:
         head = self._exchange.head
         code = self._status[:3]
         length = self._value("content-length")
+        self._left, self._chunked = None, False
         self._bodiless = head.method == "HEAD" or code in ("204", "304") or code.startswith("1")
         if self._bodiless:
             return
