@@ -152,11 +152,10 @@ def test_a_header_of_spaces_and_a_control_character_costs_nothing() -> None:
 @given(st.binary(max_size=200))
 def test_reads_or_refuses_any_bytes(data: bytes) -> None:
     try:
-        found = parse(b"POST /" + data + b"\r\n\r\n")
-    except Refused as exc:
-        assert 400 <= exc.status < 600
+        version = parse(b"POST /" + data + b"\r\n\r\n").version
+    except Refused:
         return
-    assert found.version in ("1.0", "1.1")
+    assert version in ("1.0", "1.1")
 
 
 @given(

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,6 @@ from stack.paths import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from drills.victim import Victim
 
@@ -35,7 +35,7 @@ def stand_in_watchdog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """OpenFaaS' own of-watchdog where this machine has it, else the stand-in."""
     for name in ("of-watchdog", "fwatchdog"):
         if found := shutil.which(name):
-            return victim.Path(found)
+            return Path(found)
     go = shutil.which("go", path="/usr/local/go/bin:/usr/bin:/usr/local/bin")
     if go is None:
         pytest.skip("needs Go, to build the stand-in for of-watchdog")

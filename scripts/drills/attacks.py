@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def dripping(
     over = threading.Event()
     with held_open(address, count, beginnings) as held:
         for client in held:
-            client.setblocking(False)  # noqa: FBT003 - socket's
+            client.setblocking(False)
 
         def drip() -> None:
             for number in itertools.cycle(range(len(held))):
@@ -62,7 +62,7 @@ def dripping(
                     with suppress(OSError):
                         held[number] = socket.create_connection(address, timeout=_TIMEOUT)
                         held[number].send(beginnings[number % len(beginnings)])
-                        held[number].setblocking(False)  # noqa: FBT003 - socket's
+                        held[number].setblocking(False)
 
         dripper = threading.Thread(target=drip, daemon=True)
         dripper.start()
@@ -92,13 +92,12 @@ def large_bodies(
         for number in range(count):
             client = stack.enter_context(socket.create_connection(address, timeout=_TIMEOUT))
             client.sendall(head)
-            client.setblocking(False)  # noqa: FBT003 - socket's
+            client.setblocking(False)
             both = selectors.EVENT_READ | selectors.EVENT_WRITE
             selector.register(client, both, number)
         while selector.get_map() and (wait := until - time.monotonic()) > 0:
             for key, events in selector.select(min(wait, 1.0)):
-                client, number = key.fileobj, key.data
-                assert isinstance(client, socket.socket)
+                client, number = cast("socket.socket", key.fileobj), key.data
                 if not _exchange(client, number, events, left, answers):
                     selector.unregister(client)
                 elif not left[number]:
