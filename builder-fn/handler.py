@@ -27,13 +27,13 @@ from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
-from .errors import BodyTooLarge, BuilderError, QuestionError
+from .errors import BodyTooLarge, BuilderError, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
 from .request.question import Question
-from .request.signature import HEADER, verify
+from .request.signature import HEADER, Arriving, verify
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
 
@@ -50,6 +50,10 @@ _log = logging.getLogger("builder-fn")
 
 _lock = threading.Lock()
 _builder: Builder | None = None
+
+
+# The template's: answered whatever else goes on.
+probes = ("/healthz", "/ready", "/metrics")
 
 
 def start() -> None:
@@ -87,9 +91,18 @@ def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract
     return flask_response(_answer(event))
 
 
-def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
-    """The template's hook for a body over `max_body_bytes`, which it has not kept."""
-    return flask_response(_refusal(event, _body_too_large(builder().settings)))
+def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 - the contract's
+    """The template's hook for a request that it does not let through, and whose body it has not kept."""
+    return flask_response(_refusal(event, _refused_by_template(refusal)))
+
+
+def arriving(head: Any) -> Arriving | None:
+    """The template's hook for a large body: sign it while it arrives, if it says that it is signed."""
+    settings = builder().settings
+    is_signed = any(name.lower() == HEADER.lower() for name, _ in head.headers)
+    if settings.disable_hmac or not is_signed:
+        return None
+    return Arriving(secret_files.payload_keys(settings))
 
 
 def _answer(event: Any) -> Answer:
@@ -151,7 +164,7 @@ def _build(event: Any) -> Answer:
     settings = builder().settings
     body = _body(event)
     if len(body) > settings.max_body_bytes:
-        raise _body_too_large(settings)
+        raise _body_too_large(settings.max_body_bytes)
     begun = time.monotonic()
     key = _verified(event, body, settings)
     phases = {VERIFY: time.monotonic() - begun}
@@ -297,7 +310,8 @@ def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key |
     if settings.disable_hmac:
         return None
     keys = secret_files.payload_keys(settings)
-    return verify(body, event.headers.getlist(HEADER), keys)
+    arrived: Arriving | None = getattr(event, "arrived", None)
+    return verify(body, event.headers.getlist(HEADER), keys, arrived)
 
 
 def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
@@ -323,8 +337,18 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
     return json_answer(documents.failed(error), error.status, error).signed(key)
 
 
-def _body_too_large(settings: Settings) -> BodyTooLarge:
+def _refused_by_template(refusal: Any) -> BuilderError:
+    match refusal.reason:
+        case "too_large":
+            return _body_too_large(refusal.limit)
+        case "shutting_down":
+            return Interrupted(refusal.error)
+        case _:
+            return NoRoom(refusal.error)
+
+
+def _body_too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(
-        f"The body is larger than {settings.max_body_bytes} bytes. Leave out what the build does "
-        "not need, compress it, or have the operator raise max_body_bytes."
+        f"The body is larger than {limit} bytes. Leave out what the build does not need, compress it, or "
+        "have the operator raise max_body_bytes, and the memory limit, of which bodies have a quarter."
     )

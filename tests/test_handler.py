@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nacl.public import PrivateKey
+from serving import refusal
 from serving.app import create_app
+from serving.head import parse
+from serving.server import ARRIVED, REFUSAL
 from werkzeug.datastructures import Headers
 
 from function import handler
@@ -90,6 +93,52 @@ def test_without_a_secret_nothing_is_built(client: FlaskClient, secrets: Path) -
     body = request()
 
     assert client.post("/build", data=body, headers=signed(body, b"")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "reason"),
+    [
+        (refusal.too_large(1000), 413, "too_large"),
+        (refusal.shutting_down(), 503, "interrupted"),
+        (refusal.no_memory(), 503, "busy"),
+    ],
+)
+def test_what_the_template_refuses_is_answered_like_all_else(
+    client: FlaskClient, why: refusal.Refusal, status: int, reason: str
+) -> None:
+    answer = client.post("/build", environ_base={REFUSAL: why})
+    streamed = client.post("/build", environ_base={REFUSAL: why}, headers=NDJSON)
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (status, reason)
+    assert ("Retry-After" in answer.headers) == (status == 503)
+    assert streamed.status_code == 200
+    assert json.loads(streamed.data)["error"] == answer.get_json()["error"]
+
+
+def test_a_large_signed_body_is_signed_while_it_arrives(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = request(config(), file("context/Dockerfile", b"FROM scratch\n"))
+    headers = signed(body)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(["POST /build HTTP/1.1", "Host: a", *lines, "", ""]).encode()
+    arriving = handler.arriving(parse(head))
+    assert arriving
+    arriving.update(body)
+    new = hmac.new
+
+    def no_pass_over_the_body(key: bytes, message: bytes, digest: str) -> hmac.HMAC:
+        assert len(message) != len(body)
+        return new(key, message, digest)
+
+    monkeypatch.setattr(hmac, "new", no_pass_over_the_body)
+    answer = client.post("/build", data=body, headers=headers, environ_base={ARRIVED: arriving})
+
+    assert answer.get_json()["reason"] == "buildkitd_unavailable"
+
+
+def test_an_unsigned_body_is_not_signed_while_it_arrives() -> None:
+    assert handler.arriving(parse(b"POST /build HTTP/1.1\r\nHost: a\r\n\r\n")) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/build", "/build/"])

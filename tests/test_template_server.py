@@ -456,7 +456,7 @@ def test_a_body_is_in_memory_once_and_gone_afterwards(
         assert served.request("POST", "/", sent).read() == b"POST %d" % size
         assert served.request("POST", "/", b"next").read() == b"POST 4"
 
-    # Room for what waitress receives into and for Python's own heap, none for half a second copy.
+    # Room for what the server receives into and for Python's own heap, none for half a second copy.
     assert served.memory("VmHWM") - idle < size + 12 * MIB
     assert served.memory("VmRSS") - idle < 12 * MIB
 
