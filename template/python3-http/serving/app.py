@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, jsonify, request
 
+from . import refusal
 from .hooks import hook
 from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
 
@@ -61,10 +63,15 @@ def create_app(handler: ModuleType) -> Flask:
     @app.before_request
     def call_handler() -> ResponseReturnValue:
         # Here and not in a rule, since every method and every path is the handler's to judge.
-        refusal: Refusal | None = request.environ.get(REFUSAL)
-        if refusal is not None:
-            return answer(refuse(Event(), Context(), refusal))
+        why: Refusal | None = request.environ.get(REFUSAL)
+        if why is not None:
+            return answer(refuse(Event(), Context(), why))
         return answer(handler.handle(Event(), Context()))
+
+    @app.errorhandler(HTTPStatus.INTERNAL_SERVER_ERROR)
+    def failed(_error: Exception) -> ResponseReturnValue:
+        why = refusal.internal()
+        return why.document(), why.status
 
     return app
 
@@ -97,5 +104,5 @@ def _body() -> memoryview:
     return memoryview(request.get_data()) if body is None else body
 
 
-def _refuse(_event: Event, _context: Context, refusal: Refusal) -> ResponseReturnValue:
-    return refusal.document(), refusal.status, refusal.headers()
+def _refuse(_event: Event, _context: Context, why: Refusal) -> ResponseReturnValue:
+    return why.document(), why.status, why.headers()

@@ -75,5 +75,13 @@ def too_many() -> Refusal:
     )
 
 
+def internal() -> Refusal:
+    return Refusal(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        reason="internal",
+        error="The function met an error of its own; its log says more.",
+    )
+
+
 def malformed(refused: Refused) -> Refusal:
     return Refusal(status=refused.status, reason="bad_request", error=refused.sentence)

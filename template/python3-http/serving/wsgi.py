@@ -14,6 +14,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import refusal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import TracebackType
@@ -180,8 +182,7 @@ class _Answer:
 
     def fail(self) -> bool:
         """Answer in place of an application that raised; say whether that arrived."""
-        error = "The function met an error of its own; its log says more."
-        body = f'{{"status": "failed", "reason": "internal", "error": "{error}"}}'.encode()
+        body = refusal.internal().encoded()
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
         self.start("500 Internal Server Error", headers)
         try:
