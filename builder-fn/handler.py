@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import secret_files
 from .answers import build_answers, documents, record_answers, streams
 from .answers.answer import Answer, json_answer, unexpected
-from .answers.flask_response import flask_response
+from .answers.werkzeug_response import werkzeug_response
 from .build_secrets.envelope import ALGORITHM, handed_out
 from .builds import process_sandbox
 from .builds.builder import Builder
@@ -40,7 +40,7 @@ from .telemetry.build_report import UNPACK, VERIFY, Arrival
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask import Response
+    from werkzeug.wrappers import Response
 
     from .callbacks.target import Target
     from .request.bundle import Bundle
@@ -88,12 +88,12 @@ def builder() -> Builder:
 
 def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
     """Answer one request; an error of any kind is answered as JSON."""
-    return flask_response(_answer(event))
+    return werkzeug_response(_answer(event))
 
 
 def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 - the contract's
     """The template's hook for a request that it does not let through, and whose body it has not kept."""
-    return flask_response(_refusal(event, _refused_by_template(refusal)))
+    return werkzeug_response(_refusal(event, _refused_by_template(refusal)))
 
 
 def arriving(head: Any) -> Arriving | None:

@@ -29,7 +29,9 @@ and more:
 
 `context.hostname` names the replica. A handler returns one of
 
-    None, str, bytes, a flask.Response, (body, status, headers), a generator of str or bytes
+    None, str, bytes, a generator of str or bytes
+    (body, status), (body, headers) or (body, status, headers), where a dict or a list is sent as JSON
+    a werkzeug Response, which flask.Response is, too
     {"statusCode": 200, "body": ..., "headers": {...}}
         where a dict as body is sent as JSON; str, bytes and iterators as they are; anything else as
         str(body)
@@ -116,7 +118,7 @@ def main() -> int:
     if settings.suppress_lock:
         lock_file.remove()  # one of an earlier start, in a folder that outlives containers
     map_large_buffers()
-    # Flask and the handler take a third of a second to import. The port is open before that:
+    # The handler may take a third of a second to import. The port is open before that:
     # callers wait in its backlog, where of-watchdog would turn a refused connection into a 500, or,
     # for a stream, into an empty 200.
     handler = import_module("function.handler")

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from http import HTTPStatus
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, jsonify, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
 
 from . import refusal
 from .hooks import hook
 from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from flask.typing import ResponseReturnValue
-    from werkzeug.datastructures import Headers, MultiDict
+    from werkzeug.datastructures import MultiDict
 
     from .budget import Share
     from .refusal import Refusal
 
 
-class Event:
-    """One request. Needs no Flask context: a generator may use it after handle() has returned."""
+_log = logging.getLogger("serving")
 
-    def __init__(self) -> None:
+
+class Event:
+    """One request; a generator may use it after handle() has returned."""
+
+    def __init__(self, request: Request) -> None:
         environ = request.environ
         self.method: str = request.method
         self.path: str = request.path
         self.query: MultiDict[str, str] = request.args
         self.headers: Headers = request.headers
-        self.buffer: memoryview = _body()
+        self.buffer: memoryview = _body(request)
         self.arrived: Any = environ.get(ARRIVED)
         self._gone: Callable[[], bool] | None = environ.get(CLIENT_DISCONNECTED)
         self._share: Callable[[], Share] | None = environ.get(SHARE)
@@ -56,53 +63,77 @@ class Context:
         self.hostname: str = os.getenv("HOSTNAME", "localhost")
 
 
-def create_app(handler: ModuleType) -> Flask:
-    app = Flask(__name__, static_folder=None)
+def create_app(handler: ModuleType) -> WSGIApplication:
     refuse = hook(handler, "refuse", takes=3) or _refuse
 
-    @app.before_request
-    def call_handler() -> ResponseReturnValue:
-        # Here and not in a rule, since every method and every path is the handler's to judge.
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return call_handler(Request(environ))(environ, start_response)
+
+    def call_handler(request: Request) -> WSGIApplication:
         why: Refusal | None = request.environ.get(REFUSAL)
-        if why is not None:
-            return answer(refuse(Event(), Context(), why))
-        return answer(handler.handle(Event(), Context()))
+        try:
+            event = Event(request)
+            if why is not None:
+                return answer(refuse(event, Context(), why))
+            return answer(handler.handle(event, Context()))
+        except HTTPException as exc:  # werkzeug's abort()
+            return exc
+        except Exception:
+            _log.exception("The handler failed")
+            failed = refusal.internal()
+            return answer((failed.document(), failed.status))
 
-    @app.errorhandler(HTTPStatus.INTERNAL_SERVER_ERROR)
-    def failed(_error: Exception) -> ResponseReturnValue:
-        why = refusal.internal()
-        return why.document(), why.status
-
-    return app
+    return application
 
 
-def answer(result: Any) -> ResponseReturnValue:
-    """Return what Flask understands, made of what a handler returned."""
-    if result is None:
-        return "", 200
+class _Response(Response):
+    default_mimetype = "text/html"  # as of the public template
+
+
+def answer(result: Any) -> Response:
+    """Return the response that a handler's *result* stands for. Raises TypeError for one that is none."""
+    if isinstance(result, Response):
+        return result
     if isinstance(result, dict):
-        headers = result.get("headers", [])
-        if isinstance(headers, dict):
-            headers = list(headers.items())
-        return _answer_body(result.get("body", "")), result.get("statusCode", 200), headers
-    return result  # type: ignore[no-any-return]
+        body, status = result.get("body", ""), result.get("statusCode", 200)
+        if not isinstance(body, dict | memoryview | bytes | bytearray | str | Iterator):
+            body = str(body)
+        return _response(body, status, result.get("headers"))
+    if isinstance(result, tuple):
+        match result:
+            case (body, dict() | list() as headers):
+                return _response(body, 200, headers)
+            case (body, status):
+                return _response(body, status)
+            case (body, status, headers):
+                return _response(body, status, headers)
+        raise TypeError(f"A handler's tuple has two or three items, not {len(result)}.")
+    return _response("" if result is None else result)
 
 
-def _answer_body(body: Any) -> Any:
-    if isinstance(body, dict):
-        return jsonify(body)
-    if isinstance(body, memoryview):
-        return bytes(body)
-    if isinstance(body, bytes | bytearray | str) or hasattr(body, "__next__"):
+def _response(body: Any, status: Any = 200, headers: Any = None) -> Response:
+    if not isinstance(status, int | str):
+        raise TypeError(f"A handler's status is a number or a string, not {type(status).__name__}.")
+    if isinstance(body, Response):
+        body.status = status
+        body.headers.extend(headers or {})
         return body
-    return str(body)
+    mimetype = None
+    if isinstance(body, dict | list):
+        body, mimetype = json.dumps(body), "application/json"
+    elif isinstance(body, memoryview):
+        body = bytes(body)
+    elif not isinstance(body, bytes | bytearray | str | Iterator):
+        raise TypeError(f"A handler cannot answer with {type(body).__name__}.")
+    given = Headers(headers or {})
+    return _Response(body, status, given, None if "Content-Type" in given else mimetype)
 
 
-def _body() -> memoryview:
-    body = request.environ.get(BODY)
+def _body(request: Request) -> memoryview:
+    body: memoryview | None = request.environ.get(BODY)
     # Under another server, or in a test, it is wherever WSGI has it.
     return memoryview(request.get_data()) if body is None else body
 
 
-def _refuse(_event: Event, _context: Context, why: Refusal) -> ResponseReturnValue:
-    return why.document(), why.status, why.headers()
+def _refuse(_event: Event, _context: Context, why: Refusal) -> Response:
+    return answer((why.document(), why.status, why.headers()))

@@ -201,7 +201,7 @@ class Server:
             return
         request.arrival = None
         wsgi.run(self._application, environ, request)
-        # Flask's request is in its environ, and the environ in it: a garbage collection would have to
+        # Werkzeug's request is in its environ, and the environ in it: a garbage collection would have to
         # come before the body's memory goes.
         for name in (BODY, ARRIVED, "wsgi.input"):
             environ.pop(name)
