@@ -55,13 +55,12 @@ def test_answers_with_what_the_handler_returns(returned: Any, status: int, body:
     assert (response.status_code, response.data) == (status, body)
 
 
-@pytest.mark.parametrize(
-    "returned", [42, ("a", 200, {}, "too much"), {"body": "", "statusCode": "x"}]
-)
+@pytest.mark.parametrize("returned", [42, ("a", 200, {}, "too much"), ("a", None), object()])
 def test_an_answer_that_is_none_is_an_error_of_the_handlers(returned: Any) -> None:
     response = client_of(lambda _event, _context: returned).get("/")
 
-    assert (response.status_code, response.json["reason"]) == (500, "internal")
+    assert response.status_code == 500
+    assert json.loads(response.data)["reason"] == "internal"
 
 
 def test_a_handler_may_abort() -> None:
