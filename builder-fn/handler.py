@@ -341,7 +341,7 @@ def _refused_by_template(refusal: Any) -> BuilderError:
     match refusal.reason:
         case "too_large":
             return _body_too_large(refusal.limit)
-        case "shutting_down":
+        case "interrupted":
             return Interrupted(refusal.error)
         case _:
             return NoRoom(refusal.error)

@@ -732,7 +732,7 @@ def test_half_a_request_does_not_hold_up_the_shutdown(serve: Serve, half: bytes)
 
         answer = read_all(connection)
         assert answer.startswith(b"HTTP/1.1 503 ")
-        assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "shutting_down"
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "interrupted"
         assert served.process.wait(10) == 0
 
 

@@ -222,6 +222,18 @@ def test_a_body_waits_for_room_before_it_is_refused(start: Start) -> None:
     assert answers[0].endswith(b"\r\n\r\n%d" % (28 * MIB))
 
 
+def test_large_bodies_do_not_wait_for_each_other(start: Start) -> None:
+    served = start(body_budget=str(64 * MIB), body_wait="60s")
+    begun = time.monotonic()
+
+    found = attacks.large_bodies(served.address, 4, 25 * MIB, seconds=30, close=True)
+
+    statuses = sorted(answer[9:12] for answer in found)
+    assert statuses[:2] == [b"200", b"200"]
+    assert set(statuses) == {b"200", b"503"}
+    assert time.monotonic() - begun < 25
+
+
 def test_a_sender_who_left_while_it_waited_holds_no_memory(start: Start) -> None:
     served = start(body_budget=str(32 * MIB), body_wait="60s")
     idle = served.memory()

@@ -75,16 +75,24 @@ def dripping(
                 client.close()
 
 
-def large_bodies(
-    address: Address, count: int, size: int, *, seconds: float, chunked: bool = False
+def large_bodies(  # noqa: PLR0913 - keywords
+    address: Address,
+    count: int,
+    size: int,
+    *,
+    seconds: float,
+    chunked: bool = False,
+    close: bool = False,
 ) -> list[bytes]:
     """Send *count* bodies of *size* bytes at once, as fast as they are taken, for at most *seconds*.
 
-    Return what each was answered, as far as it was.
+    Return what each was answered, as far as it was; to be back before *seconds*, ask to *close*.
     """
     head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode()
     if chunked:
         head = CHUNKED + b"%x\r\n" % size
+    if close:
+        head = head.replace(b"Host: a\r\n", b"Host: a\r\nConnection: close\r\n")
     answers = [b""] * count
     until = time.monotonic() + seconds
     with ExitStack() as stack, selectors.DefaultSelector() as selector:

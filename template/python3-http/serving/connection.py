@@ -179,10 +179,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def drain(self) -> None:
         """Refuse what has only half come: it would be refused when it had."""
-        if self.state in (State.BODY, State.DISCARDING) or (
-            self.state is State.HEAD and self._early
-        ):
+        if self.state is State.HEAD and self._early:
             self._refuse_now(refusal.shutting_down())
+        elif self.state in (State.BODY, State.DISCARDING):
+            self._refusal = refusal.shutting_down()
+            self._body = self._arrival = None
+            self._close_after = True
+            self._start()
 
     def room_again(self) -> bool:
         """Go on with a body that waited for room; False when there still is none."""

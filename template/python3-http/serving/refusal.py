@@ -51,7 +51,7 @@ def too_large(limit: int) -> Refusal:
 def shutting_down() -> Refusal:
     return Refusal(
         status=HTTPStatus.SERVICE_UNAVAILABLE,
-        reason="shutting_down",
+        reason="interrupted",
         error="This replica is shutting down; send the request again.",
         retry_after=RETRY_AFTER_SECONDS,
     )

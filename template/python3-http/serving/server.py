@@ -145,14 +145,18 @@ class Server:
     def wait_for_room(self, connection: Connection) -> None:
         """Have *connection* told when the budget has room.
 
-        A small body does not wait behind large ones: the longest waiting of those is refused for it.
+        A small body does not wait behind large ones, and large ones do not wait for each other: of those the
+        one that has come least is refused, when nobody else holds what they wait for.
         """
         self._waiting[connection] = None
-        if connection.received_bytes < SMALL_BYTES:
-            large = (found for found in self._waiting if found.received_bytes >= SMALL_BYTES)
-            if shed := next(large, None):
-                self._waiting.pop(shed)
-                self._loop.call_soon(shed.shed)
+        large = [found for found in self._waiting if found.received_bytes >= SMALL_BYTES]
+        held_by_others = self.budget.used - sum(found.received_bytes for found in large)
+        kept_for_small = self.budget.total - self.budget.largest
+        is_small = connection.received_bytes < SMALL_BYTES
+        if large and (is_small or (len(large) > 1 and held_by_others <= kept_for_small)):
+            shed = min(large, key=lambda found: found.received_bytes)
+            self._waiting.pop(shed)
+            self._loop.call_soon(shed.shed)
 
     # ---- in the server's thread
 
