@@ -32,6 +32,7 @@ from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
+from .request.decompression import nothing_reserved
 from .request.question import Question
 from .request.signature import HEADER, Arriving, verify
 from .telemetry import log_lines, metrics
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from .request.signature import Key
 
 _log = logging.getLogger("builder-fn")
+
+# How long an archive that is being unpacked waits for memory that others hold.
+_ROOM_SECONDS = 10.0
 
 _lock = threading.Lock()
 _builder: Builder | None = None
@@ -182,7 +186,7 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     failed_status = unsigned.failed_status(event, settings.failed_status)
     begun = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
-    bundle = unpack(body, limits)
+    bundle = unpack(body, limits, _reserving(event))
     call_id = unsigned.call_id(event)
     arrival = Arrival(
         call_id=call_id,
@@ -292,6 +296,22 @@ def _question(event: Any, operation: str) -> tuple[Question, Key | None]:
 def _body(event: Any) -> memoryview:
     body = getattr(event, "buffer", None)
     return memoryview(event.body) if body is None else body
+
+
+def _reserving(event: Any) -> Callable[[int], None]:
+    """Return what reserves memory beside the request's body; under another template there is no budget."""
+    share = event.share() if hasattr(event, "share") else None
+    if share is None:
+        return nothing_reserved
+
+    def reserve(size: int) -> None:
+        if not share.wait_to_grow(size, _ROOM_SECONDS):
+            raise NoRoom(
+                "This replica's memory is taken by other requests, and the archive cannot be unpacked; "
+                "send the request again later."
+            )
+
+    return reserve
 
 
 def _digest(event: Any, body: memoryview) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import gzip
 import hashlib
 import hmac
 import json
@@ -16,8 +17,9 @@ import pytest
 from nacl.public import PrivateKey
 from serving import refusal
 from serving.app import create_app
+from serving.budget import ByteBudget
 from serving.head import parse
-from serving.server import ARRIVED, REFUSAL
+from serving.server import ARRIVED, REFUSAL, SHARE
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
@@ -32,8 +34,10 @@ from .live.waiting import wait_until
 from .tar_members import config, file, request, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from serving.budget import Share
 
     from function.answers.ongoing import Ongoing
     from function.callbacks.target import Target
@@ -112,6 +116,23 @@ def test_what_the_template_refuses_is_answered_like_all_else(
     assert ("Retry-After" in answer.headers) == (status == 503)
     assert streamed.status_code == 200
     assert json.loads(streamed.data)["error"] == answer.get_json()["error"]
+
+
+def test_what_a_body_unpacks_to_comes_out_of_the_same_budget(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "_ROOM_SECONDS", 0.01)
+    body = gzip.compress(request(file("context/large", bytes(1_300_000))))
+    budget = ByteBudget(1 << 20)
+
+    def reason(share: Callable[[], Share]) -> str:
+        answer = client.post("/build", data=body, headers=signed(body), environ_base={SHARE: share})
+        return str(answer.get_json()["reason"])
+
+    assert reason(budget.share) == "busy"
+    assert reason(ByteBudget(4 << 20).share) == "buildkitd_unavailable"
+    gc.collect()
+    assert budget.used == 0
 
 
 def test_a_large_signed_body_is_signed_while_it_arrives(
