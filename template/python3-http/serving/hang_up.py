@@ -61,5 +61,8 @@ def unacknowledged(connection: TransportSocket) -> int:
     import fcntl  # noqa: PLC0415
     import termios  # noqa: PLC0415
 
-    size = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    try:
+        size = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError):
+        return 0
     return int.from_bytes(size, sys.byteorder)

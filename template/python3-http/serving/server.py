@@ -40,6 +40,9 @@ REFUSAL = "serving.refusal"
 # The other half of the memory limit's half: what is made of bodies, and all else.
 _PART_FOR_BODIES = 4
 
+# Connections that wait to be accepted, and how many are accepted in one go.
+BACKLOG = 1024
+
 _TICK_SECONDS = 1.0
 
 # Connections above the limit, for probes alone; a few per prober.
@@ -89,9 +92,7 @@ class Server:
         asyncio.set_event_loop(loop)
         self.budget.when_released(self._more_room)
         loop.run_until_complete(
-            loop.create_server(
-                self._connection, sock=self._listener, backlog=self._listener_backlog()
-            )
+            loop.create_server(self._connection, sock=self._listener, backlog=BACKLOG)
         )
         loop.call_later(_TICK_SECONDS, self._tick)
         loop.run_forever()
@@ -162,9 +163,6 @@ class Server:
 
     def _connection(self) -> Connection:
         return Connection(self, beyond_limit=len(self._connections) >= self._limit)
-
-    def _listener_backlog(self) -> int:
-        return 1024
 
     def _drain(self) -> None:
         for connection in list(self._connections):
