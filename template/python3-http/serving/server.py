@@ -37,11 +37,11 @@ ARRIVED = "serving.arrived"
 SHARE = "serving.share"
 REFUSAL = "serving.refusal"
 
-# The other half of the memory limit's half: what is made of bodies, and all else.
+# Of the memory limit. The rest is for what is made of bodies, for answers, and for all else.
 _PART_FOR_BODIES = 4
 
 # Connections that wait to be accepted, and how many are accepted in one go.
-BACKLOG = 1024
+_BACKLOG = 1024
 
 _TICK_SECONDS = 1.0
 
@@ -92,7 +92,7 @@ class Server:
         asyncio.set_event_loop(loop)
         self.budget.when_released(self._more_room)
         loop.run_until_complete(
-            loop.create_server(self._connection, sock=self._listener, backlog=BACKLOG)
+            loop.create_server(self._connection, sock=self._listener, backlog=_BACKLOG)
         )
         loop.call_later(_TICK_SECONDS, self._tick)
         loop.run_forever()
