@@ -188,7 +188,7 @@ class Interrupted(Unavailable):
 class NoRoom(Unavailable):
     """The memory that all requests' bodies share is taken by others."""
 
-    code = "busy"
+    code = "no_memory"
 
 
 class DaemonUnavailable(Unavailable):

@@ -103,7 +103,7 @@ def test_without_a_secret_nothing_is_built(client: Client, secrets: Path) -> Non
     [
         (refusal.too_large(1000), 413, "too_large"),
         (refusal.shutting_down(), 503, "interrupted"),
-        (refusal.no_memory(), 503, "busy"),
+        (refusal.no_memory(), 503, "no_memory"),
     ],
 )
 def test_what_the_template_refuses_is_answered_like_all_else(
@@ -129,7 +129,7 @@ def test_what_a_body_unpacks_to_comes_out_of_the_same_budget(
         answer = client.post("/build", data=body, headers=signed(body), environ_base={SHARE: share})
         return str(answer.get_json()["reason"])
 
-    assert reason(budget.share) == "busy"
+    assert reason(budget.share) == "no_memory"
     assert reason(ByteBudget(4 << 20).share) == "buildkitd_unavailable"
     gc.collect()
     assert budget.used == 0

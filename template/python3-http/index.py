@@ -63,7 +63,7 @@ A handler module may also have any of these:
     refuse(event, context, refusal)
               answers in place of handle() what the server will not let through: refusal.reason is
               "too_large" (longer than `max_body_bytes`, or than the memory for bodies),
-              "busy" (no memory for the body in `body_wait`) or "interrupted" (after SIGTERM); refusal.status,
+              "no_memory" (none for the body in `body_wait`) or "interrupted" (after SIGTERM); refusal.status,
               .error and .retry_after are what is answered without this hook. event.buffer is empty: the
               body was read to its end and thrown away; a client that sent "Expect: 100-continue" is
               answered before it sends.

@@ -60,7 +60,7 @@ def shutting_down() -> Refusal:
 def no_memory() -> Refusal:
     return Refusal(
         status=HTTPStatus.SERVICE_UNAVAILABLE,
-        reason="busy",
+        reason="no_memory",
         error="This replica's memory is taken by other requests; send the request again later.",
         retry_after=RETRY_AFTER_SECONDS,
     )
