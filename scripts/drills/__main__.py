@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from stack import venv
+from stack.install import venv
 from stack.paths import REPOSITORY, Paths
 
 from . import siege
