@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Victim]
 
+# What they measure needs a machine to themselves, and some of them a program made with Go.
+pytestmark = pytest.mark.programs
+
 MIB = 1 << 20
 BEGINNINGS = (b"", attacks.HALF_A_HEAD, attacks.HALF_A_BODY)
 
