@@ -24,6 +24,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     └── Unavailable 503             the operator, or time, must mend it
         ├── NotReady
         ├── Interrupted
+        ├── NoRoom
         ├── DaemonUnavailable
         └── DaemonFault
 """
@@ -182,6 +183,12 @@ class Interrupted(Unavailable):
     """The replica is shutting down and could not finish the build."""
 
     code = "interrupted"
+
+
+class NoRoom(Unavailable):
+    """The memory that all requests' bodies share is taken by others."""
+
+    code = "no_memory"
 
 
 class DaemonUnavailable(Unavailable):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import secret_files
 from .answers import build_answers, documents, record_answers, streams
 from .answers.answer import Answer, json_answer, unexpected
-from .answers.flask_response import flask_response
+from .answers.werkzeug_response import werkzeug_response
 from .build_secrets.envelope import ALGORITHM, handed_out
 from .builds import process_sandbox
 from .builds.builder import Builder
@@ -27,20 +27,21 @@ from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
-from .errors import BodyTooLarge, BuilderError, QuestionError
+from .errors import BodyTooLarge, BuilderError, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
+from .request.decompression import nothing_reserved
 from .request.question import Question
-from .request.signature import HEADER, verify
+from .request.signature import HEADER, Arriving, verify
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flask import Response
+    from werkzeug.wrappers import Response
 
     from .callbacks.target import Target
     from .request.bundle import Bundle
@@ -48,8 +49,15 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("builder-fn")
 
+# How long an archive that is being unpacked waits for memory that others hold.
+_ROOM_SECONDS = 10.0
+
 _lock = threading.Lock()
 _builder: Builder | None = None
+
+
+# The template's: answered whatever else goes on.
+probes = ("/healthz", "/ready", "/metrics")
 
 
 def start() -> None:
@@ -84,12 +92,21 @@ def builder() -> Builder:
 
 def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
     """Answer one request; an error of any kind is answered as JSON."""
-    return flask_response(_answer(event))
+    return werkzeug_response(_answer(event))
 
 
-def too_large(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract's signature
-    """The template's hook for a body over `max_body_bytes`, which it has not kept."""
-    return flask_response(_refusal(event, _body_too_large(builder().settings)))
+def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 - the contract's
+    """The template's hook for a request that it does not let through, and whose body it has not kept."""
+    return werkzeug_response(_refusal(event, _refused_by_template(refusal)))
+
+
+def arriving(head: Any) -> Arriving | None:
+    """The template's hook for a large body: sign it while it arrives, if it says that it is signed."""
+    settings = builder().settings
+    is_signed = any(name.lower() == HEADER.lower() for name, _ in head.headers)
+    if settings.disable_hmac or not is_signed:
+        return None
+    return Arriving(secret_files.payload_keys(settings))
 
 
 def _answer(event: Any) -> Answer:
@@ -151,7 +168,7 @@ def _build(event: Any) -> Answer:
     settings = builder().settings
     body = _body(event)
     if len(body) > settings.max_body_bytes:
-        raise _body_too_large(settings)
+        raise _body_too_large(settings.max_body_bytes)
     begun = time.monotonic()
     key = _verified(event, body, settings)
     phases = {VERIFY: time.monotonic() - begun}
@@ -169,7 +186,7 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     failed_status = unsigned.failed_status(event, settings.failed_status)
     begun = time.monotonic()
     limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
-    bundle = unpack(body, limits)
+    bundle = unpack(body, limits, _reserving(event))
     call_id = unsigned.call_id(event)
     arrival = Arrival(
         call_id=call_id,
@@ -281,6 +298,22 @@ def _body(event: Any) -> memoryview:
     return memoryview(event.body) if body is None else body
 
 
+def _reserving(event: Any) -> Callable[[int], None]:
+    """Return what reserves memory beside the request's body; under another template there is no budget."""
+    share = event.share() if hasattr(event, "share") else None
+    if share is None:
+        return nothing_reserved
+
+    def reserve(size: int) -> None:
+        if not share.wait_to_grow(size, _ROOM_SECONDS):
+            raise NoRoom(
+                "This replica's memory is taken by other requests, and the archive cannot be unpacked; "
+                "send the request again later."
+            )
+
+    return reserve
+
+
 def _digest(event: Any, body: memoryview) -> str:
     """Tell one body from another: the signature, which has been verified, does so for nothing."""
     signature = ",".join(event.headers.getlist(HEADER)).strip().lower()
@@ -297,7 +330,8 @@ def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key |
     if settings.disable_hmac:
         return None
     keys = secret_files.payload_keys(settings)
-    return verify(body, event.headers.getlist(HEADER), keys)
+    arrived: Arriving | None = getattr(event, "arrived", None)
+    return verify(body, event.headers.getlist(HEADER), keys, arrived)
 
 
 def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
@@ -323,8 +357,18 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
     return json_answer(documents.failed(error), error.status, error).signed(key)
 
 
-def _body_too_large(settings: Settings) -> BodyTooLarge:
+def _refused_by_template(refusal: Any) -> BuilderError:
+    match refusal.reason:
+        case "too_large":
+            return _body_too_large(refusal.limit)
+        case "interrupted":
+            return Interrupted(refusal.error)
+        case _:
+            return NoRoom(refusal.error)
+
+
+def _body_too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(
-        f"The body is larger than {settings.max_body_bytes} bytes. Leave out what the build does "
-        "not need, compress it, or have the operator raise max_body_bytes."
+        f"The body is larger than {limit} bytes. Leave out what the build does not need, compress it, or "
+        "have the operator raise max_body_bytes, and the memory limit, of which bodies have a quarter."
     )

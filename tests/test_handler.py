@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+import gzip
 import hashlib
 import hmac
 import json
@@ -14,8 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from nacl.public import PrivateKey
+from serving import refusal
 from serving.app import create_app
+from serving.budget import ByteBudget
+from serving.head import parse
+from serving.server import ARRIVED, REFUSAL, SHARE
 from werkzeug.datastructures import Headers
+from werkzeug.test import Client
 
 from function import handler
 from function.buildkit.outcome import BuildResult
@@ -28,10 +34,10 @@ from .live.waiting import wait_until
 from .tar_members import config, file, request, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from flask.testing import FlaskClient
+    from serving.budget import Share
 
     from function.answers.ongoing import Ongoing
     from function.callbacks.target import Target
@@ -56,19 +62,19 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def client() -> FlaskClient:
-    return create_app(handler).test_client()
+def client() -> Client:
+    return Client(create_app(handler))
 
 
 def signed(body: bytes, secret: bytes = SECRET) -> dict[str, str]:
     return {"X-Build-Signature": f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}"}
 
 
-def test_the_replica_is_alive_without_a_daemon(client: FlaskClient) -> None:
+def test_the_replica_is_alive_without_a_daemon(client: Client) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_without_a_daemon_the_replica_is_not_ready(client: FlaskClient) -> None:
+def test_without_a_daemon_the_replica_is_not_ready(client: Client) -> None:
     answer = client.get("/ready")
 
     assert answer.status_code == 503
@@ -76,7 +82,7 @@ def test_without_a_daemon_the_replica_is_not_ready(client: FlaskClient) -> None:
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_without_a_secret_the_replica_is_not_ready(client: FlaskClient, secrets: Path) -> None:
+def test_without_a_secret_the_replica_is_not_ready(client: Client, secrets: Path) -> None:
     (secrets / "payload-secret").unlink()
 
     answer = client.get("/ready")
@@ -85,11 +91,74 @@ def test_without_a_secret_the_replica_is_not_ready(client: FlaskClient, secrets:
     assert "payload-secret" in answer.get_json()["error"]
 
 
-def test_without_a_secret_nothing_is_built(client: FlaskClient, secrets: Path) -> None:
+def test_without_a_secret_nothing_is_built(client: Client, secrets: Path) -> None:
     (secrets / "payload-secret").unlink()
     body = request()
 
     assert client.post("/build", data=body, headers=signed(body, b"")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("why", "status", "reason"),
+    [
+        (refusal.too_large(1000), 413, "too_large"),
+        (refusal.shutting_down(), 503, "interrupted"),
+        (refusal.no_memory(), 503, "no_memory"),
+    ],
+)
+def test_what_the_template_refuses_is_answered_like_all_else(
+    client: Client, why: refusal.Refusal, status: int, reason: str
+) -> None:
+    answer = client.post("/build", environ_base={REFUSAL: why})
+    streamed = client.post("/build", environ_base={REFUSAL: why}, headers=NDJSON)
+
+    assert (answer.status_code, answer.get_json()["reason"]) == (status, reason)
+    assert ("Retry-After" in answer.headers) == (status == 503)
+    assert streamed.status_code == 200
+    assert json.loads(streamed.data)["error"] == answer.get_json()["error"]
+
+
+def test_what_a_body_unpacks_to_comes_out_of_the_same_budget(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "_ROOM_SECONDS", 0.01)
+    body = gzip.compress(request(file("context/large", bytes(1_300_000))))
+    budget = ByteBudget(1 << 20)
+
+    def reason(share: Callable[[], Share]) -> str:
+        answer = client.post("/build", data=body, headers=signed(body), environ_base={SHARE: share})
+        return str(answer.get_json()["reason"])
+
+    assert reason(budget.share) == "no_memory"
+    assert reason(ByteBudget(4 << 20).share) == "buildkitd_unavailable"
+    gc.collect()
+    assert budget.used == 0
+
+
+def test_a_large_signed_body_is_signed_while_it_arrives(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = b"not a tar, as only a holder of the secret gets to hear"
+    headers = signed(body)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(["POST /build HTTP/1.1", "Host: a", *lines, "", ""]).encode()
+    arriving = handler.arriving(parse(head))
+    assert arriving
+    arriving.update(body)
+    new = hmac.new
+
+    def no_pass_over_the_body(key: bytes, message: bytes, digest: str) -> hmac.HMAC:
+        assert len(message) != len(body)
+        return new(key, message, digest)
+
+    monkeypatch.setattr(hmac, "new", no_pass_over_the_body)
+    answer = client.post("/build", data=body, headers=headers, environ_base={ARRIVED: arriving})
+
+    assert answer.get_json()["reason"] == "bad_archive"
+
+
+def test_an_unsigned_body_is_not_signed_while_it_arrives() -> None:
+    assert handler.arriving(parse(b"POST /build HTTP/1.1\r\nHost: a\r\n\r\n")) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/build", "/build/"])
@@ -102,7 +171,7 @@ def test_without_a_secret_nothing_is_built(client: FlaskClient, secrets: Path) -
     ],
 )
 def test_no_wrong_or_malformed_signature_is_a_401(
-    client: FlaskClient, path: str, headers: dict[str, str]
+    client: Client, path: str, headers: dict[str, str]
 ) -> None:
     answer = client.post(path, data=request(), headers=headers)
 
@@ -113,21 +182,21 @@ def test_no_wrong_or_malformed_signature_is_a_401(
     assert "WWW-Authenticate" not in answer.headers
 
 
-def test_two_signatures_are_a_401(client: FlaskClient) -> None:
+def test_two_signatures_are_a_401(client: Client) -> None:
     body = request()
     twice = Headers([*signed(body).items(), *signed(body).items()])
 
     assert client.post("/build", data=body, headers=twice).status_code == 401
 
 
-def test_an_unsigned_body_is_never_parsed(client: FlaskClient) -> None:
+def test_an_unsigned_body_is_never_parsed(client: Client) -> None:
     answer = client.post("/build", data=b"not a tar", headers=signed(b"other"))
 
     assert answer.get_json()["reason"] == "bad_signature"
 
 
 def test_a_body_too_large_is_a_413_before_its_signature_is_looked_at(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("max_body_bytes", "10")
 
@@ -145,9 +214,7 @@ def test_a_body_too_large_is_a_413_before_its_signature_is_looked_at(
         pytest.param(tar(), "bad_archive", id="an empty tar"),
     ],
 )
-def test_a_body_that_cannot_be_built_is_a_400(
-    client: FlaskClient, body: bytes, reason: str
-) -> None:
+def test_a_body_that_cannot_be_built_is_a_400(client: Client, body: bytes, reason: str) -> None:
     answer = client.post("/build", data=body, headers=signed(body))
 
     assert (answer.status_code, answer.get_json()["reason"]) == (400, reason)
@@ -155,7 +222,7 @@ def test_a_body_that_cannot_be_built_is_a_400(
 
 @pytest.mark.parametrize("operation", ["status", "logs", "result", "cancel", "list"])
 def test_a_question_too_large_is_a_400_before_its_signature_is_looked_at(
-    client: FlaskClient, operation: str
+    client: Client, operation: str
 ) -> None:
     answer = client.post(f"/{operation}", data=b" " * ((64 << 10) + 1))
 
@@ -163,7 +230,7 @@ def test_a_question_too_large_is_a_400_before_its_signature_is_looked_at(
     assert "65537 bytes; 65536 are the most" in answer.get_json()["error"]
 
 
-def test_a_question_may_come_in_the_body_or_without_one_in_a_header(client: FlaskClient) -> None:
+def test_a_question_may_come_in_the_body_or_without_one_in_a_header(client: Client) -> None:
     question = b'{"op": "another"}'
 
     in_body = client.post("/status", data=question, headers=signed(question))
@@ -174,7 +241,7 @@ def test_a_question_may_come_in_the_body_or_without_one_in_a_header(client: Flas
     assert in_body.get_json()["reason"] == in_header.get_json()["reason"] == "bad_command"
 
 
-def test_an_unknown_path_is_a_404(client: FlaskClient) -> None:
+def test_an_unknown_path_is_a_404(client: Client) -> None:
     answer = client.post("/nothing", data=b"x")
 
     assert (answer.status_code, answer.get_json()["reason"]) == (404, "not_found")
@@ -190,13 +257,13 @@ def test_an_unknown_path_is_a_404(client: FlaskClient) -> None:
         ("PUT", "/ready"),
     ],
 )
-def test_another_method_is_a_405(client: FlaskClient, method: str, path: str) -> None:
+def test_another_method_is_a_405(client: Client, method: str, path: str) -> None:
     answer = client.open(path, method=method)
 
     assert (answer.status_code, answer.get_json()["reason"]) == (405, "method_not_allowed")
 
 
-def test_who_asked_for_a_stream_is_refused_in_a_stream(client: FlaskClient) -> None:
+def test_who_asked_for_a_stream_is_refused_in_a_stream(client: Client) -> None:
     answer = client.post("/build", data=request(), headers=NDJSON)
 
     assert answer.status_code == 200
@@ -205,7 +272,7 @@ def test_who_asked_for_a_stream_is_refused_in_a_stream(client: FlaskClient) -> N
     assert json.loads(only)["reason"] == "bad_signature"
 
 
-def test_a_daemon_that_cannot_be_reached_is_a_503(client: FlaskClient) -> None:
+def test_a_daemon_that_cannot_be_reached_is_a_503(client: Client) -> None:
     body = request()
 
     answer = client.post("/build", data=body, headers=signed(body))
@@ -216,7 +283,7 @@ def test_a_daemon_that_cannot_be_reached_is_a_503(client: FlaskClient) -> None:
 
 
 def test_a_stream_ends_with_a_status_though_the_daemon_cannot_be_reached(
-    client: FlaskClient,
+    client: Client,
 ) -> None:
     body = request()
 
@@ -230,7 +297,7 @@ def test_a_stream_ends_with_a_status_though_the_daemon_cannot_be_reached(
 
 
 def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("max_builds", "1")
     monkeypatch.setenv("max_waiting", "0")
@@ -269,7 +336,7 @@ def test_the_public_template_is_enough() -> None:
 
 
 def test_builds_that_wait_when_the_replica_stops_say_so(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("max_builds", "1")
     body = request()
@@ -290,7 +357,7 @@ def test_settings_that_make_no_sense_stop_the_function_at_its_start(
         handler.start()
 
 
-def test_hands_out_the_current_key_for_build_secrets(client: FlaskClient, secrets: Path) -> None:
+def test_hands_out_the_current_key_for_build_secrets(client: Client, secrets: Path) -> None:
     current = PrivateKey.generate()
     (secrets / "build-secrets-key").write_bytes(base64.b64encode(bytes(current)))
     (secrets / "build-secrets-key-before").write_bytes(base64.b64encode(bytes(32)))
@@ -304,20 +371,20 @@ def test_hands_out_the_current_key_for_build_secrets(client: FlaskClient, secret
         }
 
 
-def test_without_a_key_for_build_secrets_the_operator_is_told(client: FlaskClient) -> None:
+def test_without_a_key_for_build_secrets_the_operator_is_told(client: Client) -> None:
     answer = client.get("/publickey")
 
     assert (answer.status_code, answer.get_json()["reason"]) == (503, "not_ready")
     assert "build-secrets-key" in answer.get_json()["error"]
 
 
-def test_a_wrong_method_is_told_the_right_one(client: FlaskClient) -> None:
+def test_a_wrong_method_is_told_the_right_one(client: Client) -> None:
     answer = client.put("/build")
 
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
 
 
-def test_the_status_of_a_failed_build_is_one_of_two(client: FlaskClient) -> None:
+def test_the_status_of_a_failed_build_is_one_of_two(client: Client) -> None:
     body = request()
 
     answer = client.post("/build?failed=500", data=body, headers=signed(body))
@@ -326,14 +393,14 @@ def test_the_status_of_a_failed_build_is_one_of_two(client: FlaskClient) -> None
     assert 'must be 422 or 200, not "500"' in answer.get_json()["error"]
 
 
-def test_what_was_refused_is_counted(client: FlaskClient) -> None:
+def test_what_was_refused_is_counted(client: Client) -> None:
     client.post("/build", data=b"x")
 
     counted = client.get("/metrics").get_data(as_text=True)
     assert 'builder_fn_requests_refused_total{reason="bad_signature"} 1.0' in counted
 
 
-def test_a_refusal_of_what_was_signed_is_signed(client: FlaskClient) -> None:
+def test_a_refusal_of_what_was_signed_is_signed(client: Client) -> None:
     body = b"not a tar"
 
     answer = client.post("/build", data=body, headers=signed(body))
@@ -342,7 +409,7 @@ def test_a_refusal_of_what_was_signed_is_signed(client: FlaskClient) -> None:
     assert answer.headers["X-Build-Result-Signature"] == said
 
 
-def test_a_refusal_of_what_nobody_signed_is_not_signed(client: FlaskClient) -> None:
+def test_a_refusal_of_what_nobody_signed_is_not_signed(client: Client) -> None:
     answer = client.post("/build", data=b"x", headers=signed(b"another"))
 
     assert "X-Build-Result-Signature" not in answer.headers
@@ -407,7 +474,7 @@ def test_a_callback_that_waits_holds_nothing_of_its_build(monkeypatch: pytest.Mo
 
 
 def test_a_callback_that_did_not_arrive_is_counted(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("callback_private", "true")
     with receiver(404) as server:
@@ -424,7 +491,7 @@ def asked(**values: object) -> bytes:
 
 
 def test_a_signed_question_for_the_public_key_is_answered_signed(
-    client: FlaskClient, secrets: Path
+    client: Client, secrets: Path
 ) -> None:
     (secrets / "build-secrets-key").write_bytes(base64.b64encode(bytes(PrivateKey.generate())))
     body = asked(nonce="n1")
@@ -436,13 +503,13 @@ def test_a_signed_question_for_the_public_key_is_answered_signed(
     assert answer.headers["X-Build-Result-Signature"] == signature
 
 
-def test_a_wrongly_signed_question_for_the_public_key_is_refused(client: FlaskClient) -> None:
+def test_a_wrongly_signed_question_for_the_public_key_is_refused(client: Client) -> None:
     body = asked()
 
     assert client.post("/publickey", data=body, headers=signed(b"another")).status_code == 401
 
 
-def test_a_query_cannot_detach(client: FlaskClient) -> None:
+def test_a_query_cannot_detach(client: Client) -> None:
     body = request()
 
     answer = client.post("/build?detach=1", data=body, headers=signed(body))
@@ -452,7 +519,7 @@ def test_a_query_cannot_detach(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("said", [{}, {"time": 1_600_000_000, "nonce": "n"}])
 def test_what_could_be_sent_again_for_ever_is_refused_where_the_operator_wants_it(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
+    client: Client, monkeypatch: pytest.MonkeyPatch, said: dict[str, object]
 ) -> None:
     monkeypatch.setenv("request_max_age", "5m")
     body = tar(config("registry.test/a:1", **said), file("context/Dockerfile", b"FROM scratch\n"))
@@ -462,7 +529,7 @@ def test_what_could_be_sent_again_for_ever_is_refused_where_the_operator_wants_i
     assert (answer.status_code, answer.get_json()["reason"]) == (401, "request_expired")
 
 
-def test_the_last_line_of_a_stream_is_signed(client: FlaskClient) -> None:
+def test_the_last_line_of_a_stream_is_signed(client: Client) -> None:
     body = tar(config("NOT VALID"))
 
     answer = client.post("/build", data=body, headers={**signed(body), **NDJSON})

@@ -46,7 +46,7 @@ ONLY_IN = {
     "google": {"buildkit", "fsutil"},
     "grpc": {"buildkit", "history"},
     "h2": {"buildkit"},
-    "flask": {"answers", "handler"},  # the handler for its types
+    "werkzeug": {"answers", "handler"},  # the handler for its types
     "prometheus_client": {"telemetry"},
     "nacl": {"build_secrets"},
     "yaml": {"build_secrets"},

@@ -18,13 +18,15 @@ from . import stack_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# of-watchdog 0.11.3, config/config.go.
+# of-watchdog 0.11.6, config/config.go; GOMEMLIMIT is of Go's runtime.
 WATCHDOG = {
     "exec_timeout",
     "read_timeout",
     "write_timeout",
     "healthcheck_interval",
     "prefix_logs",
+    "max_inflight",
+    "GOMEMLIMIT",
 }
 TLS = {"buildkit_tls_ca", "buildkit_tls_cert", "buildkit_tls_key", "buildkit_server_name"}
 # Kubernetes' own, which only OpenFaaS Pro changes.
@@ -59,6 +61,15 @@ def test_every_value_is_one_that_its_reader_takes(environment: Mapping[str, str]
     assert settings.build_timeout == seconds(environment, "build_timeout")
     assert server.shutdown_grace == seconds(environment, "shutdown_grace")
     assert all(isinstance(value, str) for value in environment.values())
+
+
+def test_the_function_chooses_whom_to_refuse_and_not_the_watchdog(
+    environment: Mapping[str, str],
+) -> None:
+    server = ServerSettings.from_env(environment)
+    assert int(environment["max_inflight"]) > server.connection_limit
+    assert server.max_request_header_size <= 64 << 10
+    assert server.suppress_lock
 
 
 def test_whoever_gives_up_later_waits_longer(environment: Mapping[str, str]) -> None:

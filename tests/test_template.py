@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import flask
 import pytest
+from serving import refusal
 from serving.app import create_app
-from serving.hooks import hook
-from serving.server import BODY_LIMIT_PASSED
+from serving.budget import ByteBudget
+from serving.hooks import hook, paths
+from serving.server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
+from werkzeug.exceptions import abort
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from flask.testing import FlaskClient
 
 
 def handler_with(**names: Any) -> ModuleType:
@@ -25,8 +26,8 @@ def handler_with(**names: Any) -> ModuleType:
     return module
 
 
-def client_of(handle: Callable[[Any, Any], Any], **hooks: Any) -> FlaskClient:
-    return create_app(handler_with(handle=handle, **hooks)).test_client()
+def client_of(handle: Callable[[Any, Any], Any], **hooks: Any) -> Client:
+    return Client(create_app(handler_with(handle=handle, **hooks)))
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def client_of(handle: Callable[[Any, Any], Any], **hooks: Any) -> FlaskClient:
         pytest.param("text", 200, b"text", id="a string"),
         pytest.param(b"\xff\x00", 200, b"\xff\x00", id="bytes"),
         pytest.param(("made", 201), 201, b"made", id="a tuple"),
+        pytest.param((["made"], "201 Made", {"X": "y"}), 201, b'["made"]', id="a tuple with JSON"),
+        pytest.param(([1], [("X", "y")]), 200, b"[1]", id="a tuple without a status"),
         pytest.param({}, 200, b"", id="an empty dict"),
         pytest.param({"statusCode": 404, "body": "gone"}, 404, b"gone", id="a dict with text"),
         pytest.param({"body": b"\xff\x00"}, 200, b"\xff\x00", id="a dict with bytes"),
@@ -52,14 +55,29 @@ def test_answers_with_what_the_handler_returns(returned: Any, status: int, body:
     assert (response.status_code, response.data) == (status, body)
 
 
+@pytest.mark.parametrize("returned", [42, ("a", 200, {}, "too much"), ("a", None), object()])
+def test_an_answer_that_is_none_is_an_error_of_the_handlers(returned: Any) -> None:
+    response = client_of(lambda _event, _context: returned).get("/")
+
+    assert response.status_code == 500
+    assert json.loads(response.data)["reason"] == "internal"
+
+
+def test_a_handler_may_abort() -> None:
+    def handle(_event: Any, _context: Any) -> None:
+        abort(404)
+
+    assert client_of(handle).get("/").status_code == 404
+
+
 def test_sends_a_dict_as_json() -> None:
     response = client_of(lambda _event, _context: {"body": {"a": 1}}).get("/")
 
     assert response.json == {"a": 1}
 
 
-def test_passes_a_flask_response_through() -> None:
-    answer = flask.Response("x", status=418, headers={"X-Mine": "yes"})
+def test_passes_a_response_through() -> None:
+    answer = Response("x", status=418, headers={"X-Mine": "yes"})
     response = client_of(lambda _event, _context: answer).get("/")
 
     assert (response.status_code, response.headers["X-Mine"]) == (418, "yes")
@@ -96,9 +114,13 @@ def test_describes_the_request() -> None:
     }
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/", "/build", "/a//b", "/a/", "/%2e%2e/x"])
-def test_every_path_reaches_the_handler_without_a_redirect(method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    "method", ["GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+)
+@pytest.mark.parametrize("path", ["/", "/build", "/a//b", "/a/", "/%2e%2e/x", "/static/x"])
+def test_every_path_and_method_reaches_the_handler_without_a_redirect(
+    method: str, path: str
+) -> None:
     response = client_of(lambda event, _context: event.method).open(path, method=method)
 
     assert (response.status_code, response.text) == (200, method)
@@ -117,13 +139,6 @@ def test_head_runs_the_handler_and_drops_its_body() -> None:
     assert (response.status_code, response.data, response.content_length) == (200, b"", 4)
 
 
-def test_options_names_the_methods_and_leaves_the_handler_alone() -> None:
-    response = client_of(lambda _event, _context: 1 / 0).options("/x")
-
-    assert response.status_code == 200
-    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(response.headers["Allow"].split(", "))
-
-
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json"])
 def test_gives_the_raw_body_whatever_its_type_says(content_type: str) -> None:
     raw = b"a=1&b=%00\xff"
@@ -134,27 +149,45 @@ def test_gives_the_raw_body_whatever_its_type_says(content_type: str) -> None:
     assert response.data == raw
 
 
-def test_body_and_buffer_are_the_very_bytes_the_server_collected() -> None:
-    collected = BytesIO(b"x" * 1000)
+def test_the_buffer_is_the_very_memory_the_server_received_into() -> None:
+    received = memoryview(b"x" * 1000)
     events: list[Any] = []
 
     def handle(event: Any, _context: Any) -> None:
         events.append(event)
 
-    client_of(handle).post("/", input_stream=collected)
+    client_of(handle).post("/", environ_base={BODY: received})
 
     (event,) = events
-    assert event.body is collected.getvalue()
-    assert event.buffer.obj is event.body
-    assert event.buffer.readonly
+    assert event.buffer.obj is received.obj
+    assert event.body == bytes(received)
+    assert event.body is event.body
 
 
-def test_flask_finds_the_body_unread() -> None:
-    def handle(event: Any, _context: Any) -> str:
-        assert event.body
-        return flask.request.form["a"]
+def test_hands_over_what_the_hook_arriving_returned_and_shares_of_the_budget() -> None:
+    budget = ByteBudget(1000)
+    arrived = object()
+    seen: list[Any] = []
 
-    assert client_of(handle).post("/", data={"a": "1"}).text == "1"
+    def handle(event: Any, _context: Any) -> None:
+        share = event.share()
+        seen.extend((event.arrived, share.grow(1000), share.grow(1), budget.used))
+
+    client_of(handle).post("/", environ_base={ARRIVED: arrived, SHARE: budget.share})
+
+    assert seen == [arrived, True, False, 1000]
+    assert budget.used == 0
+
+
+def test_under_another_server_there_is_no_share_and_nothing_has_arrived() -> None:
+    seen: list[Any] = []
+
+    def handle(event: Any, _context: Any) -> None:
+        seen.extend((event.share(), event.arrived, event.client_disconnected()))
+
+    client_of(handle).post("/", data=b"body")
+
+    assert seen == [None, None, False]
 
 
 def test_an_event_is_of_use_after_the_handler_has_returned() -> None:
@@ -172,7 +205,7 @@ def test_asks_the_server_whether_the_client_is_there() -> None:
     gone = iter([False, True])
     response = client_of(
         lambda event, _context: str([event.client_disconnected(), event.client_disconnected()])
-    ).get("/", environ_base={"waitress.client_disconnected": lambda: next(gone)})
+    ).get("/", environ_base={CLIENT_DISCONNECTED: lambda: next(gone)})
 
     assert response.text == "[False, True]"
 
@@ -196,25 +229,34 @@ def test_takes_one_chunk_at_a_time_and_closes_the_iterator() -> None:
     assert steps == ["made 0", "got b'0'", "closed"]
 
 
-def test_a_body_over_the_limit_never_reaches_handle() -> None:
+def test_what_is_refused_never_reaches_handle() -> None:
     response = client_of(lambda _event, _context: 1 / 0).post(
-        "/", environ_base={BODY_LIMIT_PASSED: 1000}
+        "/", environ_base={REFUSAL: refusal.too_large(1000)}
     )
 
     assert response.status_code == 413
     assert json.loads(response.data) == {
         "status": "failed",
+        "reason": "too_large",
         "error": "The request's body is larger than 1000 bytes, the most that is accepted here.",
     }
 
 
-def test_a_handler_may_answer_for_a_body_over_the_limit_itself() -> None:
+def test_says_when_to_come_again() -> None:
+    response = client_of(lambda _event, _context: 1 / 0).post(
+        "/", environ_base={REFUSAL: refusal.shutting_down()}
+    )
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_handler_may_word_refusals_itself() -> None:
     response = client_of(
         lambda _event, _context: 1 / 0,
-        too_large=lambda event, _context: (f"{event.path} is too much", 413),
-    ).post("/build", environ_base={BODY_LIMIT_PASSED: 1000})
+        refuse=lambda event, _context, why: (f"{event.path}: {why.reason} {why.limit}", why.status),
+    ).post("/build", environ_base={REFUSAL: refusal.too_large(1000)})
 
-    assert (response.status_code, response.text) == (413, "/build is too much")
+    assert (response.status_code, response.text) == (413, "/build: too_large 1000")
 
 
 @pytest.mark.parametrize(
@@ -234,3 +276,10 @@ def test_finds_a_hook_by_its_name() -> None:
 
     assert hook(handler_with(start=start), "start") is start
     assert hook(handler_with(), "start") is None
+
+
+def test_paths_are_strings_and_nothing_else() -> None:
+    assert paths(handler_with(probes=("/healthz", "/ready")), "probes") == {"/healthz", "/ready"}
+    assert paths(handler_with(probes="/healthz"), "probes") == frozenset()
+    assert paths(handler_with(probes=len), "probes") == frozenset()
+    assert paths(handler_with(), "probes") == frozenset()

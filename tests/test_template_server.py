@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -65,6 +66,10 @@ class Served:
         assert self.process.stderr
         self.process.stderr.close()
 
+    def page_faults(self) -> int:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[7])
+
     def memory(self, name: str) -> int:
         """VmRSS or VmHWM of the process, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -77,15 +82,19 @@ class Serve(Protocol):
     def __call__(self, handler: str, *, ready: bool = True, **settings: str) -> Served: ...
 
 
+def lay_out(home: Path, handler: str) -> Path:
+    shutil.copytree(TEMPLATE, home, ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "function" / "__init__.py").touch()
+    (home / "function" / "handler.py").write_text(textwrap.dedent(handler))
+    return home
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     running: list[Served] = []
 
     def start(handler: str, *, ready: bool = True, **settings: str) -> Served:
-        home = tmp_path / f"app-{len(running)}"
-        shutil.copytree(TEMPLATE, home, ignore=shutil.ignore_patterns("__pycache__"))
-        (home / "function" / "__init__.py").touch()
-        (home / "function" / "handler.py").write_text(textwrap.dedent(handler))
+        home = lay_out(tmp_path / f"app-{len(running)}", handler)
         environment = {"PATH": os.environ["PATH"], "host": "127.0.0.1", "port": "0"} | settings
         served = Served(
             subprocess.Popen(
@@ -128,6 +137,16 @@ STREAM_THROUGH_A_GATE = """
         yield "first"
         open(os.environ["gate"]).close()
         yield "last"
+"""
+
+# Answers once the gate is opened, with whether it thought its client had gone.
+WAITS_FOR_GATE = """
+    import os, sys
+
+    def handle(event, context):
+        print("running", file=sys.stderr, flush=True)
+        open(os.environ["gate"]).close()
+        return str(event.client_disconnected())
 """
 
 # Answers only once it is told to, or never.
@@ -187,6 +206,13 @@ LARGE_ANSWER = """
 
 def read_all(connection: socket.socket) -> bytes:
     return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def iter_until(served: Served, word: str) -> str:
+    """The next line the process writes that has *word* in it."""
+    while word not in (line := served.line()):
+        assert line
+    return line
 
 
 def slices(body: bytes, size: int) -> Iterator[bytes]:
@@ -456,7 +482,7 @@ def test_a_body_is_in_memory_once_and_gone_afterwards(
         assert served.request("POST", "/", sent).read() == b"POST %d" % size
         assert served.request("POST", "/", b"next").read() == b"POST 4"
 
-    # Room for what waitress receives into and for Python's own heap, none for half a second copy.
+    # Room for what the server receives into and for Python's own heap, none for half a second copy.
     assert served.memory("VmHWM") - idle < size + 12 * MIB
     assert served.memory("VmRSS") - idle < 12 * MIB
 
@@ -620,6 +646,269 @@ def test_callers_may_connect_while_the_handler_is_still_being_imported(
         open_gate()
 
         assert read_all(connection).endswith(b"\r\n\r\nserved")
+
+
+def test_a_client_that_closes_its_side_gets_its_answer(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    served = serve(WAITS_FOR_GATE, gate=path)
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+        connection.shutdown(socket.SHUT_WR)
+        served.wait_for("running")
+        # Long enough for every look at the connection but those that come by the second.
+        threading.Event().wait(1.5)
+        open_gate()
+        answer = read_all(connection)
+
+    # Any number of interim answers, which every client of HTTP/1.1 skips, and then the one.
+    assert re.fullmatch(
+        rb"(HTTP/1\.1 100 Continue\r\n\r\n)+HTTP/1\.1 200 OK\r\n.*\r\n\r\nFalse", answer, re.DOTALL
+    )
+
+
+def test_a_stream_goes_on_to_a_client_that_closed_its_side(
+    serve: Serve, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    served = serve(STREAM_THROUGH_A_GATE, gate=path)
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        threading.Event().wait(0.5)
+        open_gate()
+        answer = read_all(connection)
+
+    assert b"first" in answer
+    assert answer.endswith(b"4\r\nlast\r\n0\r\n\r\n")
+
+
+def test_a_client_of_http_1_0_that_closes_its_side_gets_its_answer(serve: Serve) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody")
+        connection.shutdown(socket.SHUT_WR)
+
+        assert read_all(connection).endswith(b"POST 4")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3000])
+def test_a_hang_up_is_noticed_behind_whatever_else_was_sent(serve: Serve, sent: bytes) -> None:
+    served = serve(
+        """
+        import sys, threading
+
+        def handle(event, context):
+            print("running", file=sys.stderr, flush=True)
+            while not event.client_disconnected():
+                threading.Event().wait(0.01)
+            print("noticed", file=sys.stderr, flush=True)
+        """
+    )
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody" + sent)
+        served.wait_for("running")
+
+    served.wait_for("noticed")
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nHost: a\r\nX-", id="a head"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx", id="a body"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nx", id="a chunk"
+        ),
+    ],
+)
+def test_half_a_request_does_not_hold_up_the_shutdown(serve: Serve, half: bytes) -> None:
+    served = serve(LENGTH_OF_BODY, shutdown_grace="1h", shutdown_delay="300ms")
+    with served.connect() as connection:
+        connection.sendall(half)
+        threading.Event().wait(0.1)
+        served.process.terminate()
+
+        answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["reason"] == "interrupted"
+        assert served.process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    "half", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx"]
+)
+def test_half_a_request_whose_client_closed_its_side_is_answered(serve: Serve, half: bytes) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect() as connection:
+        connection.sendall(half)
+        connection.shutdown(socket.SHUT_WR)
+
+        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("milliseconds", [1, 20, 50, 100, 150])
+def test_sigterm_at_any_time_is_a_good_end(tmp_path: Path, milliseconds: int) -> None:
+    home = lay_out(tmp_path / "app", LENGTH_OF_BODY)
+    process = subprocess.Popen(
+        ["env", "--block-signal=TERM", sys.executable, "-B", "index.py"],
+        cwd=home,
+        env={"PATH": os.environ["PATH"], "host": "127.0.0.1", "port": "0"},
+        stderr=subprocess.DEVNULL,
+    )
+    threading.Event().wait(milliseconds / 1000)
+    process.terminate()
+
+    assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("expect", ["100-continue", "100-Continue"])
+@pytest.mark.parametrize("body", ["Content-Length: 0\r\n", ""])
+def test_a_client_that_asks_first_and_has_no_body_is_answered(
+    serve: Serve, expect: str, body: str
+) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect() as connection:
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{body}Expect: {expect}\r\n\r\n"
+        connection.sendall(head.encode())
+
+        assert read_all(connection).endswith(b"POST 0")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("GET / HTTP/1.1\r\nHost: <script>", 400),
+        ("FOO / HTTP/1.1\r\nHost: a", 501),
+        ("GET / HTTP/2.0\r\nHost: a", 505),
+        ("GET /" + "x" * 70000 + " HTTP/1.1\r\nHost: a", 431),
+    ],
+)
+def test_what_is_no_request_gets_json(serve: Serve, request_line: str, status: int) -> None:
+    served = serve(LENGTH_OF_BODY)
+    with served.connect() as connection:
+        connection.sendall(f"{request_line}\r\n\r\n".encode())
+        head, _, body = read_all(connection).partition(b"\r\n\r\n")
+
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nContent-Type: application/json\r\n" in head
+    assert json.loads(body)["status"] == "failed"
+
+
+def test_a_handler_that_raises_gets_a_500_in_json(serve: Serve) -> None:
+    served = serve("def handle(event, context): return 1 / 0")
+    response = served.request("GET", "/")
+
+    assert response.status == 500
+    assert json.load(response)["reason"] == "internal"
+    assert "ZeroDivisionError" in iter_until(served, "ZeroDivisionError")
+
+
+def test_the_lock_says_when_the_function_answers(
+    serve: Serve, tmp_path: Path, gate: tuple[str, Callable[[], None]]
+) -> None:
+    path, open_gate = gate
+    lock = tmp_path / ".lock"
+    lock.touch()  # of an earlier start
+    served = serve(
+        """
+        import os, sys
+
+        print("importing", file=sys.stderr, flush=True)
+        open(os.environ["gate"]).close()
+
+        def drain():
+            print("lock:", os.path.exists(os.environ["TMPDIR"] + "/.lock"), file=sys.stderr, flush=True)
+
+        def handle(event, context):
+            return ""
+        """,
+        ready=False,
+        gate=path,
+        suppress_lock="true",
+        TMPDIR=str(tmp_path),
+        shutdown_delay="1h",
+        shutdown_grace="1h",
+    )
+    served.wait_for("importing")
+    assert not lock.exists()
+    open_gate()
+    served.wait_until_ready()
+    assert lock.exists()
+
+    served.process.terminate()
+    served.wait_for("lock: False")
+
+
+def test_without_being_asked_no_lock_is_written(serve: Serve, tmp_path: Path) -> None:
+    serve(LENGTH_OF_BODY, TMPDIR=str(tmp_path))
+
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_a_lock_that_cannot_be_written_ends_with_a_sentence(serve: Serve, tmp_path: Path) -> None:
+    served = serve(
+        LENGTH_OF_BODY, ready=False, suppress_lock="true", TMPDIR=str(tmp_path / "missing")
+    )
+
+    assert served.line().startswith(f"Cannot write {tmp_path}/missing/.lock: No such file")
+    assert served.process.wait() == 2
+
+
+@pytest.mark.parametrize("transfer", ["Content-Length", "chunked"])
+def test_a_large_body_is_handed_over_while_it_arrives(serve: Serve, transfer: str) -> None:
+    served = serve(
+        """
+        import hashlib, sys
+
+        class Digest:
+            def __init__(self):
+                self.digest, self.size = hashlib.sha256(), 0
+
+            def update(self, piece):
+                self.digest.update(piece)
+                self.size += len(piece)
+                print("piece", file=sys.stderr, flush=True)
+
+        def arriving(head):
+            return Digest() if head.path != "/not-wanted" else None
+
+        def handle(event, context):
+            if event.arrived is None:
+                return "nothing"
+            assert event.arrived.size == len(event.buffer)
+            return event.arrived.digest.hexdigest()
+        """
+    )
+    body = os.urandom(12 * MIB)
+    with served.connect() as connection:
+        coding = f"Content-Length: {len(body)}"
+        pieces: Iterator[bytes] = slices(body, 65536)
+        if transfer == "chunked":
+            coding, pieces = "Transfer-Encoding: chunked", chunked(body, 65536)
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{coding}\r\n\r\n"
+        connection.sendall(head.encode())
+        for number, piece in enumerate(pieces):
+            if number == 150:
+                served.wait_for("piece")  # although the rest has not come
+            connection.sendall(piece)
+
+        assert read_all(connection).endswith(hashlib.sha256(body).hexdigest().encode())
+    assert served.request("POST", "/", b"small").read() == b"nothing"
+    assert served.request("POST", "/not-wanted", body).read() == b"nothing"
+
+
+def test_a_body_costs_a_page_fault_for_each_huge_page(serve: Serve) -> None:
+    huge_pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    if not huge_pages.exists() or "[never]" in huge_pages.read_text():
+        pytest.skip("this machine has no huge pages")
+    served = serve(LENGTH_OF_BODY)
+    served.request("POST", "/", b"warm").read()
+    before = served.page_faults()
+
+    assert served.request("POST", "/", b"x" * (96 * MIB)).read() == b"POST %d" % (96 * MIB)
+    assert served.page_faults() - before < 2500
 
 
 def test_a_setting_that_makes_no_sense_ends_with_a_sentence(serve: Serve) -> None:

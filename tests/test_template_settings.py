@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from serving.settings import ServerSettings, SettingsError
 
 DEFAULTS = ServerSettings()
+EVERY = "0.0.0.0"  # noqa: S104 - what is tested
 
 
 def test_keeps_every_default_when_nothing_is_set() -> None:
@@ -22,16 +23,19 @@ def test_reads_every_setting() -> None:
             "host": "127.0.0.1",
             "port": "0",
             "threads": "8",
-            "recv_bytes": "65536",
+            "probe_threads": "2",
             "max_body_bytes": "1000",
-            "inbuf_overflow": "2000",
-            "outbuf_high_watermark": "3000",
-            "outbuf_overflow": "4000",
+            "body_budget": "2000",
+            "body_wait": "3s",
+            "max_request_header_size": "4000",
+            "header_timeout": "4s",
+            "min_body_rate": "0",
             "connection_limit": "50",
-            "channel_timeout": "2m",
+            "idle_timeout": "2m",
             "send_timeout": "30s",
             "shutdown_grace": "1m30s",
             "shutdown_delay": "500ms",
+            "suppress_lock": "true",
         }
     )
 
@@ -39,16 +43,19 @@ def test_reads_every_setting() -> None:
         host="127.0.0.1",
         port=0,
         threads=8,
-        recv_bytes=65536,
+        probe_threads=2,
         max_body_bytes=1000,
-        inbuf_overflow=2000,
-        outbuf_high_watermark=3000,
-        outbuf_overflow=4000,
+        body_budget=2000,
+        body_wait=3,
+        max_request_header_size=4000,
+        header_timeout=4,
+        min_body_rate=0,
         connection_limit=50,
-        channel_timeout=120,
+        idle_timeout=120,
         send_timeout=30,
         shutdown_grace=90,
         shutdown_delay=0.5,
+        suppress_lock=True,
     )
 
 
@@ -71,6 +78,26 @@ def test_reads_every_setting() -> None:
 )
 def test_listens_where_it_is_looked_for(environ: dict[str, str], port: int) -> None:
     assert ServerSettings.from_env(environ).port == port
+
+
+@pytest.mark.parametrize(
+    ("environ", "host"),
+    [
+        pytest.param({}, EVERY, id="alone"),
+        pytest.param({"upstream_url": "http://127.0.0.1:5000"}, "127.0.0.1", id="of-watchdog"),
+        pytest.param({"upstream_url": "http://localhost:5000"}, "127.0.0.1", id="by its name"),
+        pytest.param({"http_upstream_url": "http://[::1]:5000"}, "::1", id="IPv6"),
+        pytest.param({"upstream_url": "http://a:5000"}, EVERY, id="a watchdog elsewhere"),
+        pytest.param({"upstream_url": "http://127.0.0.1:5000", "host": EVERY}, EVERY, id="told"),
+    ],
+)
+def test_only_of_watchdog_reaches_the_server_behind_it(environ: dict[str, str], host: str) -> None:
+    assert ServerSettings.from_env(environ).host == host
+
+
+@pytest.mark.parametrize("value", ["false", "yes", "TRUE", "0"])
+def test_takes_for_true_what_of_watchdog_does(value: str) -> None:
+    assert not ServerSettings.from_env({"suppress_lock": value}).suppress_lock
 
 
 @pytest.mark.parametrize(

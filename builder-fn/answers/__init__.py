@@ -6,5 +6,6 @@ record_answers  the answers about builds as the history has them
 documents       the JSON that answers consist of
 streams         documents as lines of JSON, or as server-sent events
 ongoing         the interface of a build that is read of
-flask_response  an answer as Flask's response: the only module here that knows Flask
+werkzeug_response
+                an answer as Werkzeug's response: the only module here that knows Werkzeug
 """

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from ..errors import ArchiveError, BodyTooLarge
 from ..fsutil.tree import Kind, Tree
 from .archive import CONFIG, find, index, require_dockerfile, rooted_at
-from .decompression import decompressed
+from .decompression import decompressed, nothing_reserved
 from .options import OPTIONS_FILES, BuildConfig, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .archive import Limits
 
@@ -33,9 +33,14 @@ class Bundle:
         return replace(self, context=Tree(()), sealed_secrets=None)
 
 
-def unpack(body: memoryview, limits: Limits) -> Bundle:
-    """Raises ArchiveError, ConfigError and BodyTooLarge. The context's data are views into the tar."""
-    tar = decompressed(body, limits.context_bytes)
+def unpack(
+    body: memoryview, limits: Limits, reserve: Callable[[int], None] = nothing_reserved
+) -> Bundle:
+    """Unpack a request, after telling *reserve* of the memory. The context's data are views into the tar.
+
+    Raises ArchiveError, ConfigError, BodyTooLarge, and whatever *reserve* does.
+    """
+    tar = decompressed(body, limits.context_bytes, reserve)
     archive = index(tar, limits)
     request = Document(CONFIG, archive.config)
     config = BuildConfig.parse(request)

@@ -34,13 +34,23 @@ _INPUT_STEP = 8 << 10
 _OUTPUT_STEP = 1 << 20  # by how much a limit may be passed before that is noticed
 
 
+def nothing_reserved(_size: int) -> None:
+    """Reserve nothing, where memory has no budget."""
+
+
+class _Unpacked(bytearray):
+    """A buffer that keeps what reserved its memory for as long as anybody reads it."""
+
+    reserve: Callable[[int], None]
+
+
 def decompressed(
-    body: memoryview, limit: int, reserve: Callable[[int], None] = lambda _size: None
+    body: memoryview, limit: int, reserve: Callable[[int], None] = nothing_reserved
 ) -> memoryview:
     """Return *body* itself, or the at most *limit* bytes it unpacks to.
 
-    *reserve* is told of so many bytes before they are kept, and may raise to refuse them. Raises
-    ArchiveError for damaged data and BodyTooLarge.
+    *reserve* is told of so many bytes before they are kept, and may raise to refuse them. The last reference
+    to it goes with them. Raises ArchiveError for damaged data and BodyTooLarge.
     """
     if body[:3] == _GZIP_MAGIC:
         pieces = _gunzip(body)
@@ -49,7 +59,8 @@ def decompressed(
     else:
         return body
     # A bytearray grows in place, so that the unpacked archive is in memory once.
-    unpacked = bytearray()
+    unpacked = _Unpacked()
+    unpacked.reserve = reserve
     for piece in pieces:
         if len(unpacked) + len(piece) > limit:
             raise BodyTooLarge(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Serves function/handler.py over HTTP until SIGTERM. This is the contract between the two.
+"""Serve function/handler.py over HTTP until SIGTERM. This is the contract between the two.
 
     def handle(event, context): ...
 
@@ -7,31 +7,44 @@
 
     method, path      strings
     query, headers    werkzeug's MultiDict and Headers
-    body              bytes: the only copy of the request's body in memory, also of a chunked one
+    body              bytes, a copy made when they are first asked for
 
 and more:
 
-    buffer            a read-only memoryview of `body`; its slices copy nothing
+    buffer            the request's body where it was received, also a chunked one: a read-only
+                      memoryview, whose slices copy nothing
+    arrived           what the hook `arriving` returned, given the whole body by now; None without
+    share()           a share of the memory that all requests in flight have for bodies, for what is
+                      unpacked of one: grow(bytes) and wait_to_grow(bytes, seconds) say whether there
+                      is room and then it is reserved; release() returns it, and so does its end.
+                      `buffer` has its own for as long as anybody has a view of it. None under
+                      another server.
     client_disconnected()
         whether the client has hung up. Cheap, and may be asked from any thread, also after handle()
-        has returned a generator. A client that has read nothing for `send_timeout`, though something
-        waits for it, counts as gone, too. Limits: one that vanished without closing is not noticed
-        sooner; one that only closed its sending side counts as gone; behind of-watchdog it is the
-        watchdog that hangs up, when it sees its own client go.
+        has returned a generator. A client that only closed its sending side has not: it gets its
+        answer. One that has read nothing for `send_timeout`, though something waits for it, has.
+        Limits: one that vanished without closing is not noticed before something is sent to it; one
+        of HTTP/1.0 that closed not before its answer; behind of-watchdog it is the watchdog that
+        hangs up, when it sees its own client close, be it only one side.
 
 `context.hostname` names the replica. A handler returns one of
 
-    None, str, bytes, a flask.Response, (body, status, headers), a generator of str or bytes
+    None, str, bytes, a generator of str or bytes
+    (body, status), (body, headers) or (body, status, headers), where a dict or a list is sent as JSON
+    a werkzeug Response, which flask.Response is, too
     {"statusCode": 200, "body": ..., "headers": {...}}
         where a dict as body is sent as JSON; str, bytes and iterators as they are; anything else as
         str(body)
 
 A generator's chunks leave one by one, each at once. Its close() is called when the client has gone,
-which is noticed at the next chunk: send a heartbeat now and then. All paths arrive, and the methods
-GET, PUT, POST, PATCH, DELETE and HEAD; OPTIONS is answered by Flask.
+which is noticed at the next chunk: send a heartbeat now and then. All paths and all methods arrive;
+what is no HTTP/1.1, or names no such method, gets a JSON document like all refusals of the server's own:
+{"status": "failed", "reason": ..., "error": ...}.
 
 A handler module may also have any of these:
 
+    probes    paths, as a tuple of strings: GET and HEAD requests for them have threads of their own, and
+              connections above `connection_limit`, so that they are answered whatever else goes on.
     start()   called once after the import, before the first request is served; must return at once.
               To refuse to start: raise SystemExit("one sentence").
     drain()   called at SIGTERM, in a thread of its own. From then on new requests get a 503 with
@@ -41,17 +54,34 @@ A handler module may also have any of these:
     stop()    called in a thread of its own when requests still run after `shutdown_grace`, or at a
               second signal, or when the handler is not idle: they must answer now. 3 seconds later
               the process is gone regardless.
-    too_large(event, context)
-              answers in place of handle() a request whose body is longer than `max_body_bytes`;
-              event.body is empty. Without it: 413 and {"status": "failed", "error": ...} as JSON.
-              The body was read to its end and thrown away; a client that sent
-              "Expect: 100-continue" is answered before it sends.
+    arriving(head)
+              called in a thread of its own when a body of more than 1 MiB arrives, before it has come,
+              with serving.head.Head (method, path, query, headers). What it returns has update(piece),
+              called with each piece of the body in order, while the next ones are received: for a
+              signature or a digest, which is then done when the body has come. Nothing about the
+              request is decided yet: parse nothing. None: nothing is wanted.
+    refuse(event, context, refusal)
+              answers in place of handle() what the server will not let through: refusal.reason is
+              "too_large" (longer than `max_body_bytes`, or than the memory for bodies),
+              "no_memory" (none for the body in `body_wait`) or "interrupted" (after SIGTERM); refusal.status,
+              .error and .retry_after are what is answered without this hook. event.buffer is empty: the
+              body was read to its end and thrown away; a client that sent "Expect: 100-continue" is
+              answered before it sends.
 
 Settings come from the environment: see serving/settings.py. Exit code: 0 after SIGTERM or SIGINT,
 2 when a setting makes no sense or the port cannot be had.
 """
 
 from __future__ import annotations
+
+import signal
+
+# First of all: what stops us while we still import must find us listening.
+_signalled: list[int] = []
+for _number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(_number, lambda received, _frame: _signalled.append(received))
+# Whoever started us may have blocked them until here: env --block-signal=TERM.
+signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
 
 import gc
 import os
@@ -62,7 +92,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from serving.hooks import hook
+from serving import lock_file
+from serving.hooks import hook, paths
 from serving.memory import map_large_buffers
 from serving.settings import ServerSettings, SettingsError
 from serving.shutdown import ServerDied, Signals, shut_down
@@ -72,22 +103,25 @@ if TYPE_CHECKING:
 
     from serving.server import Server
 
-_BACKLOG = 1024  # connections that wait to be accepted, as many as waitress lets wait
+_BACKLOG = 1024  # connections that wait to be accepted, until we can
 _EXIT_SECONDS = 2.0
 _STDERR = 2
 
 
 def main() -> int:
-    signals = Signals()
+    signals = Signals(_signalled)
     try:
         settings = ServerSettings.from_env(os.environ)
         listener = _listen(settings)
     except SettingsError as error:
         _say(str(error))
         return 2
+    if settings.suppress_lock:
+        lock_file.remove()  # one of an earlier start, in a folder that outlives containers
     map_large_buffers()
-    # Flask and the handler take a third of a second to import. The port is open before that:
-    # callers wait in its backlog, where of-watchdog would turn a refused connection into a 500.
+    # The handler may take a third of a second to import. The port is open before that:
+    # callers wait in its backlog, where of-watchdog would turn a refused connection into a 500, or,
+    # for a stream, into an empty 200.
     # What is imported stays: looking for garbage in it, again and again, takes a tenth of the start.
     gc.disable()
     handler = import_module("function.handler")
@@ -96,17 +130,31 @@ def main() -> int:
     server = _serve(handler, listener, settings, signals)
     gc.freeze()
     gc.enable()
-    _say(f"Listening on {server.effective_host}:{server.effective_port}")
+    if settings.suppress_lock:
+        try:
+            lock_file.write()
+        except OSError as error:
+            _say(
+                f"Cannot write {lock_file.path()}: {error.strerror}. of-watchdog would never call this "
+                "function healthy: let it write there, or take suppress_lock away."
+            )
+            return 2
+    host, port = server.address
+    _say(f"Listening on {host}:{port}")
     try:
         shut_down(server, handler, settings, signals, say=_say)
     except ServerDied:
         return 1
+    finally:
+        if settings.suppress_lock:
+            lock_file.remove()
     return 0
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
     try:
-        return socket.create_server((settings.host, settings.port), backlog=_BACKLOG)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise SettingsError(
             f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
@@ -117,11 +165,17 @@ def _listen(settings: ServerSettings) -> socket.socket:
 def _serve(
     handler: ModuleType, listener: socket.socket, settings: ServerSettings, signals: Signals
 ) -> Server:
-    """A server that already runs, in a thread of its own."""
+    """Return a server that already runs, in a thread of its own."""
     from serving.app import create_app  # noqa: PLC0415 - slow, see main()
     from serving.server import Server  # noqa: PLC0415
 
-    server = Server(create_app(handler), listener, settings)
+    server = Server(
+        create_app(handler),
+        listener,
+        settings,
+        probes=paths(handler, "probes"),
+        arriving=hook(handler, "arriving", takes=1),
+    )
 
     def run() -> None:
         try:
@@ -140,7 +194,7 @@ def _say(sentence: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """Exits as Python does, exit handlers included, but waits for no thread that does not end."""
+    """Exit as Python does, exit handlers included, but wait for no thread that does not end."""
     overdue = threading.Timer(_EXIT_SECONDS, os._exit, (code,))
     overdue.daemon = True
     overdue.start()

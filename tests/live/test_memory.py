@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from flask import Response
+    from werkzeug.wrappers import Response
 
 QUICK = "FROM scratch\nCOPY . /\n"
 STEPS = "FROM debian:trixie-slim\nRUN {}\n"

@@ -19,7 +19,7 @@ from . import suite
 # pyproject.toml says what each means.
 _LEFT_OUT = "not daemons and not root and not programs"
 # Modules of the dev group and of the function, one each.
-_NEEDED = ("pytest", "xdist", "pytest_timeout", "hypothesis", "grpc", "waitress")
+_NEEDED = ("pytest", "xdist", "pytest_timeout", "hypothesis", "grpc", "httptools")
 
 
 def run(paths: Paths, arguments: Sequence[str]) -> int:

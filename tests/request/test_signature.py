@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.errors import NotReady, SignatureError
-from function.request.signature import Key, sign, verify
+from function.request.signature import Arriving, Key, sign, verify
 
 BODY = b"exactly these bytes"
 KEY = Key("payload-secret", b"s3cret")
@@ -122,3 +122,27 @@ def test_answers_are_signed_with_the_secret_as_the_caller_has_it(signer: bytes) 
 
     assert found == Key("k", signer)
     assert sign(b"answer", found) == signed(b"answer", signer)
+
+
+@pytest.mark.parametrize("stored", [b"first", b"first\n"])
+def test_a_signature_that_grew_while_the_body_arrived_is_the_same(stored: bytes) -> None:
+    keys = [Key("a", stored), Key("b", b"second")]
+    body = bytes(range(256)) * 100
+    arriving = Arriving(keys)
+    for start in range(0, len(body), 1000):
+        arriving.update(memoryview(body)[start : start + 1000])
+
+    for secret, name in ((b"first", "a"), (stored, "a"), (b"second", "b")):
+        assert verify(body, [sign(body, Key("", secret))], keys, arriving) == Key(name, secret)
+    with pytest.raises(SignatureError):
+        verify(body, [sign(body, Key("", b"third"))], keys, arriving)
+
+
+def test_a_signature_of_another_body_or_secret_is_not_taken_for_this_ones() -> None:
+    keys = [Key("a", b"first")]
+    arriving = Arriving(keys)
+    arriving.update(b"another")
+
+    assert arriving.digest(b"body", b"first") is None
+    assert arriving.digest(b"another", b"second") is None
+    assert verify(b"body", [sign(b"body", keys[0])], keys, arriving) == keys[0]

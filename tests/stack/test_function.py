@@ -33,7 +33,8 @@ def test_nothing_of_an_earlier_layout_is_left(tmp_path: Path) -> None:
 def test_behind_a_watchdog_the_function_has_a_port_of_its_own() -> None:
     told = function.behind_watchdog(["/venv/bin/python", "index.py"], 5001)
 
-    assert told["fprocess"] == "/venv/bin/python index.py"
+    assert told["fprocess"] == "env --block-signal=TERM /venv/bin/python index.py"
+    assert told["suppress_lock"] == "true"
     assert told["upstream_url"] == "http://127.0.0.1:5001"
     assert "port" not in told
 

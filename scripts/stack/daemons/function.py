@@ -1,6 +1,6 @@
 """Starts functions, laid out as the template's image lays them out under /home/app.
 
-Behind OpenFaaS' of-watchdog when this machine has it, else served by waitress alone.
+Behind OpenFaaS' of-watchdog when this machine has it, else served by itself alone.
 """
 
 import shutil
@@ -21,6 +21,8 @@ HEALTH = "/healthz"
 STOP_SECONDS = 35.0
 # of-watchdog cuts requests off after 10 s unless told; the function's own build_timeout is 30m.
 LONGEST_BUILD = "31m"
+# Until Python has trapped it, SIGTERM waits.
+HOLD_SIGTERM = ("env", "--block-signal=TERM")
 # Fixed in of-watchdog 0.11.3, config/config.go.
 WATCHDOG_METRICS_PORT = 8081
 
@@ -82,18 +84,20 @@ def start(  # noqa: PLR0913 - keywords
 
 
 def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, str]:
-    """of-watchdog's settings (its README.md, version 0.11.3).
+    """of-watchdog's settings (its README.md, version 0.11.6).
 
     `port` is the watchdog's own; the template finds its port in `upstream_url`, as the watchdog
     does.
     """
     return {
         "mode": "http",
-        "fprocess": " ".join(map(str, serve)),
+        "fprocess": " ".join(map(str, (*HOLD_SIGTERM, *serve))),
         "upstream_url": f"http://{ports.LOOPBACK}:{upstream}",
         "read_timeout": LONGEST_BUILD,
         "write_timeout": LONGEST_BUILD,
         "exec_timeout": LONGEST_BUILD,
+        # The template writes the lock when the function answers.
+        "suppress_lock": "true",
     }
 
 

@@ -182,7 +182,7 @@ def _function(  # noqa: PLR0913 - private
     server = (
         f"behind {watchdog.name}"
         if watchdog
-        else "served by waitress alone, since of-watchdog is not on PATH"
+        else "served by itself alone, since of-watchdog is not on PATH"
     )
     console.step("function", f"{url}, {server}{remark}")
     if not machine.process_sandbox:

@@ -2,38 +2,57 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
-from io import BytesIO
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, jsonify, request
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
 
+from . import refusal
 from .hooks import hook
-from .server import BODY_LIMIT_PASSED
+from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from types import ModuleType
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from flask.typing import ResponseReturnValue
-    from werkzeug.datastructures import Headers, MultiDict
+    from werkzeug.datastructures import MultiDict
 
-METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE")
+    from .budget import Share
+    from .refusal import Refusal
+
+
+_log = logging.getLogger("serving")
 
 
 class Event:
-    """One request. Needs no Flask context: a generator may use it after handle() has returned."""
+    """One request; a generator may use it after handle() has returned."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
+        environ = request.environ
         self.method: str = request.method
         self.path: str = request.path
         self.query: MultiDict[str, str] = request.args
         self.headers: Headers = request.headers
-        self.body: bytes = _body()
-        self._gone = request.environ.get("waitress.client_disconnected")
+        self.buffer: memoryview = _body(request)
+        self.arrived: Any = environ.get(ARRIVED)
+        self._gone: Callable[[], bool] | None = environ.get(CLIENT_DISCONNECTED)
+        self._share: Callable[[], Share] | None = environ.get(SHARE)
+        self._copied: bytes | None = None
 
     @property
-    def buffer(self) -> memoryview:
-        return memoryview(self.body)
+    def body(self) -> bytes:
+        if self._copied is None:
+            self._copied = bytes(self.buffer)
+        return self._copied
+
+    def share(self) -> Share | None:
+        return self._share() if self._share else None
 
     def client_disconnected(self) -> bool:
         return bool(self._gone and self._gone())
@@ -44,52 +63,77 @@ class Context:
         self.hostname: str = os.getenv("HOSTNAME", "localhost")
 
 
-def create_app(handler: ModuleType) -> Flask:
-    app = Flask(__name__)
-    # Answering "//" with a redirect would make clients send the whole body again.
-    app.url_map.merge_slashes = False
-    handle_too_large = hook(handler, "too_large", takes=2) or _refuse_body
+def create_app(handler: ModuleType) -> WSGIApplication:
+    refuse = hook(handler, "refuse", takes=3) or _refuse
 
-    def call_handler(path: str) -> ResponseReturnValue:  # noqa: ARG001 - the event has it
-        chosen = handle_too_large if BODY_LIMIT_PASSED in request.environ else handler.handle
-        return answer(chosen(Event(), Context()))
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return call_handler(Request(environ))(environ, start_response)
 
-    app.add_url_rule("/", view_func=call_handler, defaults={"path": ""}, methods=METHODS)
-    app.add_url_rule("/<path:path>", view_func=call_handler, methods=METHODS)
-    return app
+    def call_handler(request: Request) -> WSGIApplication:
+        why: Refusal | None = request.environ.get(REFUSAL)
+        try:
+            event = Event(request)
+            if why is not None:
+                return answer(refuse(event, Context(), why))
+            return answer(handler.handle(event, Context()))
+        except HTTPException as exc:  # werkzeug's abort()
+            return exc
+        except Exception:
+            _log.exception("The handler failed")
+            failed = refusal.internal()
+            return answer((failed.document(), failed.status))
+
+    return application
 
 
-def answer(result: Any) -> ResponseReturnValue:
-    """What Flask understands, made of what a handler returned."""
-    if result is None:
-        return "", 200
+class _Response(Response):
+    default_mimetype = "text/html"  # as of the public template
+
+
+def answer(result: Any) -> Response:
+    """Return the response that a handler's *result* stands for. Raises TypeError for one that is none."""
+    if isinstance(result, Response):
+        return result
     if isinstance(result, dict):
-        headers = result.get("headers", [])
-        if isinstance(headers, dict):
-            headers = list(headers.items())
-        return _answer_body(result.get("body", "")), result.get("statusCode", 200), headers
-    return result  # type: ignore[no-any-return]
+        body, status = result.get("body", ""), result.get("statusCode", 200)
+        if not isinstance(body, dict | memoryview | bytes | bytearray | str | Iterator):
+            body = str(body)
+        return _response(body, status, result.get("headers"))
+    if isinstance(result, tuple):
+        match result:
+            case (body, dict() | list() as headers):
+                return _response(body, 200, headers)
+            case (body, status):
+                return _response(body, status)
+            case (body, status, headers):
+                return _response(body, status, headers)
+        raise TypeError(f"A handler's tuple has two or three items, not {len(result)}.")
+    return _response("" if result is None else result)
 
 
-def _answer_body(body: Any) -> Any:
-    if isinstance(body, dict):
-        return jsonify(body)
-    if isinstance(body, memoryview):
-        return bytes(body)
-    if isinstance(body, bytes | bytearray | str) or hasattr(body, "__next__"):
+def _response(body: Any, status: Any = 200, headers: Any = None) -> Response:
+    if not isinstance(status, int | str):
+        raise TypeError(f"A handler's status is a number or a string, not {type(status).__name__}.")
+    if isinstance(body, Response):
+        body.status = status
+        body.headers.extend(headers or {})
         return body
-    return str(body)
+    mimetype = None
+    if isinstance(body, dict | list):
+        body, mimetype = json.dumps(body), "application/json"
+    elif isinstance(body, memoryview):
+        body = bytes(body)
+    elif not isinstance(body, bytes | bytearray | str | Iterator):
+        raise TypeError(f"A handler cannot answer with {type(body).__name__}.")
+    given = Headers(headers or {})
+    return _Response(body, status, given, None if "Content-Type" in given else mimetype)
 
 
-def _body() -> bytes:
-    stream = request.environ["wsgi.input"]
-    # The bytes waitress collected, without a copy: CPython's BytesIO hands out its own buffer,
-    # which is copied only if somebody writes to it again. Flask's request.get_data() still finds
-    # the stream at its beginning.
-    return stream.getvalue() if isinstance(stream, BytesIO) else request.get_data()
+def _body(request: Request) -> memoryview:
+    body: memoryview | None = request.environ.get(BODY)
+    # Under another server, or in a test, it is wherever WSGI has it.
+    return memoryview(request.get_data()) if body is None else body
 
 
-def _refuse_body(_event: Event, _context: Context) -> ResponseReturnValue:
-    limit = request.environ[BODY_LIMIT_PASSED]
-    error = f"The request's body is larger than {limit} bytes, the most that is accepted here."
-    return {"status": "failed", "error": error}, 413
+def _refuse(_event: Event, _context: Context, why: Refusal) -> Response:
+    return answer((why.document(), why.status, why.headers()))

@@ -1,4 +1,4 @@
-"""Finds the optional callables of a handler module: see index.py for what each is for."""
+"""Finds what a handler module may have beside handle(): see index.py for what each is for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def hook(handler: ModuleType, name: str, *, takes: int = 0) -> Callable[..., Any] | None:
-    """None also when the handler uses *name* for something that takes other arguments than ours."""
+    """Return the hook; None also when *name* takes other arguments and so is something else."""
     found = getattr(handler, name, None)
     if not callable(found):
         return None
@@ -20,3 +20,11 @@ def hook(handler: ModuleType, name: str, *, takes: int = 0) -> Callable[..., Any
     except (TypeError, ValueError):
         return None
     return cast("Callable[..., Any]", found)
+
+
+def paths(handler: ModuleType, name: str) -> frozenset[str]:
+    """Return the paths under *name*; none when the handler uses it for something else."""
+    found = getattr(handler, name, ())
+    if not isinstance(found, tuple | list | set | frozenset):
+        return frozenset()
+    return frozenset(path for path in found if isinstance(path, str))

@@ -1,220 +1,238 @@
-"""waitress on one listening socket, and what it lacks.
+"""The HTTP server: one thread that receives and sends for all connections, and some that answer.
 
-That is: a body limit whose answer arrives, an end to waiting for clients that do not read, draining.
-
-waitress 3.0.2 names its parts in class attributes (`parser_class`, `task_class`, `channel_class`):
-each part here changes one behaviour and leaves the rest to waitress.
+Made of asyncio and httptools, since no WSGI server that is well kept has what it takes to stand in front of
+unsigned senders: deadlines for heads and rates for bodies, one budget for the memory of all bodies, room for
+probes, an answer for clients that close their side, and one JSON for every refusal.
 """
 
 from __future__ import annotations
 
-import json
-import sys
+import asyncio
+import logging
+import resource
+import threading
 import time
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from waitress.adjustments import Adjustments  # type: ignore[import-untyped]
-from waitress.channel import HTTPChannel  # type: ignore[import-untyped]
-from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped]
-from waitress.server import TcpWSGIServer  # type: ignore[import-untyped]
-from waitress.task import ThreadedTaskDispatcher, WSGITask  # type: ignore[import-untyped]
-from waitress.utilities import RequestEntityTooLarge  # type: ignore[import-untyped]
+from . import wsgi
+from .budget import SMALL_BYTES, ByteBudget
+from .connection import Connection, State
+from .memory import memory_limit
+from .threads import Threads
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterable
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
 
+    from .arrival import Arrived
+    from .connection import RunningRequest
+    from .head import Head
     from .settings import ServerSettings
 
-# Set in the environ of a request whose body was thrown away for being longer than this many bytes.
-BODY_LIMIT_PASSED = "serving.body_limit_passed"
+# What a request's environ holds beside what PEP 3333 names; serving/app.py reads it.
+CLIENT_DISCONNECTED = "serving.client_disconnected"
+BODY = "serving.body"
+ARRIVED = "serving.arrived"
+SHARE = "serving.share"
+REFUSAL = "serving.refusal"
 
-# A body past the limit is read on, and thrown away, for at most this much: clients that write
-# everything before they read then see the answer instead of a reset connection.
-_MAX_DISCARDED_BYTES = 1 << 30
+# Of the memory limit. The rest is for what is made of bodies, for answers, and for all else.
+_PART_FOR_BODIES = 4
 
-_RETRY_AFTER_SECONDS = 5
+# Connections that wait to be accepted, and how many are accepted in one go.
+_BACKLOG = 1024
 
-# How often channels are looked at. waitress looks every 30 s, for its `channel_timeout` alone.
-_MAINTENANCE_SECONDS = 1
+_TICK_SECONDS = 1.0
 
+# Connections above the limit, for probes alone; a few per prober.
+_BEYOND_LIMIT = 64
 
-class _Discarded:
-    """Takes the place of waitress' buffer; keeps nothing."""
+# Descriptors that are no clients' connections.
+_OTHER_FILES = 256
 
-    def append(self, data: bytes) -> None:
-        pass
-
-    def __len__(self) -> int:
-        return 0
-
-    def getfile(self) -> BytesIO:
-        return BytesIO()
-
-    def close(self) -> None:
-        pass
+_log = logging.getLogger("serving")
 
 
-class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Hands a request over the limit to the application, without its body."""
-
-    body_limit_passed = False
-    expect_continue: bool
-
-    def received(self, data: bytes) -> int:
-        consumed: int = super().received(data)
-        if isinstance(self.error, RequestEntityTooLarge):
-            self._pass_limit()
-        return consumed
-
-    def _pass_limit(self) -> None:
-        receiver = self.body_rcv
-        if not self.body_limit_passed:
-            self.body_limit_passed = True
-            receiver.getbuf().close()
-            receiver.buf = _Discarded()
-        self.error = receiver.error
-        self.completed = bool(
-            # Whoever asked first has sent nothing yet, and is told at once.
-            self.expect_continue
-            or receiver.completed
-            or receiver.error
-            or self.body_bytes_received > self.adj.max_request_body_size + _MAX_DISCARDED_BYTES
-        )
-        if self.completed:
-            self.expect_continue = False
-
-
-class _Task(WSGITask):  # type: ignore[misc]
-    def get_environment(self) -> WSGIEnvironment:
-        environ: WSGIEnvironment = super().get_environment()
-        if self.request.body_limit_passed:
-            environ[BODY_LIMIT_PASSED] = self.channel.server.max_body_bytes
-        return environ
-
-    def build_response_header(self) -> bytes:
-        # Here, since PEP 3333 forbids an application to say "Connection: close" itself.
-        if self.request.body_limit_passed or self.channel.server.draining:
-            self.set_close_on_finish()
-        header: bytes = super().build_response_header()
-        return header
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """Gives up on a client that does not read.
-
-    waitress 3.0.2 waits for it without end, in two places. A thread that writes waits in
-    `outbuf_lock.wait()` until no more than `outbuf_high_watermark` is left unsent, and handle_close()
-    alone wakes it otherwise. And `channel_timeout`, which spares running requests anyway, only sets
-    `will_close`, for handle_write() to act upon, which is not called while the socket takes nothing.
-    """
-
-    parser_class = _Parser
-    task_class = _Task
-
-    # When the client last took something, or when something began to wait for it.
-    _unread_since: float | None = None
-
-    def _flush_some(self, do_close: bool = True) -> bool:
-        # Tried after every write, and whenever the socket takes something: nothing else sends.
-        sent: bool = super()._flush_some(do_close=do_close)
-        if not self.total_outbufs_len:
-            self._unread_since = None
-        elif sent or self._unread_since is None:
-            self._unread_since = time.monotonic()
-        return sent
-
-    def close_if_unread(self, seconds: float) -> None:
-        """Only for the thread that serves. A thread that writes meets ClientDisconnected."""
-        with self.outbuf_lock:
-            if self._unread_for(seconds):
-                # Linux reports a socket as writable when a third of its buffer is free. A slow
-                # reader has made less room than that, which shows when something is sent.
-                self._flush_exception(self._flush_some_if_lockable)
-            if self._unread_for(seconds):
-                self.handle_close()
-
-    def _unread_for(self, seconds: float) -> bool:
-        return self._unread_since is not None and time.monotonic() - self._unread_since >= seconds
-
-
-class Server(TcpWSGIServer):  # type: ignore[misc]
-    """Serves *application* on *listener*, which it owns from here on; run() never returns."""
-
-    channel_class = _Channel
+class Server:
+    """Serves *application* on *listener*, which it owns from here on."""
 
     def __init__(
-        self, application: WSGIApplication, listener: socket.socket, settings: ServerSettings
+        self,
+        application: WSGIApplication,
+        listener: socket.socket,
+        settings: ServerSettings,
+        *,
+        probes: frozenset[str] = frozenset(),
+        arriving: Callable[[Head], Arrived | None] | None = None,
     ) -> None:
+        """*probes* are paths that are answered whatever else goes on; *arriving* is the hook."""
+        self.settings = settings
         self.draining = False
-        self.max_body_bytes = settings.max_body_bytes
-        self._send_timeout = max(_MAINTENANCE_SECONDS, settings.send_timeout)
+        self.budget = ByteBudget(settings.body_budget or memory_limit() // _PART_FOR_BODIES)
+        self.max_body_bytes = min(settings.max_body_bytes, self.budget.largest)
+        self.arriving = arriving
+        self.arriving_threads = Threads(2, "arriving")
+        self.address: tuple[str, int] = listener.getsockname()[:2]
         self._application = application
-        dispatcher = ThreadedTaskDispatcher()
-        dispatcher.set_thread_count(settings.threads)
-        super().__init__(
-            self._admit,
-            map={},
-            _sock=listener,
-            dispatcher=dispatcher,
-            adj=Adjustments(**_adjustments(settings), sockets=[listener]),
-            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
-            bind_socket=False,
+        self._listener = listener
+        self._probes = probes
+        self._connections: dict[Connection, None] = {}  # unused for longest first
+        self._running: set[RunningRequest] = set()
+        self._waiting: dict[Connection, None] = {}  # for room, the longest first
+        self._waking = threading.Event()
+        self._threads = Threads(settings.threads, "request")
+        self._probe_threads = Threads(settings.probe_threads, "probe")
+        self._limit = min(settings.connection_limit, _most_files() - _OTHER_FILES)
+        self._loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
+
+    def run(self) -> None:
+        """Serve; the body of a thread. Returns only if it cannot go on."""
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        self.budget.when_released(self._more_room)
+        loop.run_until_complete(
+            loop.create_server(self._connection, sock=self._listener, backlog=_BACKLOG)
         )
+        loop.call_later(_TICK_SECONDS, self._tick)
+        loop.run_forever()
 
     def drain(self) -> None:
-        """From now on every new request is refused. Those that run go on."""
+        """From now on refuse every new request. Those that run go on."""
         self.draining = True
+        self.call(self._drain)
 
     @property
     def idle(self) -> bool:
-        """No request is running, waiting, half received, or half answered."""
-        return not any(
-            channel.requests or channel.request is not None or channel.total_outbufs_len
-            for channel in list(self.active_channels.values())
-        )
+        """Say whether no request is running or half answered; what half came was refused."""
+        connections = list(self._connections)
+        return not self._running and not any(found.is_answering for found in connections)
 
-    def maintenance(self, now: float) -> None:
-        super().maintenance(now)
-        for channel in list(self.active_channels.values()):
-            channel.close_if_unread(self._send_timeout)
+    # ---- for connections, and for the threads that answer
 
-    def _admit(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self.draining:
-            return _refuse(start_response)
-        return self._application(environ, start_response)
+    def call(self, callback: Callable[..., object], *arguments: Any) -> None:
+        """Have *callback* called in the server's thread."""
+        self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def call_later(self, seconds: float, callback: Callable[..., object]) -> None:
+        self._loop.call_later(seconds, callback)
+
+    def opened(self, connection: Connection) -> None:
+        self._connections[connection] = None
+        if len(self._connections) > self._limit:
+            self._make_room()
+
+    def answered(self, connection: Connection) -> None:
+        """Count *connection* among those used last."""
+        if self._connections.pop(connection, self) is None:
+            self._connections[connection] = None
+
+    def closed(self, connection: Connection) -> None:
+        self._connections.pop(connection, None)
+        self._waiting.pop(connection, None)
+
+    def is_probe(self, head: Head) -> bool:
+        return head.method in ("GET", "HEAD") and head.path in self._probes
+
+    def run_request(self, request: RunningRequest) -> None:
+        """Have a thread answer it."""
+        self._running.add(request)
+        threads = self._probe_threads if self.is_probe(request.head) else self._threads
+        threads.submit(self._answer, request)
+
+    def ended(self, request: RunningRequest) -> None:
+        self._running.discard(request)
+
+    def wait_for_room(self, connection: Connection) -> None:
+        """Have *connection* told when the budget has room.
+
+        A small body does not wait behind large ones, and large ones do not wait for each other: of those the
+        one that has come least is refused, when nobody else holds what they wait for.
+        """
+        self._waiting[connection] = None
+        large = [found for found in self._waiting if found.received_bytes >= SMALL_BYTES]
+        held_by_others = self.budget.used - sum(found.received_bytes for found in large)
+        kept_for_small = self.budget.total - self.budget.largest
+        is_small = connection.received_bytes < SMALL_BYTES
+        if large and (is_small or (len(large) > 1 and held_by_others <= kept_for_small)):
+            shed = min(large, key=lambda found: found.received_bytes)
+            self._waiting.pop(shed)
+            self._loop.call_soon(shed.shed)
+
+    # ---- in the server's thread
+
+    def _connection(self) -> Connection:
+        return Connection(self, beyond_limit=len(self._connections) >= self._limit)
+
+    def _drain(self) -> None:
+        for connection in list(self._connections):
+            connection.drain()
+
+    def _make_room(self) -> None:
+        """Close what is worth least: a connection unused for longest, else the slowest body."""
+        unused = (found for found in self._connections if found.state is State.HEAD)
+        oldest = next(unused, None)
+        newest = next(reversed(self._connections))
+        if oldest is not None and oldest is not newest:
+            oldest.evict()
+            newest.beyond_limit = False
+            return
+        now = time.monotonic()
+        bodies = [found for found in self._connections if found.state is State.BODY]
+        if bodies:
+            min(bodies, key=lambda found: found.rate(now)).evict()
+            newest.beyond_limit = False
+        elif len(self._connections) > self._limit + _BEYOND_LIMIT:
+            newest.evict()
+
+    def _answer(self, request: RunningRequest) -> None:
+        """Run the application; in a thread of its own."""
+        try:
+            arrived = request.arrival.finish() if request.arrival else None
+            environ = wsgi.environment(
+                request.head, request.body, server=self.address, client=request.peer
+            )
+            environ[CLIENT_DISCONNECTED] = request.client_disconnected
+            environ[BODY] = request.body
+            environ[ARRIVED] = arrived
+            environ[SHARE] = self.budget.share
+            environ[REFUSAL] = request.refused
+        except Exception:
+            _log.exception("A request could not be read")
+            request.finish(intact=False)
+            return
+        request.arrival = None
+        wsgi.run(self._application, environ, request)
+        # Werkzeug's request is in its environ, and the environ in it: a garbage collection would have to
+        # come before the body's memory goes.
+        for name in (BODY, ARRIVED, "wsgi.input"):
+            environ.pop(name)
+
+    def _more_room(self) -> None:
+        # From any thread, even in the middle of a garbage collection: do next to nothing.
+        if self._waiting and not self._waking.is_set():
+            self._waking.set()
+            self.call(self._wake)
+
+    def _wake(self) -> None:
+        self._waking.clear()
+        for connection in list(self._waiting):
+            if connection.room_again():
+                self._waiting.pop(connection, None)
+
+    def _tick(self) -> None:
+        self._loop.call_later(_TICK_SECONDS, self._tick)
+        now = time.monotonic()
+        for connection in list(self._connections):
+            connection.tick(now)
 
 
-def _refuse(start_response: StartResponse) -> Iterable[bytes]:
-    body = json.dumps(
-        {"status": "failed", "error": "This replica is shutting down; send the request again."}
-    ).encode()
-    headers = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        ("Retry-After", str(_RETRY_AFTER_SECONDS)),
-    ]
-    start_response("503 Service Unavailable", headers)
-    return [body]
-
-
-def _adjustments(settings: ServerSettings) -> dict[str, Any]:
-    never = sys.maxsize
-    return {
-        "threads": settings.threads,
-        "recv_bytes": settings.recv_bytes,
-        # waitress refuses at the limit, we refuse above it.
-        "max_request_body_size": settings.max_body_bytes + 1,
-        "inbuf_overflow": settings.inbuf_overflow or never,
-        "outbuf_high_watermark": settings.outbuf_high_watermark,
-        "outbuf_overflow": settings.outbuf_overflow,
-        "connection_limit": settings.connection_limit,
-        "channel_timeout": max(1, round(settings.channel_timeout)),
-        "cleanup_interval": _MAINTENANCE_SECONDS,
-        # select() cannot watch as many connections as the limit allows.
-        "asyncore_use_poll": True,
-        # Reading on while a request runs is how waitress notices that its client has gone.
-        "channel_request_lookahead": 1,
-    }
+def _most_files() -> int:
+    """Return how many files this process may have open, after asking for as many as it can get."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            return soft
+    return hard if hard != resource.RLIM_INFINITY else 1 << 20

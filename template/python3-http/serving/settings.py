@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+# What a watchdog calls the machine it shares with us, and where to listen for it.
+_LOOPBACK = {"localhost": "127.0.0.1", "127.0.0.1": "127.0.0.1", "::1": "::1"}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -26,27 +28,29 @@ class SettingsError(Exception):
 class ServerSettings:
     """Durations are in seconds, sizes in bytes."""
 
+    # Under of-watchdog, which alone asks, what `upstream_url` names: 127.0.0.1.
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside
     port: int = 5000  # as the public template; 0 takes any free one
-    # waitress' own 4 let a few long requests starve the probes. A waiting thread costs about 50
-    # KiB.
+    # Requests that a handler answers at once; others wait. A waiting thread costs about 50 KiB.
     threads: int = 48
-    # For 200 MiB: 8 KiB (waitress' own) takes 1.1 s, 128 KiB 0.2 s. More gains nothing with a
-    # Content-Length, and a chunked body, which is what of-watchdog sends, gets slower: 1 MiB takes
-    # 1.4 s instead of 0.3 s.
-    recv_bytes: int = 128 << 10
+    # Beside them, for the paths that a handler names as probes.
+    probe_threads: int = 4
+    # The longest body. The budget may be smaller, and then is the limit.
     max_body_bytes: int = 512 << 20
-    # A body longer than this goes to a file in /tmp, and from there into memory: two copies. None:
-    # never.
-    inbuf_overflow: int | None = None
-    # An answer pauses while this much of it waits for a slow client, rather than pile up.
-    outbuf_high_watermark: int = 1 << 20
-    # An answer given in one piece larger than this waits in a file in /tmp.
-    outbuf_overflow: int = 16 << 20
-    # waitress' own 100 would leave out the probes when many clients wait for builds.
-    connection_limit: int = 1000
+    # For all bodies in flight, and what handlers unpack of them. None: a quarter of the memory limit.
+    body_budget: int | None = None
+    # A body that finds no room in the budget waits for so long, unread; then it is refused.
+    body_wait: float = 10.0
+    # The request line and all headers of a request.
+    max_request_header_size: int = 64 << 10
+    # A request whose head is not complete by then is refused.
+    header_timeout: float = 10.0
+    # Bytes a second, over any ten seconds: a body that arrives slower is refused.
+    min_body_rate: int = 1 << 10
+    # Of those above it, the ones that have asked for nothing yet make room, the oldest first.
+    connection_limit: int = 2048
     # A connection on which nothing arrives and nothing runs is closed after this.
-    channel_timeout: float = 120.0
+    idle_timeout: float = 120.0
     # A client that takes nothing of what waits for it for this long has gone: its connection is
     # closed. Longer than a proxy's hiccups; a handler that has more to write is held up as long. At
     # least 1s.
@@ -57,6 +61,8 @@ class ServerSettings:
     # Refusing politely for this long, even when idle, lets what stands in front notice. 0: leave at
     # once.
     shutdown_delay: float = 0.0
+    # Whether of-watchdog leaves the lock, which it takes for healthy, to this server. Its own name.
+    suppress_lock: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ServerSettings:
@@ -65,26 +71,31 @@ class ServerSettings:
             "host": _text,
             "port": _port,
             "threads": _positive,
-            "recv_bytes": _positive,
+            "probe_threads": _positive,
             "max_body_bytes": _positive,
-            "inbuf_overflow": _positive,
-            "outbuf_high_watermark": _positive,
-            "outbuf_overflow": _positive,
+            "body_budget": _positive,
+            "body_wait": _duration,
+            "max_request_header_size": _positive,
+            "header_timeout": _duration,
+            "min_body_rate": _whole,
             "connection_limit": _positive,
-            "channel_timeout": _duration,
+            "idle_timeout": _duration,
             "send_timeout": _duration,
             "shutdown_grace": _duration,
             "shutdown_delay": _duration,
+            "suppress_lock": _flag,
         }
         chosen: dict[str, object] = {}
         for name, read in readers.items():
             if value := environ.get(name, "").strip():
                 chosen[name] = read(name, value)
         # Under of-watchdog `port` is the watchdog's own, and the last of these two names is where
-        # it looks for us (of-watchdog 0.11.3, config/config.go).
+        # it looks for us (of-watchdog 0.11.6, config/config.go).
         for name in ("upstream_url", "http_upstream_url"):
             if value := environ.get(name, "").strip():
-                chosen["port"] = _port_of_url(name, value)
+                host, chosen["port"] = _address_of_url(name, value)
+                if host in _LOOPBACK and not environ.get("host", "").strip():
+                    chosen["host"] = _LOOPBACK[host]
         return cls(**chosen)  # type: ignore[arg-type]
 
 
@@ -112,7 +123,7 @@ def _port(name: str, value: str) -> int:
     return number
 
 
-def _port_of_url(name: str, value: str) -> int:
+def _address_of_url(name: str, value: str) -> tuple[str, int]:
     try:
         url = urlsplit(value)
         port = url.port
@@ -120,8 +131,13 @@ def _port_of_url(name: str, value: str) -> int:
         port = None
     else:
         if url.scheme == "http" and url.hostname:
-            return 80 if port is None else port
+            return url.hostname, 80 if port is None else port
     raise SettingsError(f'{name} must be a URL such as "http://127.0.0.1:5000", not "{value}".')
+
+
+def _flag(_name: str, value: str) -> bool:
+    # Read as of-watchdog does: everything else is no.
+    return value in ("true", "1")
 
 
 def _duration(name: str, value: str) -> float:

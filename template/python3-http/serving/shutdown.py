@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from . import lock_file
 from .hooks import hook
 
 if TYPE_CHECKING:
@@ -28,15 +29,18 @@ class ServerDied(Exception):
 class Signals:
     """SIGTERM and SIGINT, as something to wait for."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: list[int]) -> None:
+        """*earlier* are those that came before there was anybody to wait."""
         # Unlike an Event's set(), put() may interrupt get() in the same thread, as signal handlers
         # do.
         self._received: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda received, _frame: self._received.put(received))
+        for received in earlier:
+            self._received.put(received)
 
     def wait(self, seconds: float | None = None) -> signal.Signals | None:
-        """None when no signal came in time. Raises ServerDied."""
+        """Return the next signal, or None when none came in time. Raises ServerDied."""
         try:
             received = self._received.get(timeout=seconds)
         except queue.Empty:
@@ -57,9 +61,11 @@ def shut_down(
     *,
     say: Callable[[str], None],
 ) -> None:
-    """Waits for a signal, then for the running requests, as long as the settings allow."""
+    """Wait for a signal, then for the running requests, as long as the settings allow."""
     received = signals.wait()
     began = time.monotonic()
+    if settings.suppress_lock:
+        lock_file.remove()
     server.drain()
     say(f"{received.name if received else 'Signal'}: refusing new requests, finishing running ones")
     _call(hook(handler, "drain"))
@@ -80,7 +86,7 @@ def _idle(server: Server, handler_is_idle: Callable[[], object] | None) -> Calla
 def _finished(
     idle: Callable[[], bool], seconds: float, signals: Signals, *, at_least: float = 0.0
 ) -> bool:
-    """Waits until all is idle, or time is up, or another signal says to hurry."""
+    """Wait until all is idle, or time is up, or another signal says to hurry."""
     began = time.monotonic()
     while (waited := time.monotonic() - began) < seconds:
         if waited >= at_least and idle():
@@ -91,6 +97,6 @@ def _finished(
 
 
 def _call(found: Callable[[], object] | None) -> None:
-    """In a thread of its own: a hook that fails or hangs must not keep the process from leaving."""
+    """Call a hook in a thread of its own: one that fails or hangs must not keep the process."""
     if found:
         threading.Thread(target=found, name="hook", daemon=True).start()

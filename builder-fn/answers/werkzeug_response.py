@@ -1,17 +1,17 @@
-"""Hands an answer to Flask."""
+"""Hands an answer to Werkzeug."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flask import Response
+from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
     from .answer import Answer
 
 
-def flask_response(answer: Answer) -> Response:
-    """Return *answer* as Flask's response, which calls its *close* when the client has it or is gone."""
+def werkzeug_response(answer: Answer) -> Response:
+    """Return *answer* as Werkzeug's response, which calls its *close* when the client has it or is gone."""
     response = Response(
         answer.body if answer.chunks is None else answer.chunks,
         status=answer.status,
