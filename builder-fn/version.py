@@ -1,3 +1,3 @@
 """Pure. Which builder this is: pyproject.toml's version, which is not deployed."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
