@@ -51,7 +51,8 @@ def build(  # noqa: PLR0913 - keywords
     `link` and `compiler` are further flags for the linker, and for the compiler of every package.
     With `cache` what is compiled is kept there, instead of where Go keeps what it may need again.
     """
-    flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w {link}"]
+    # A release may bring a vendor folder that lacks what its programs need: BuildKit before v0.23.
+    flags = ["-trimpath", "-buildvcs=false", "-mod=readonly", f"-ldflags=-s -w {link}"]
     flags += [f"-gcflags=all={compiler}"] if compiler else []
     command = [str(go), "build", *flags, "-o", f"{into}/", *packages]
     # Without a C compiler cgo is off anyway; this way the programs are the same everywhere.
