@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before anything imports gRPC. The processes that tests start are none of its business, and its handlers
+# abort them between fork and exec (grpcio 1.8x).
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import pytest
 from hypothesis import HealthCheck, settings
 

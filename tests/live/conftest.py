@@ -16,9 +16,6 @@ from stack.openfaas import openfaas as openfaas_stack
 from .callbacks import Receiver
 from .caller import SECRET
 
-# The processes that tests start are none of gRPC's business; its handlers may abort them (grpcio 1.8x).
-os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager

@@ -29,6 +29,7 @@ SUCCEEDED = 'builder_fn_builds_total{outcome="success"}'
 FAILED = 'builder_fn_builds_total{outcome="build_failed"}'
 CALLED_OFF = 'builder_fn_builds_total{outcome="caller_gone"}'
 WITHOUT_DAEMON = 'builder_fn_builds_total{outcome="buildkitd_unavailable"}'
+FAULTY_DAEMON = 'builder_fn_builds_total{outcome="buildkitd_fault"}'
 MISSIGNED = 'builder_fn_requests_refused_total{reason="bad_signature"}'
 BUSY = 'builder_fn_requests_refused_total{reason="busy"}'
 NOT_READY = 'builder_fn_requests_refused_total{reason="not_ready"}'
@@ -65,6 +66,7 @@ FIRES = [
         {NOT_READY: "0+1x30"},
         id="everything is refused for want of a secret",
     ),
+    pytest.param("BuilderFnBuildkitdFault", 5, {FAULTY_DAEMON: "0x3 1x3"}, id="its disk is full"),
     pytest.param(
         "BuilderFnNoBuildSucceeds",
         60,
@@ -92,6 +94,9 @@ STAYS_QUIET = [
         "BuilderFnReplicaDown", 6, {'up{job="another"}': "0x9"}, id="something else is silent"
     ),
     pytest.param("BuilderFnReplicaDown", 6, {REPLICA: "0x3 1x5"}, id="a replica came back"),
+    pytest.param(
+        "BuilderFnBuildkitdFault", 5, {FAULTY_DAEMON: "0x6", FAILED: "0+1x6"}, id="steps fail"
+    ),
     pytest.param("BuilderFnBuildkitdDown", 9, {DAEMON: "0 1 0 1 0 1 0 1 0 1"}, id="a daemon rolls"),
     pytest.param(
         "BuilderFnFailsByItself",

@@ -165,7 +165,7 @@ def test_the_builders_advice_stands_below_the_output(
 
 
 def test_a_killed_step_is_called_killed(failing: Callable[..., str]) -> None:
-    shown = failing("RUN kill -9 $$\n")
+    shown = failing("RUN sh -c 'kill -9 $$'; exit $?\n")
 
     assert "failed with exit code 137 (killed, perhaps out of memory)" in shown
 

@@ -84,7 +84,7 @@ def test_only_the_last_output_is_repeated(builder: str) -> None:
             id="a missing program",
         ),
         pytest.param(
-            "FROM debian:trixie-slim\nRUN kill -9 $$\n",
+            "FROM debian:trixie-slim\nRUN sh -c 'kill -9 $$'; exit $?\n",
             {"line": 2, "exitCode": 137, "words": ["kill"]},
             id="a killed command",
         ),
