@@ -50,7 +50,7 @@ NDJSON = {"Accept": "application/x-ndjson"}
 
 @pytest.fixture(autouse=True)
 def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A replica of its own for each test, its secrets, and a socket at which nobody listens."""
+    """Give each test a replica of its own, its secrets, and a socket at which nobody listens."""
     (tmp_path / "payload-secret").write_bytes(SECRET)
     monkeypatch.setenv("secret_mount_path", str(tmp_path))
     monkeypatch.setenv("buildkit_url", f"unix://{tmp_path}/nobody.sock")
@@ -311,7 +311,7 @@ def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
 
 
 def event(body: bytes, headers: dict[str, str]) -> Any:
-    """What the public template hands over: no buffer, and no word about the client."""
+    """Return what the public template hands over: no buffer, and no word about the client."""
     return SimpleNamespace(
         method="POST", path="/build", query={}, headers=Headers(headers), body=body
     )

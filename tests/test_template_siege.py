@@ -35,7 +35,7 @@ BEGINNINGS = (b"", attacks.HALF_A_HEAD, attacks.HALF_A_BODY)
 
 @pytest.fixture(scope="session")
 def stand_in_watchdog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OpenFaaS' own of-watchdog where this machine has it, else the stand-in."""
+    """Return OpenFaaS' own of-watchdog where this machine has it, else the stand-in."""
     for name in ("of-watchdog", "fwatchdog"):
         if found := shutil.which(name):
             return Path(found)

@@ -90,7 +90,7 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def queued(call_id: str = CALL_ID) -> Reply:
-    """As the gateway answers."""
+    """Reply as the gateway does."""
 
     def reply(handler: Handler) -> None:
         handler.send_response(202)
@@ -616,7 +616,7 @@ class TestPublicKey:
         return lambda *options: build("--build-secret", f"t={tmp_path}/token", *options)
 
     def answer(self, *, nonce: str = "", honest: bool = True) -> Reply:
-        """As the builder answers a signed question."""
+        """Answer as the builder does a signed question."""
 
         def reply(handler: Handler) -> None:
             asked = handler.headers["X-Build-Request"]

@@ -250,7 +250,7 @@ def test_a_broken_stream_is_never_asked_for_again(
 
 
 def of_watchdog(status: int, kind: str = "") -> Reply:
-    """What of-watchdog answers itself while the function behind it does not listen: nothing."""
+    """Reply as of-watchdog does itself while the function behind it does not listen: with nothing."""
 
     def reply(handler: Handler) -> None:
         handler.send_response(status)
@@ -1054,7 +1054,7 @@ def test_a_terminal_gets_the_live_view(builder: Builder, handler: Path, secret: 
 
 
 def everything(terminal: int) -> str:
-    """What was written to the other, now closed, end."""
+    """Return what was written to the other, now closed, end."""
     shown = b""
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         try:

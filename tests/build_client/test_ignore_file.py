@@ -1,4 +1,4 @@
-"""What .dockerignore leaves out, as scripts/build.py reads it, beside the builder's own reading."""
+"""The files that .dockerignore leaves out, as scripts/build.py reads it, beside the builder's own reading."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_nothing_is_left_out_that_the_builder_would_take(
 
 
 def as_read(patterns: Sequence[str]) -> list[str]:
-    """The lines as the daemon reads an ignore file (moby/patternmatcher ignorefile), and hands them on."""
+    """Read the lines as the daemon reads an ignore file (moby/patternmatcher ignorefile)."""
     read = []
     for line in patterns:
         pattern = line.removeprefix("!")

@@ -178,7 +178,7 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
 
 
 def admission_of_builds_that_take(seconds: float, *, places: int, waiting: int) -> Admission:
-    """With all places taken."""
+    """Return an admission with all places taken."""
     clock = Clock()
     admission = Admission(places=places, waiting=waiting, clock=clock)
     place = admission.request(OWNER)
@@ -273,7 +273,7 @@ def test_waiting_ends_without_a_place_when_its_time_is_up() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever the order of requests and departures, no place is lost and none is given twice."""
+    """Requests and departures in any order: no place is lost and none is given twice."""
 
     places = Bundle("places")
 

@@ -91,7 +91,7 @@ def test_a_receiver_over_tls_that_answers_byte_for_byte_is_cut_off(
 
 
 def certified(folder: Path) -> ssl.SSLContext:
-    """The side of a server whose certificate, for 127.0.0.1, is in *folder*."""
+    """Return the side of a server whose certificate, for 127.0.0.1, is in *folder*."""
     certificate, key = folder / "certificate", folder / "key"
     new = (
         "-newkey",

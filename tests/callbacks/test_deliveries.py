@@ -51,7 +51,7 @@ def delivery(to: Target, build_id: str = "b1", body: bytes = b"{}") -> Delivery:
 
 
 def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """What was logged of those that did not arrive."""
+    """Return what was logged of those that did not arrive."""
     return [
         vars(record)["fields"]
         for record in caplog.records
@@ -223,7 +223,7 @@ def test_what_has_been_tried_in_vain_makes_room(
 
 
 def waits(to_deliver: Deliveries, number: int) -> bool:
-    """Whether so many have been tried in vain."""
+    """Return whether so many have been tried in vain."""
     with to_deliver._changed:
         return sum(each.attempts > 0 for each in to_deliver._waiting()) == number
 

@@ -20,7 +20,7 @@ EVENTS = "text/event-stream"
 
 
 def coming(response: http.client.HTTPResponse) -> Iterator[Event | Comment]:
-    """Events and comments, each as soon as it is there."""
+    """Yield events and comments, each as soon as it is there."""
     return parsed(line.decode().removesuffix("\n") for line in iter(response.readline, b""))
 
 

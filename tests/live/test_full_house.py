@@ -1,4 +1,4 @@
-"""All places for builds are taken: who is turned away with what, and who is answered all the same."""
+"""All places for builds are taken: what is refused, how, and what is answered all the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAITING = 4
 
 @pytest.fixture
 def keys(machine: Machine) -> Iterator[Path]:
-    """A function's secrets, with a key to seal for."""
+    """Mount a function's secrets, with a key to seal for."""
     folder = machine.account.scratch(machine.paths, "keys")
     (folder / "payload-secret").write_bytes(SECRET)
     (folder / "build-secrets-key").write_text(KeyPair.generate().private)
@@ -39,7 +39,7 @@ def keys(machine: Machine) -> Iterator[Path]:
 
 @contextmanager
 def occupied(url: str, gate: Gate) -> Iterator[str]:
-    """The id of a build that waits at *gate* until the end of the block."""
+    """Yield the id of a build that waits at *gate* until the end of the block."""
     with stream(url, running(gate.command)) as response:
         read_until(response, "arrived")
         yield response.headers["X-Build-Id"]

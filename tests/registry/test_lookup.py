@@ -31,7 +31,7 @@ esac
 
 @pytest.fixture
 def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the PATH with the helpers "host" and "store"."""
+    """Make a folder on the PATH with the helpers "host" and "store"."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for name in ("host", "store"):
         program = tmp_path / f"docker-credential-{name}"

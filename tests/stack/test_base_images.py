@@ -11,7 +11,7 @@ DOCKERFILE = Paths().repository / "template" / "python3-http" / "Dockerfile"
 
 
 def base_images_of(dockerfile: str) -> set[str]:
-    """What FROM names, with the defaults of ARG filled in, without the stages of its own."""
+    """Return the names after FROM, with the defaults of ARG filled in, without the stages of its own."""
     defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
     lines = re.findall(r"^FROM (?:--\S+ )?(\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
     stages = {stage for _, stage in lines}

@@ -1,4 +1,4 @@
-"""What a bare Debian lacks before the first daemon can start.
+"""Installs what a bare Debian lacks before the first daemon can start.
 
 preparation  all of it, side by side, skipping what is done
 debian       packages, and the mirror that they come from

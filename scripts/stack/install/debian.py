@@ -33,7 +33,7 @@ def missing(wanted: Mapping[str, str]) -> list[str]:
 
 
 def install(packages: list[str], log: Path) -> None:
-    """Installs without questions. No service of a package is started: the stack starts its own."""
+    """Install without questions. No service of a package is started: the stack starts its own."""
     apt = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120"]
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
     _run([*quiet, *apt, "update"], log)
@@ -41,7 +41,7 @@ def install(packages: list[str], log: Path) -> None:
 
 
 def mirror(sources: Path = Path("/etc/apt")) -> str:
-    """The archive named first in this machine's own apt sources."""
+    """Return the archive named first in this machine's own apt sources."""
     for file in sorted(sources.glob("sources.list.d/*.sources")):
         for uri in _DEB822_URI.findall(file.read_text()):
             if _is_debian_archive(uri):
