@@ -8,6 +8,7 @@ programs     buildkitd, buildctl and a watchdog, built with Go
 golang       a Go toolchain that is new enough
 venv         Python packages
 fingerprint  what something was made from, to know when to remake it
+logged       a command whose output goes to a log
 completion   whether a folder was filled to its end
 mount_root   makes a chroot's folder a real root
 """

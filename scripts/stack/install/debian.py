@@ -2,11 +2,11 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import StackError
+from . import logged
 
 # What must be on PATH, and the package that brings it.
 PROGRAMS: Mapping[str, str] = {
@@ -66,12 +66,8 @@ def _is_debian_archive(uri: str) -> bool:
 
 
 def _run(command: list[str], log: Path) -> None:
-    with log.open("ab") as output:
-        finished = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        )
-    if finished.returncode:
+    if status := logged.status(command, log):
         raise StackError(
-            f"apt-get failed with status {finished.returncode}: {log} says why; check this "
+            f"apt-get failed with status {status}: {log} says why; check this "
             "machine's apt sources and network, then try again."
         )

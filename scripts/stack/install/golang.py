@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import StackError
 from ..paths import Paths
-from . import venv
+from . import logged, venv
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -96,16 +96,8 @@ def released(go: Path, module: str, version: str, *, log: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path, log: Path, **more: str) -> int:
-    with log.open("ab") as output:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={**os.environ, "GOTOOLCHAIN": "local", **more},
-            check=False,
-        ).returncode
+    environment = {**os.environ, "GOTOOLCHAIN": "local", **more}
+    return logged.status(command, log, folder=folder, environment=environment)
 
 
 def _ask(go: str, *arguments: str, folder: Path = Path("/")) -> str:
