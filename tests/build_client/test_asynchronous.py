@@ -29,7 +29,7 @@ from .scripted_builder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from .scripted_builder import Builder, Handler, Reply
@@ -50,20 +50,6 @@ FAILED = {
 }
 GOES_ON = {"status": "in_progress", "state": "running", "buildId": BUILD_ID, "image": "r/a:1"}
 UNKNOWN = {"status": "failed", "error": f'There is no build "{BUILD_ID}".', "reason": "not_found"}
-
-
-@pytest.fixture
-def builder() -> Iterator[Builder]:
-    with scripted_builder() as serving:
-        yield serving
-
-
-@pytest.fixture
-def handler(tmp_path: Path) -> Path:
-    folder = tmp_path / "hello"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text("FROM x\nRUN y\n")
-    return folder
 
 
 @pytest.fixture

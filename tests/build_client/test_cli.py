@@ -30,12 +30,11 @@ from .scripted_builder import (
     config_of,
     one,
     progress,
-    scripted_builder,
     stream,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .scripted_builder import Reply
 
@@ -51,20 +50,6 @@ FAILED = {
     "error": "[2/2] RUN y failed",
     "failedStep": {"name": "[2/2] RUN y", "file": "Dockerfile", "line": 2, "exitCode": 7},
 }
-
-
-@pytest.fixture
-def builder() -> Iterator[Builder]:
-    with scripted_builder() as serving:
-        yield serving
-
-
-@pytest.fixture
-def handler(tmp_path: Path) -> Path:
-    folder = tmp_path / "hello"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text("FROM x\nRUN y\n")
-    return folder
 
 
 @pytest.fixture
