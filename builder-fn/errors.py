@@ -138,7 +138,7 @@ class Busy(BuilderError):
     retry_after = 10
 
     def __init__(self, message: str, wait: float | None = None) -> None:
-        """Say that *wait* is probably how many seconds it will take; an hour is the most that is told."""
+        """Tell the caller the expected *wait* in seconds; an hour is the most that is told."""
         super().__init__(message)
         if wait is not None:
             self.retry_after = max(1, min(math.ceil(wait), 3600))

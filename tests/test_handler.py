@@ -263,7 +263,7 @@ def test_another_method_is_a_405(client: Client, method: str, path: str) -> None
     assert (answer.status_code, answer.get_json()["reason"]) == (405, "method_not_allowed")
 
 
-def test_who_asked_for_a_stream_is_refused_in_a_stream(client: Client) -> None:
+def test_a_caller_that_asked_for_a_stream_is_refused_in_a_stream(client: Client) -> None:
     answer = client.post("/build", data=request(), headers=NDJSON)
 
     assert answer.status_code == 200

@@ -124,7 +124,7 @@ def test_the_subordinate_ids_are_all_others_that_the_pod_has(base: list[Manifest
     assert told["value"] == manifests.only(base, "ConfigMap")["data"]["subordinate-ids"].strip()
 
 
-def test_who_runs_it_without_a_sandbox_is_told_the_price_first(tmp_path: Path) -> None:
+def test_an_operator_without_a_sandbox_is_told_the_price_first(tmp_path: Path) -> None:
     first, *_ = (
         (manifests.FOLDER / "no-process-sandbox" / "kustomization.yaml").read_text().splitlines()
     )

@@ -122,7 +122,7 @@ def test_nothing_new_is_nothing_to_send(kind: type[Stream]) -> None:
         ("text/html", type(None)),
     ],
 )
-def test_a_stream_is_for_those_who_ask_for_one(accept: str, kind: type) -> None:
+def test_a_stream_is_for_callers_that_ask_for_one(accept: str, kind: type) -> None:
     assert type(streams.requested(accept)) is kind
 
 

@@ -121,7 +121,7 @@ def silent(client: Client, meanwhile: Callable[[], object] = lambda: None) -> No
         raise DaemonUnavailable("Silent.", Trouble.SILENT)
 
 
-def test_of_many_who_asked_in_vain_the_last_leaves_what_the_first_had_opened(
+def test_of_many_that_asked_in_vain_the_last_leaves_what_the_first_had_opened(
     daemon: FakeBuildkitd,
 ) -> None:
     client = daemon.client()

@@ -213,7 +213,7 @@ def test_refuses_what_is_no_address_to_call(url: str) -> None:
         ((), "example.com", False),
     ],
 )
-def test_calls_only_who_the_operator_allows(
+def test_calls_only_addresses_that_the_operator_allows(
     allowed: tuple[str, ...], host: str, *, called: bool
 ) -> None:
     settings = Settings(callback_hosts=allowed)

@@ -83,7 +83,9 @@ def test_tries_again_until_it_is_taken_and_says_each_time_that_it_is_the_same() 
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 301, 307])
-def test_who_refuses_is_not_asked_again(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_receiver_that_refuses_is_not_called_again(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     outcomes = Outcomes()
     with receiver(status) as server:
         refused = delivery(server.target)
@@ -183,7 +185,7 @@ def threads() -> int:
     return sum(thread.name == "callbacks" for thread in threading.enumerate())
 
 
-def test_who_has_not_been_asked_goes_before_who_has_not_taken_it() -> None:
+def test_a_receiver_not_yet_called_goes_before_one_that_has_not_taken_its_callback() -> None:
     outcomes = Outcomes()
     with receiver(500) as down, receiver(200) as up:
         arrived = up.received = down.received

@@ -331,7 +331,9 @@ def test_the_upgrades_job_works_on_the_volume_of_the_first_daemon(single: Operat
     ]
 
 
-def test_whoever_applied_from_the_client_can_go_on_from_the_server(operator: Operator) -> None:
+def test_an_operator_that_applied_from_the_client_can_go_on_from_the_server(
+    operator: Operator,
+) -> None:
     operator.run("kubectl apply -k scripts/kubernetes")
     operator.follow("Install")
     applied = yaml.safe_load(

@@ -176,7 +176,7 @@ def test_a_question_is_no_order_to_cancel(replicas: tuple[str, str]) -> None:
     assert (answer.status, answer.document["reason"]) == (400, "bad_command")
 
 
-def test_who_asked_to_be_called_is_called_with_the_signed_result(
+def test_a_caller_that_asked_for_a_callback_is_called_with_the_signed_result(
     replicas: tuple[str, str],
 ) -> None:
     with Receiver() as receiver:

@@ -47,7 +47,7 @@ def occupied(url: str, gate: Gate) -> Iterator[str]:
         response.read()
 
 
-def test_who_comes_to_a_full_line_is_told_when_to_come_again(
+def test_a_caller_that_finds_the_line_full_is_told_when_to_come_again(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
     settings = {"max_builds": "1", "max_waiting": "1"}
@@ -62,7 +62,7 @@ def test_who_comes_to_a_full_line_is_told_when_to_come_again(
     assert room_again.status == 200
 
 
-def test_who_would_wait_longer_than_he_can_is_told_at_once(
+def test_a_caller_that_would_wait_longer_than_it_can_is_told_at_once(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
     with start_function(shared_daemon, max_builds="1") as function, Gate() as gate:

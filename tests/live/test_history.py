@@ -605,7 +605,7 @@ def test_a_verdict_that_comes_late_is_none_on_another_claim(
     claim.release()
 
 
-def test_who_asks_a_silent_daemon_how_it_is_ends_no_build(
+def test_asking_a_silent_daemon_how_it_is_ends_no_build(
     start_daemon: Callable[..., Buildkitd], build_id: str
 ) -> None:
     daemon = start_daemon()

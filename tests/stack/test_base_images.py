@@ -54,7 +54,9 @@ def test_another_program_makes_another_layer(tmp_path: Path) -> None:
     assert base_images.watchdog(paths, program).layers[0].digest != one.layers[0].digest
 
 
-def test_images_trust_whom_the_machine_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_trust_the_authorities_that_the_machine_trusts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example/simple")
 
     settings = base_images._pip_settings().splitlines()

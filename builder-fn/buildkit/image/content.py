@@ -82,7 +82,7 @@ class ImageContent:
             self._thread.start()
 
     def result(self) -> BuildResult:
-        """Wait until it is there, or there is no more time; then return a result with the digest alone.
+        """Wait for the result and return it; once there is no more time, return the digest alone.
 
         An image that cannot be read about has been built all the same.
         """

@@ -155,7 +155,7 @@ def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd, control
         assert build.result().platforms == ("linux/amd64",)
 
 
-def test_an_image_other_than_the_one_foretold_is_described_anew(
+def test_an_image_other_than_the_one_foretold_is_described_again(
     daemon: FakeBuildkitd, control: Control
 ) -> None:
     def script(build: Build) -> dict[str, str]:
