@@ -72,7 +72,9 @@ def test_what_the_builder_reads_itself_is_kept() -> None:
     assert not file.may_keep_below("dock")
 
 
-@pytest.mark.parametrize("text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"^?", b"[?a]", b"a\\"])
+@pytest.mark.parametrize(
+    "text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"^?", b"[?a]", b"a\\", b"/!a"]
+)
 def test_what_is_not_understood_is_left_to_the_builder(text: bytes) -> None:
     assert not ignored(b"a\n" + text, "a")
 
@@ -80,6 +82,7 @@ def test_what_is_not_understood_is_left_to_the_builder(text: bytes) -> None:
 @given(st.lists(lines, max_size=4), paths)
 @example(["**a", "!b/**"], ["b", "a"])
 @example(["a", "!a/b", "a/b/**"], ["a", "b", "c"])
+@example(["?", "/!?"], ["a"])
 def test_nothing_is_left_out_that_the_builder_would_take(
     patterns: Sequence[str], parts: Sequence[str]
 ) -> None:
