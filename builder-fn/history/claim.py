@@ -1,6 +1,6 @@
 """I/O: settle among all replicas of the builder which one answers for a build.
 
-A claim is a lock (ref_lock.py) beside the build's own, from before its wait in line until after its end. So it
+A claim is a lock (ref_lock.py) beside the build's own, from before its wait in line until its end. So it
 is on record while it waits, and found abandoned when its replica dies, whatever its steps do.
 """
 
