@@ -76,7 +76,7 @@ def _read(folder: Path, first: str) -> dict[str, bytes]:
     """Read the files one after another.
 
     Kubernetes mounts each key of a secret as a symlink, beside `..data` and folders of its own. It exchanges
-    all files at once, but not for who has read half of them.
+    all files at once, but not for a reader that has read half of them.
     """
     found = {}
     for path in sorted(_listed(folder), key=lambda path: path.name):

@@ -223,7 +223,7 @@ def test_all_that_chooses_the_pod_chooses_it(
 def test_all_of_it_is_in_the_namespace_that_it_brings(base: list[Manifest]) -> None:
     namespace = manifests.only(base, "Namespace")["metadata"]["name"]
     others = [each for each in base if "namespace" in each["metadata"]]
-    # But for who may call the function.
+    # But for the list of those that may call the function.
     others.remove(manifests.only(base, "NetworkPolicy", "builder-fn"))
     assert {each["metadata"]["namespace"] for each in others} == {namespace}
 

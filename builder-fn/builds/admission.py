@@ -74,7 +74,7 @@ class Admission:
                 self._places -= 1
                 place.taken_at = self._clock()
                 return place
-            # Only there is it known who comes before: in a fair line that is not all who wait.
+            # Only there is it known which builds come before: in a fair line not all that wait.
             self._join(place)
             try:
                 self._require_room(place, patience)
@@ -193,7 +193,7 @@ class Place:
 
     @property
     def position(self) -> int:
-        """1 for the next in line; 0 for who has a place, or has left."""
+        """The position in the line: 1 for the next; 0 for a build that has a place, or has left."""
         return self._admission.position(self)
 
     def wait(self, timeout: float) -> bool:

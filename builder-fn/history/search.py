@@ -121,7 +121,7 @@ class Search:
         self._leave(ref.of(Part.CANCEL), {})
 
     def leave_verdict(self, ref: Ref, attrs: Mapping[str, str]) -> None:
-        """Leave word for who asks for a build that its owner ended."""
+        """Leave word for those that ask for a build that its owner ended."""
         self._leave(ref.of(Part.VERDICT), attrs)
 
     def _leave(self, ref: str, attrs: Mapping[str, str]) -> None:

@@ -135,7 +135,7 @@ class Metrics:
         ).set(1)
         registry.register(_Daemon(daemon))
         ProcessCollector(registry=registry)
-        # The first of its kind is an increase only for who has seen none before.
+        # The first of its kind is an increase only for a reader that has seen none before.
         for reason in _REASONS:
             self._refused.labels(reason=reason)
         for phase in PHASES:

@@ -42,7 +42,7 @@ PASSWORD = os.urandom(16).hex()
 
 @dataclass(frozen=True)
 class Scene:
-    """The builder and the samples behind a gateway that deploys only for who knows its password."""
+    """The builder and the samples behind a gateway that deploys only for callers that know its password."""
 
     openfaas: OpenFaaS
     built: Function
