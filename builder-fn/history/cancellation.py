@@ -1,7 +1,7 @@
 """I/O: hears of builds that are to be cancelled, from whichever replica was asked.
 
-The replica that is asked leaves a record in the daemon's history; the one that runs the build listens to what
-comes into it. The stream is begun again now and then, since one whose host has vanished looks as if there
+The one who is asked leaves a record in the daemon's history; the one who runs the build listens to what
+comes into it. The stream is begun anew now and then, since one whose host has vanished looks as if there
 were no news; it tells from the beginning what it may have missed meanwhile.
 """
 
