@@ -45,7 +45,7 @@ class Settings:
     max_builds: int = 16
     # Builds that wait for one of those places; each holds a thread of the server.
     max_waiting: int = 8
-    # Who follows logs holds a thread as well.
+    # A caller that follows a log holds a thread as well.
     max_followers: int = 16
     # A caller's proxy cuts a silent stream after 60 s at the earliest.
     heartbeat: float = 10.0
@@ -66,7 +66,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Raises NotReady naming the variable whose value makes no sense."""
+        """Read the settings. Raises NotReady naming the variable whose value makes no sense."""
         chosen: dict[str, object] = {}
         readers = {
             "buildkit_url": _text,

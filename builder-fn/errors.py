@@ -1,4 +1,4 @@
-"""Pure. Every way a build request can end badly, sorted by who must act.
+"""Pure. Every way a build request can end badly, sorted by the party that must act.
 
 Foreign exceptions (tarfile, zlib, gRPC, h2) are translated where they enter, `from exc`; above that
 boundary only this tree is raised. A message is one or two sentences for the caller: what was wrong and
@@ -48,7 +48,7 @@ class BuilderError(Exception):
 
     @property
     def own_fault(self) -> bool:
-        """Whether the builder or its operator is to blame, and not the caller."""
+        """True if the builder or its operator is to blame, and not the caller."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -138,14 +138,14 @@ class Busy(BuilderError):
     retry_after = 10
 
     def __init__(self, message: str, wait: float | None = None) -> None:
-        """*wait* is how long it will probably take, in seconds; an hour is the most that is told."""
+        """Tell the caller the expected *wait* in seconds; an hour is the most that is told."""
         super().__init__(message)
         if wait is not None:
             self.retry_after = max(1, min(math.ceil(wait), 3600))
 
 
 class CallerGone(BuilderError):
-    """Whoever asks for the result later learns it, and may order the build anew."""
+    """The caller hung up: it learns the result later, and may order the build again."""
 
     status = 422
     code = "caller_gone"

@@ -10,7 +10,7 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds(text: str) -> float:
-    """Raises ValueError for what is no duration, or none longer than nothing."""
+    """Read a duration in seconds. Raises ValueError for what is no duration, or none longer than nothing."""
     if text.isascii() and text.isdigit():
         total = float(text)
     elif _ALL.fullmatch(text):

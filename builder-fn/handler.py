@@ -61,7 +61,7 @@ probes = ("/healthz", "/ready", "/metrics")
 
 
 def start() -> None:
-    """The template's hook: settings that make no sense stop the function before it serves."""
+    """Stop the function before it serves if settings make no sense (a hook of the template's)."""
     try:
         _ = builder().process_sandbox  # begins to find out
     except BuilderError as exc:
@@ -69,12 +69,12 @@ def start() -> None:
 
 
 def stop() -> None:
-    """The template's hook: running builds must answer now."""
+    """Make running builds answer now (a hook of the template's)."""
     builder().stop()
 
 
 def idle() -> bool:
-    """The template's hook: whether no detached build runs, and no callback is to be delivered."""
+    """Return whether no detached build runs and no callback is pending (a hook of the template's)."""
     return builder().idle
 
 
@@ -96,12 +96,12 @@ def handle(event: Any, context: Any) -> Response:  # noqa: ARG001 - the contract
 
 
 def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 - the contract's
-    """The template's hook for a request that it does not let through, and whose body it has not kept."""
+    """Answer a request that the template refuses, without its body (a hook of the template's)."""
     return werkzeug_response(_refusal(event, _refused_by_template(refusal)))
 
 
 def arriving(head: Any) -> Arriving | None:
-    """The template's hook for a large body: sign it while it arrives, if it says that it is signed."""
+    """Sign a large body while it arrives, if it says that it is signed (a hook of the template's)."""
     settings = builder().settings
     is_signed = any(name.lower() == HEADER.lower() for name, _ in head.headers)
     if settings.disable_hmac or not is_signed:
@@ -280,7 +280,7 @@ _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
 
 
 def _question(event: Any, operation: str) -> tuple[Question, Key | None]:
-    """Read what is asked about builds, and who signed it: the body, or without one a header."""
+    """Read a question about builds and the key that signed it, from the body or else a header."""
     settings = builder().settings
     document = _body(event) or event.headers.get(question.HEADER, "").encode()
     # One as large as a build's is refused before a pass over it looks for its signature.

@@ -1,4 +1,4 @@
-"""Pure. A log of any length for who wants it in one document: its end, and how much is left out."""
+"""Pure. A log of any length for one document: its end, and how much is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""I/O: what OpenFaaS mounts for us. Read anew each time, so that a rotated secret needs no restart.
+"""I/O: the files that OpenFaaS mounts for us, read again each time: a rotated secret needs no restart.
 
 Keys come in families: the file NAME, and files NAME-* beside it, which count as well. So a key is
 rotated without a request that fails: add the new one, change the callers, remove the old one.
@@ -29,7 +29,7 @@ _MOST_LOOKS = 10
 
 
 def payload_keys(settings: Settings) -> list[Key]:
-    """The keys that a request may be signed with. Raises NotReady if there is none."""
+    """Return the keys that a request may be signed with. Raises NotReady if there is none."""
     keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET).items()]
     if not keys:
         raise NotReady(
@@ -40,7 +40,7 @@ def payload_keys(settings: Settings) -> list[Key]:
 
 
 def sealing_keys(settings: Settings) -> list[SealingKey]:
-    """The keys that build secrets may be sealed for, the one to hand out first; often there is none.
+    """Return the keys that build secrets may be sealed for, the one to hand out first; often there is none.
 
     Raises NotReady for one that is malformed.
     """
@@ -51,7 +51,7 @@ def sealing_keys(settings: Settings) -> list[SealingKey]:
 
 
 def registry_auth(settings: Settings) -> RegistryAuth:
-    """The credentials for registries; none if no file is mounted. Raises NotReady if it is malformed."""
+    """Return the credentials for registries; none if no file is mounted. Raises NotReady."""
     path = settings.secret_mount_path / REGISTRY_CONFIG
     try:
         text = path.read_bytes()
@@ -63,7 +63,7 @@ def registry_auth(settings: Settings) -> RegistryAuth:
 
 
 def _family(settings: Settings, first: str) -> dict[str, bytes]:
-    """*first* and the files named after it, in order of their names; all as they were at one moment."""
+    """Return *first* and the files named after it, sorted by name; all as they were at one moment."""
     found = _read(settings.secret_mount_path, first)
     for _ in range(_MOST_LOOKS):
         before, found = found, _read(settings.secret_mount_path, first)
@@ -73,10 +73,10 @@ def _family(settings: Settings, first: str) -> dict[str, bytes]:
 
 
 def _read(folder: Path, first: str) -> dict[str, bytes]:
-    """What the files hold, one after another.
+    """Read the files one after another.
 
     Kubernetes mounts each key of a secret as a symlink, beside `..data` and folders of its own. It exchanges
-    all files at once, but not for who has read half of them.
+    all files at once, but not for a reader that has read half of them.
     """
     found = {}
     for path in sorted(_listed(folder), key=lambda path: path.name):

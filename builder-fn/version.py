@@ -1,3 +1,3 @@
-"""Pure. Which builder this is: pyproject.toml's version, which is not deployed."""
+"""Pure. The builder's version: that of pyproject.toml, which is not deployed."""
 
 VERSION = "0.2.0"

@@ -98,7 +98,7 @@ def tar(*members: Header, end: bytes = END) -> bytes:
 
 
 def request(*members: Header) -> bytes:
-    """A whole request, to whose context *members* are added last."""
+    """Return a whole request, to whose context *members* are added last."""
     return tar(
         config(), directory("context"), file("context/Dockerfile", b"FROM scratch\n"), *members
     )

@@ -1,4 +1,4 @@
-"""What plain logs say about the cache."""
+"""Plain logs, and what they say about the cache."""
 
 from benchmark.build_log import Step, missing, steps, unexpected
 

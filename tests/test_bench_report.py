@@ -41,7 +41,7 @@ def result(scenario: Timed | Footprint = WARM, **values: float) -> Result:
 
 
 def cells(results: list[Result]) -> list[dict[str, str]]:
-    """The table's rows by column."""
+    """Return the table's rows by column."""
     header, _, *rows = (
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in report.table(results).splitlines()

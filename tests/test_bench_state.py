@@ -1,4 +1,4 @@
-"""Where daemons keep their files during a run."""
+"""The places where daemons keep their files during a run."""
 
 import os
 from pathlib import Path

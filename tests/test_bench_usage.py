@@ -1,4 +1,4 @@
-"""What a process has taken, read while it runs."""
+"""The usage of a process, read while it runs."""
 
 import os
 import subprocess

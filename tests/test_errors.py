@@ -17,7 +17,7 @@ def classes(root: type[BuilderError], depth: int = 0) -> Iterator[tuple[int, typ
 
 
 def drawn() -> list[tuple[int, str, str]]:
-    """The tree in the docstring: depth, name and status, empty where none is written."""
+    """Read the tree in the docstring: depth, name and status, empty where none is written."""
     lines = re.findall(r"^ {4}([│├└─ ]*)(\w+)(?: (\d{3}))?", errors.__doc__ or "", re.MULTILINE)
     return [(len(branches) // 4, name, status) for branches, name, status in lines]
 

@@ -24,7 +24,7 @@ def test_refuses_what_is_no_time(text: str) -> None:
 
 
 def test_reads_a_text_once_however_long() -> None:
-    """Digits looked at again from each of them on would take hours."""
+    """Read a text once: digits looked at again from each of them on would take hours."""
     with pytest.raises(ValueError, match=r"x$"):
         seconds("1" * 1_000_000 + "x")
 

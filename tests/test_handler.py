@@ -50,7 +50,7 @@ NDJSON = {"Accept": "application/x-ndjson"}
 
 @pytest.fixture(autouse=True)
 def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A replica of its own for each test, its secrets, and a socket at which nobody listens."""
+    """Give each test a replica of its own, its secrets, and a socket at which nobody listens."""
     (tmp_path / "payload-secret").write_bytes(SECRET)
     monkeypatch.setenv("secret_mount_path", str(tmp_path))
     monkeypatch.setenv("buildkit_url", f"unix://{tmp_path}/nobody.sock")
@@ -263,7 +263,7 @@ def test_another_method_is_a_405(client: Client, method: str, path: str) -> None
     assert (answer.status_code, answer.get_json()["reason"]) == (405, "method_not_allowed")
 
 
-def test_who_asked_for_a_stream_is_refused_in_a_stream(client: Client) -> None:
+def test_a_caller_that_asked_for_a_stream_is_refused_in_a_stream(client: Client) -> None:
     answer = client.post("/build", data=request(), headers=NDJSON)
 
     assert answer.status_code == 200
@@ -311,7 +311,7 @@ def test_with_all_places_taken_the_caller_is_told_when_to_try_again(
 
 
 def event(body: bytes, headers: dict[str, str]) -> Any:
-    """What the public template hands over: no buffer, and no word about the client."""
+    """Return what the public template hands over: no buffer, and no word about the client."""
     return SimpleNamespace(
         method="POST", path="/build", query={}, headers=Headers(headers), body=body
     )

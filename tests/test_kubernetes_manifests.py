@@ -124,7 +124,7 @@ def test_the_subordinate_ids_are_all_others_that_the_pod_has(base: list[Manifest
     assert told["value"] == manifests.only(base, "ConfigMap")["data"]["subordinate-ids"].strip()
 
 
-def test_who_runs_it_without_a_sandbox_is_told_the_price_first(tmp_path: Path) -> None:
+def test_an_operator_without_a_sandbox_is_told_the_price_first(tmp_path: Path) -> None:
     first, *_ = (
         (manifests.FOLDER / "no-process-sandbox" / "kustomization.yaml").read_text().splitlines()
     )
@@ -223,7 +223,7 @@ def test_all_that_chooses_the_pod_chooses_it(
 def test_all_of_it_is_in_the_namespace_that_it_brings(base: list[Manifest]) -> None:
     namespace = manifests.only(base, "Namespace")["metadata"]["name"]
     others = [each for each in base if "namespace" in each["metadata"]]
-    # But for who may call the function.
+    # But for the list of those that may call the function.
     others.remove(manifests.only(base, "NetworkPolicy", "builder-fn"))
     assert {each["metadata"]["namespace"] for each in others} == {namespace}
 

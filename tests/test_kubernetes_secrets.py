@@ -169,7 +169,7 @@ def test_a_key_beside_the_first_is_a_secret_too_and_a_public_half_is_none(tmp_pa
     assert not any(name.endswith(".pub") for name in names)
 
 
-def test_a_removed_certificate_is_made_anew_by_the_same_authority(tmp_path: Path) -> None:
+def test_a_removed_certificate_is_made_again_by_the_same_authority(tmp_path: Path) -> None:
     secrets_script.printed(tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in ("authority.crt", "daemon.crt")}
     (tmp_path / "daemon.crt").unlink()
@@ -244,7 +244,7 @@ def test_keys_are_not_shown_on_a_terminal(tmp_path: Path) -> None:
 
 
 def server(keys: Path, name: str) -> ssl.SSLContext:
-    """As buildkitd asks for certificates: from everybody, and by this authority (cmd/buildkitd/main.go)."""
+    """Ask for certificates as buildkitd does: from everybody, by this authority (cmd/buildkitd/main.go)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(keys / f"{name}.crt", keys / f"{name}.key")
     context.load_verify_locations(keys / "authority.crt")
@@ -260,7 +260,7 @@ def client(keys: Path, name: str | None = None) -> ssl.SSLContext:
 
 
 def shake_hands(of_server: ssl.SSLContext, of_client: ssl.SSLContext, name: str) -> None:
-    """In memory. Raises what either of the two thinks of the other."""
+    """Shake hands in memory. Raises what either of the two thinks of the other."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
         of_client.wrap_bio(to_client, to_server, server_hostname=name),
@@ -277,7 +277,7 @@ def shake_hands(of_server: ssl.SSLContext, of_client: ssl.SSLContext, name: str)
 
 
 def sign_for_days(keys: Path, name: str, days: str) -> None:
-    """Replaces a certificate by one for the same key."""
+    """Replace a certificate by one for the same key."""
     request = keys / "request"
     subprocess.run(
         ["openssl", "req", "-new", "-key", keys / f"{name}.key", "-subj", "/CN=x", "-out", request],

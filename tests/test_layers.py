@@ -64,12 +64,12 @@ def modules() -> list[Path]:
 
 
 def part_of(path: Path, within: str = "") -> str:
-    """The module or sub-package below *within* that *path* belongs to."""
+    """Return the module or sub-package below *within* that *path* belongs to."""
     return path.relative_to(PACKAGE / within).parts[0].removesuffix(".py")
 
 
 def imports(path: Path, within: str = "") -> set[str]:
-    """The parts of the package, or of *within* it, and the foreign packages, that *path* imports."""
+    """Return the parts of the package, or of *within* it, and the foreign packages, that *path* imports."""
     depth = len(path.relative_to(PACKAGE / within).parts)
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -121,7 +121,7 @@ def test_the_client_stands_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=ids)
 def test_no_import_is_circular(path: Path) -> None:
-    """Within each folder, too, the imports for type checking included."""
+    """Look within each folder, too, the imports for type checking included."""
     folder = str(path.parent.relative_to(PACKAGE)).removeprefix(".")
     siblings = {each.stem: each for each in path.parent.glob("*.py") if each.stem != "__init__"}
     seen: set[str] = set()

@@ -65,7 +65,7 @@ def exposed() -> dict[str, set[str]]:
 
 
 def codes(error: type[BuilderError] = BuilderError) -> Iterator[tuple[str, int]]:
-    """Every reason there is, with the status of its answer."""
+    """Yield every reason there is, with the status of its answer."""
     yield error.code, error.status
     for more in error.__subclasses__():
         yield from codes(more)
@@ -77,7 +77,7 @@ def names(expression: str) -> set[str]:
 
 
 def matchers(expression: str) -> Iterator[tuple[str, str, str, str]]:
-    """Each as the metric's name, the label's, the operator and the value."""
+    """Yield each matcher as the metric's name, the label's, the operator and the value."""
     for name, labels in re.findall(r"(\w+)\{([^}]*)\}", expression):
         for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', labels):
             yield name, label, operator, value

@@ -63,7 +63,7 @@ def test_every_value_is_one_that_its_reader_takes(environment: Mapping[str, str]
     assert all(isinstance(value, str) for value in environment.values())
 
 
-def test_the_function_chooses_whom_to_refuse_and_not_the_watchdog(
+def test_the_function_chooses_what_to_refuse_and_not_the_watchdog(
     environment: Mapping[str, str],
 ) -> None:
     server = ServerSettings.from_env(environment)
@@ -72,7 +72,9 @@ def test_the_function_chooses_whom_to_refuse_and_not_the_watchdog(
     assert server.suppress_lock
 
 
-def test_whoever_gives_up_later_waits_longer(environment: Mapping[str, str]) -> None:
+def test_each_part_waits_longer_than_the_one_that_gives_up_before_it(
+    environment: Mapping[str, str],
+) -> None:
     build, call = seconds(environment, "build_timeout"), seconds(environment, "exec_timeout")
     assert build < call < seconds(environment, "read_timeout")
     assert call < seconds(environment, "write_timeout")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What generate-stubs reads and writes, to be spoilt."""
+    """Copy what generate-stubs reads and writes, to be spoilt."""
     shutil.copytree(ROOT / "scripts" / "protos", tmp_path / "scripts" / "protos")
     shutil.copy(ROOT / "scripts" / "generate-stubs", tmp_path / "scripts")
     shutil.copytree(

@@ -18,7 +18,7 @@ def encoded(pieces: list[bytes]) -> bytes:
 
 
 def decode_all(body: ChunkedBody, wire: bytes) -> None:
-    """As it arrives, a socket's read at a time."""
+    """Decode as the bytes arrive, a socket's read at a time."""
     for at in range(0, len(wire), 16 << 10):
         body.decode(wire[at : at + (16 << 10)])
 

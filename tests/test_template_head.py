@@ -1,4 +1,4 @@
-"""Which heads the server reads, and how; the rest is refused before anything acts on it."""
+"""Heads that the server reads, and how; the rest is refused before anything acts on it."""
 
 from __future__ import annotations
 

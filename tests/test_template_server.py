@@ -35,7 +35,7 @@ class Served:
         self._connections: list[HTTPConnection] = []
 
     def line(self) -> str:
-        """The next line the process writes."""
+        """Return the next line the process writes."""
         assert self.process.stderr
         return self.process.stderr.readline().rstrip("\n")
 
@@ -71,7 +71,7 @@ class Served:
         return int(fields[7])
 
     def memory(self, name: str) -> int:
-        """VmRSS or VmHWM of the process, in bytes."""
+        """Return VmRSS or VmHWM of the process, in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         found = re.search(rf"{name}:\s+(\d+) kB", status)
         assert found
@@ -117,7 +117,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> tuple[str, Callable[[], None]]:
-    """A path whose opening for reading waits for the function that is returned with it."""
+    """Return a path whose opening for reading waits for the function that is returned with it."""
     fifo = tmp_path / "gate"
     os.mkfifo(fifo)
 
@@ -209,7 +209,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def iter_until(served: Served, word: str) -> str:
-    """The next line the process writes that has *word* in it."""
+    """Return the next line the process writes that has *word* in it."""
     while word not in (line := served.line()):
         assert line
     return line
@@ -220,7 +220,7 @@ def slices(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def chunked(body: bytes, size: int) -> Iterator[bytes]:
-    """As of-watchdog forwards a body: in the transfer coding of RFC 9112, section 7.1."""
+    """Yield a body as of-watchdog forwards it: in the transfer coding of RFC 9112, section 7.1."""
     for piece in slices(body, size):
         yield b"%x\r\n%b\r\n" % (len(piece), piece)
     yield b"0\r\n\r\n"

@@ -35,7 +35,7 @@ BEGINNINGS = (b"", attacks.HALF_A_HEAD, attacks.HALF_A_BODY)
 
 @pytest.fixture(scope="session")
 def stand_in_watchdog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """OpenFaaS' own of-watchdog where this machine has it, else the stand-in."""
+    """Return OpenFaaS' own of-watchdog where this machine has it, else the stand-in."""
     for name in ("of-watchdog", "fwatchdog"):
         if found := shutil.which(name):
             return Path(found)
@@ -237,7 +237,7 @@ def test_large_bodies_do_not_wait_for_each_other(start: Start) -> None:
     assert time.monotonic() - begun < 25
 
 
-def test_a_sender_who_left_while_it_waited_holds_no_memory(start: Start) -> None:
+def test_a_sender_that_left_while_it_waited_holds_no_memory(start: Start) -> None:
     served = start(body_budget=str(32 * MIB), body_wait="60s")
     idle = served.memory()
     half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (28 * MIB)

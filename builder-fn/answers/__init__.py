@@ -1,4 +1,4 @@
-"""What a caller is answered: one document when all is over, or a stream while it goes on.
+"""Answers to callers: one document when all is over, or a stream while the build goes on.
 
 answer          an answer as a value: status, headers, and a body or chunks
 build_answers   the answers about a build that is read of, wherever it runs

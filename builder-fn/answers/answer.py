@@ -27,14 +27,14 @@ class Answer:
     close: Callable[[], None] | None = None
 
     def signed(self, key: Key | None) -> Answer:
-        """Add who says what it says: headers of an answer reach a queue's callback."""
+        """Add the builder's signature: headers of an answer reach a queue's callback."""
         if key is None:
             return self
         return replace(self, headers={**self.headers, RESULT_HEADER: sign(self.body, key)})
 
 
 def with_signature(document: dict[str, Any], key: Key | None) -> dict[str, Any]:
-    """Add to a stream's last document who says what it says.
+    """Add the builder's signature to a stream's last document.
 
     The signature is that of the document's bytes without it; it comes last, so that it can be cut off.
     """

@@ -33,7 +33,7 @@ SETTLING_SECONDS = 0.02
 # A callback may lead back into the queue, which takes 256,000 bytes (openfaas/nats-queue-worker
 # handler/nats_queue.go).
 MAX_CALLBACK_BYTES = 200_000
-# A document is made in memory, several times over; who wants more of a log reads a stream.
+# A document is made in memory, several times over; callers that want more of a log read a stream.
 MAX_LOG_CHARACTERS = 16 << 20
 
 

@@ -47,7 +47,11 @@ def succeeded(  # noqa: PLR0913 - keywords
     steps: Sequence[Step] = (),
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
-    """*image_ref* is the name of what was pushed, by its digest; *log_omitted* lines come before *log*."""
+    """Return the document of a build that succeeded.
+
+    *image_ref* is the name of what was pushed, by its digest; *log_omitted* lines come before
+    *log*.
+    """
     document = _outcome(
         _SUCCESS, build_id=build_id, image=image, duration=duration, created=created, log=log
     )
@@ -74,7 +78,7 @@ def failed(  # noqa: PLR0913 - keywords, each with a default
     steps: Sequence[Step] = (),
     warnings: Sequence[BuildWarning] = (),
 ) -> dict[str, Any]:
-    """*log* is what there was until then, without its first *log_omitted* lines."""
+    """Return the document of a build that failed; *log* lacks its first *log_omitted* lines."""
     # The cause first: some clients show an answer's beginning and no more.
     document: dict[str, Any] = {"status": _FAILED, "error": str(error), "reason": error.code}
     document |= _outcome(
@@ -97,7 +101,7 @@ def state(  # noqa: PLR0913 - keywords
     completed: float | None,
     error: BuilderError | None,
 ) -> dict[str, Any]:
-    """How a build stands, without its log. *state* tells more than the three words of `status`."""
+    """Return how a build stands, without its log; *state* tells more than the three words of `status`."""
     status = {"queued": _IN_PROGRESS, "running": _IN_PROGRESS, "succeeded": _SUCCESS}.get(
         state, _FAILED
     )
@@ -117,7 +121,7 @@ def state(  # noqa: PLR0913 - keywords
 
 
 def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:
-    """*document* in at most *most* bytes of JSON, for who reads a stream by lines.
+    """Return *document* in at most *most* bytes of JSON, for callers that read a stream by lines.
 
     Of its steps the first ones go, since what went wrong is at the end; of its warnings the last ones.
     What went is counted. An error that is too long in itself keeps its beginning.
@@ -144,7 +148,7 @@ def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:
 
 
 def with_log_tail(document: dict[str, Any], most: int) -> dict[str, Any]:
-    """*document* in at most *most* bytes of JSON, for who takes no more: the log's first lines go.
+    """Cut the log of *document* from its beginning, until it has at most *most* bytes of JSON.
 
     What went is counted, and it says where the whole log is.
     """
@@ -188,7 +192,7 @@ def in_progress(lines: Sequence[str], build: Running, *, log_omitted: int = 0) -
 
 
 def encode(document: dict[str, Any] | str) -> bytes:
-    """*document* as JSON, which is one line."""
+    """Encode *document* as JSON, which is one line."""
     return json.dumps(document, ensure_ascii=False).encode(errors="replace")
 
 
@@ -208,7 +212,7 @@ def progress_documents(lines: Sequence[str], build: Running) -> Iterator[dict[st
 
 
 def _pieces(line: str) -> Iterator[tuple[str, int]]:
-    """*line* in pieces that fit, each with what it takes as JSON."""
+    """Split *line* into pieces that fit, and yield each with the number of bytes it takes as JSON."""
     size = len(json.dumps(line, ensure_ascii=False).encode(errors="replace")) + 2
     if size <= MAX_STREAM_LINE_BYTES:
         yield line, size
@@ -240,12 +244,12 @@ def _outcome(  # noqa: PLR0913 - keywords
 
 
 def _omitted(lines: int) -> dict[str, Any]:
-    """How much of the log is left out, and where the whole of it is."""
+    """Return the fields that say how much of the log is left out, and where the whole of it is."""
     return {"logOmitted": lines, "logUrl": "/logs"} if lines else {}
 
 
 def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str, Any]:
-    """What happened on the way."""
+    """Return the fields that say what happened on the way: steps and warnings."""
     report: dict[str, Any] = {}
     if steps:
         report["steps"] = [_step(step) for step in steps]
@@ -256,7 +260,7 @@ def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str
 
 
 def _fitting(entries: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """As many of *entries*, from the first on, as have at most *most* bytes together."""
+    """Return as many of *entries*, from the first on, as have at most *most* bytes together."""
     found: list[dict[str, Any]] = []
     for entry in entries:
         most -= _size(entry)

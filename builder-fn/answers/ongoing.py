@@ -21,7 +21,7 @@ class Ongoing(Protocol):
     def image_ref(self) -> str: ...
     @property
     def created(self) -> float:
-        """When it was accepted, in seconds since 1970."""
+        """The time at which it was accepted, in seconds since 1970."""
 
     @property
     def duration(self) -> float: ...

@@ -115,7 +115,7 @@ def _qualities(accept: str) -> Iterator[tuple[str, float]]:
 
 
 def _quality(parameters: Sequence[str]) -> float:
-    """RFC 9110, section 12.4.2; what is no number counts as not said."""
+    """Return a media range's weight (RFC 9110, section 12.4.2); what is no number counts as not given."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -42,7 +42,7 @@ _KEY_ID_LENGTH = 8
 # What cannot stand in the one line of a Dockerfile that mounts a secret, or in the UTF-8 of a message.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
-_ANEW = "seal the secrets anew, with faas-cli or go-sdk"
+_SEAL_AGAIN = "seal the secrets again, with faas-cli or go-sdk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class SealingKey:
 
     @classmethod
     def from_file(cls, name: str, content: bytes) -> Self:
-        """As `faas-cli secret keygen` writes it. Raises NotReady, since the file is the operator's."""
+        """Read a key as `faas-cli secret keygen` writes it. Raises NotReady: it is the operator's file."""
         key = _from_base64(content.decode(errors="replace"))
         if key is None or len(key) != _KEY_BYTES:
             raise NotReady(
@@ -75,7 +75,7 @@ class SealingKey:
 
 
 def handed_out(keys: Sequence[SealingKey]) -> SealingKey:
-    """The key whose public half clients are given. Raises NotReady if there is none."""
+    """Return the key whose public half clients are given. Raises NotReady if there is none."""
     if not keys:
         raise NotReady(
             "The builder has no key to open build secrets with: make one with scripts/generate-key, "
@@ -85,7 +85,7 @@ def handed_out(keys: Sequence[SealingKey]) -> SealingKey:
 
 
 def open_envelope(document: bytes | memoryview, keys: Sequence[SealingKey]) -> dict[str, bytes]:
-    """The values by name. Raises SecretsError; NotReady if there is no key at all."""
+    """Open an envelope and return the values by name. Raises SecretsError; NotReady if there is no key."""
     envelope = _Envelope.parse(bytes(document))
     boxes = [envelope.box(key) for key in _fitting(keys, envelope.key_id)]
     return {name: _opened(name, sealed, boxes) for name, sealed in envelope.secrets.items()}
@@ -104,14 +104,14 @@ class _Envelope:
         try:
             value = parse(document)
         except NotPlainYAML as exc:
-            raise SecretsError(f"{SEALED_SECRETS} cannot be read: {exc}; {_ANEW}.") from exc
+            raise SecretsError(f"{SEALED_SECRETS} cannot be read: {exc}; {_SEAL_AGAIN}.") from exc
         if not isinstance(value, dict):
-            raise SecretsError(f"{SEALED_SECRETS} must be a YAML mapping; {_ANEW}.")
+            raise SecretsError(f"{SEALED_SECRETS} must be a YAML mapping; {_SEAL_AGAIN}.")
         _expect(value, "version", VERSION)
         _expect(value, "algorithm", ALGORITHM)
         key_id = value.get("key_id") or ""
         if not isinstance(key_id, str):
-            raise SecretsError(f"key_id in {SEALED_SECRETS} must be text; {_ANEW}.")
+            raise SecretsError(f"key_id in {SEALED_SECRETS} must be text; {_SEAL_AGAIN}.")
         return cls(key_id, _sender(value.get("public_key")), _secrets(value.get("secrets")))
 
     def box(self, key: SealingKey) -> Box:
@@ -120,7 +120,7 @@ class _Envelope:
         except CryptoError as exc:
             # One of the few points that make the same box under every key: libsodium refuses them.
             raise SecretsError(
-                f"public_key in {SEALED_SECRETS} is no key that seals anything; {_ANEW}."
+                f"public_key in {SEALED_SECRETS} is no key that seals anything; {_SEAL_AGAIN}."
             ) from exc
 
 
@@ -138,14 +138,16 @@ def _sender(value: Value) -> PublicKey:
     if key is None or len(key) != _KEY_BYTES:
         raise SecretsError(
             f"public_key in {SEALED_SECRETS} must be the sender's, the base64 of {_KEY_BYTES} bytes; "
-            f"{_ANEW}."
+            f"{_SEAL_AGAIN}."
         )
     return PublicKey(key)
 
 
 def _secrets(value: Value) -> Mapping[str, Value]:
     if not isinstance(value, dict):
-        raise SecretsError(f"secrets in {SEALED_SECRETS} must be a mapping of names; {_ANEW}.")
+        raise SecretsError(
+            f"secrets in {SEALED_SECRETS} must be a mapping of names; {_SEAL_AGAIN}."
+        )
     if len(value) > MAX_SECRETS:
         raise SecretsError(
             f"{SEALED_SECRETS} has {len(value)} secrets; {MAX_SECRETS} are the most for one build."
@@ -160,7 +162,7 @@ def _secrets(value: Value) -> Mapping[str, Value]:
 
 
 def _fitting(keys: Sequence[SealingKey], key_id: str) -> Sequence[SealingKey]:
-    """Those that the envelope may be sealed for; a sender need not say for which."""
+    """Return the keys that the envelope may be sealed for; a sender need not say for which one."""
     handed_out(keys)  # there must be one at all
     fitting = [key for key in keys if key_id in ("", key.key_id)]
     if not fitting:
@@ -176,12 +178,12 @@ def _opened(name: str, sealed: Value, boxes: Sequence[Box]) -> bytes:
     combined = _from_base64(sealed) if isinstance(sealed, str) else None
     if combined is None:
         raise SecretsError(
-            f"The value of the secret {quoted(name)} is not base64, so it is not sealed; {_ANEW}."
+            f"The value of the secret {quoted(name)} is not base64, so it is not sealed; {_SEAL_AGAIN}."
         )
     if len(combined) < _OVERHEAD:
         raise SecretsError(
             f"The value of the secret {quoted(name)} is too short: it must be the base64 of a nonce "
-            f"of {Box.NONCE_SIZE} bytes and a box; {_ANEW}."
+            f"of {Box.NONCE_SIZE} bytes and a box; {_SEAL_AGAIN}."
         )
     if len(combined) - _OVERHEAD > MAX_SECRET_BYTES:
         raise SecretsError(
@@ -200,7 +202,7 @@ def _opened(name: str, sealed: Value, boxes: Sequence[Box]) -> bytes:
 
 
 def _from_base64(text: str) -> bytes | None:
-    """As Go's decoder has it, line breaks do not count; nor does other white space here."""
+    """Decode base64, or return None; line breaks do not count, as in Go's decoder, nor other white space."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:

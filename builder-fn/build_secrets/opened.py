@@ -1,4 +1,4 @@
-"""Pure. What a request sealed, opened, and sorted by who may see it."""
+"""Pure. A request's sealed values, opened, and sorted by the parts of the build that may see them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BuildSecrets:
     def opened(
         cls, envelope: bytes | memoryview | None, keys: Sequence[SealingKey]
     ) -> BuildSecrets:
-        """Raises SecretsError; NotReady if there is no key to open the *envelope* with."""
+        """Open the *envelope*. Raises SecretsError; NotReady if there is no key to open it with."""
         if envelope is None:
             return cls()
         opened = open_envelope(envelope, keys)
@@ -40,7 +40,7 @@ class BuildSecrets:
             mounted={name: value for name, value in opened.items() if name != REGISTRY_AUTH},
             registry_auth=registry_auth,
             # The current key, whichever the secrets were sealed for: else every rotation would change
-            # the stamps twice, and rebuild each step that mounts a secret as often.
+            # the ids of secrets twice, and rebuild each step that mounts a secret as often.
             secret_ids_key=handed_out(keys).private_key,
             values=(*opened.values(), *(text.encode() for text in registry_auth.secrets)),
         )

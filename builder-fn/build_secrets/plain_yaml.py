@@ -35,7 +35,7 @@ class NotPlainYAML(Exception):
 
 
 def parse(document: bytes) -> Value:
-    """Raises NotPlainYAML."""
+    """Parse plain YAML. Raises NotPlainYAML."""
     # As a stream: of a text that it holds whole, PyYAML's errors would quote lines.
     events = yaml.parse(io.BytesIO(document), Loader=_LOADER)
     try:
@@ -59,7 +59,7 @@ def _document(events: Iterator[yaml.Event]) -> Value:
 
 
 def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Value:
-    """The value that begins with *event*; takes its other events from *events*."""
+    """Return the value that begins with *event*; its other events are taken from *events*."""
     line = _line(event.start_mark)
     if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
         raise NotPlainYAML(f"{line} has an alias")

@@ -32,7 +32,7 @@ class Client:
     """One daemon; safe for use by many threads. Connects with the first call."""
 
     def __init__(self, url: str, tls: DaemonTLS | None = None, *, patience: float = 4.0) -> None:
-        """*patience* is how many seconds the daemon may take to say anything. Raises Misconfigured."""
+        """Connect to a daemon that may take *patience* seconds to say anything. Raises Misconfigured."""
         self.patience = patience
         self._target = target(url)
         self._tls = tls
@@ -106,7 +106,7 @@ class Client:
         try:
             yield Control(channel)
         except DaemonUnavailable as exc:
-            # Of many who asked in vain, the last must not leave what the first had opened for the others.
+            # Of many that asked in vain, the last must not close what the first has opened for the others.
             silent = exc.trouble is Trouble.SILENT
             if silent and channel in (self._channel, self._second_channel):
                 self.reconnect()

@@ -1,4 +1,4 @@
-"""Pure. What a build comes to, as values free of any protocol."""
+"""Pure. Outcomes of a build, as values free of any protocol."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedStep:
-    """Where a build failed; what the daemon did not say is empty or None."""
+    """The step at which a build failed; what the daemon did not say is empty or None."""
 
     name: str
     file: str = ""
@@ -30,7 +30,7 @@ class Step:
 
     @property
     def counted(self) -> bool:
-        """Whether the Dockerfile would have run it.
+        """True if the Dockerfile would have run it.
 
         A FROM counts as cached while something is built upon it, and not when all of that is cached.
         """
@@ -39,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildWarning:
-    """What need not fail a build, and yet its author should know. Unknown fields are empty or None."""
+    """A warning, which need not fail a build. Unknown fields are empty or None."""
 
     message: str
     file: str = ""

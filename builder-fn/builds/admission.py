@@ -42,7 +42,7 @@ class Admission:
         waiting_bytes: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The line holds *waiting* builds whose callers wait with them, and *detached* ones of others.
+        """Make a line of *waiting* builds whose callers wait with them, and *detached* ones of others.
 
         All of them together have at most *waiting_bytes* in memory, unless it is one alone.
         """
@@ -63,7 +63,7 @@ class Admission:
         size: int = 0,
         patience: float = math.inf,
     ) -> Place:
-        """A place, or one in the line, in which it has *size* bytes in memory.
+        """Return a place, or one in the line, in which it has *size* bytes in memory.
 
         Raises Busy if the line is full, or if the wait from the position in it would by all that is known be
         longer than *patience*, which is in seconds.
@@ -74,7 +74,7 @@ class Admission:
                 self._places -= 1
                 place.taken_at = self._clock()
                 return place
-            # Only there is it known who comes before: in a fair line that is not all who wait.
+            # Only there is it known which builds come before: in a fair line not all that wait.
             self._join(place)
             try:
                 self._require_room(place, patience)
@@ -85,17 +85,19 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """How many are in the line."""
+        """The number of builds in the line."""
         with self._changed:
             return len(self._line)
 
     def wait(self, place: Place, timeout: float) -> bool:
-        """Whether *place* is taken, within *timeout* seconds."""
+        """Return whether *place* is taken, within *timeout* seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: place.taken, timeout)
 
     def position(self, place: Place) -> int:
-        """1 for the next in line; 0 for who has a place, or has left."""
+        """Return the position in the line: 1 for the next one, 0 for a build that has a place, or
+        has left.
+        """
         with self._changed:
             return self._positions.get(place, 0)
 
@@ -115,14 +117,14 @@ class Admission:
             following = self._line.popleft()
             following.taken_at = self._clock()
             self._make_room(following)
-            self._order_anew()
+            self._renumber()
             self._changed.notify_all()
 
     def _join(self, place: Place) -> None:
         self._room[place.detached] -= 1
         self._bytes_left -= place.size
         self._line.append((place.account.key, place.account.image), place)
-        self._order_anew()
+        self._renumber()
 
     def _make_room(self, place: Place) -> None:
         self._room[place.detached] += 1
@@ -131,7 +133,7 @@ class Admission:
     def _leave_line(self, place: Place) -> None:
         self._make_room(place)
         self._line.remove((place.account.key, place.account.image), place)
-        self._order_anew()
+        self._renumber()
 
     def _require_room(self, place: Place, patience: float) -> None:
         """Raise Busy if *place*, which is in the line, cannot stay there."""
@@ -155,7 +157,7 @@ class Admission:
                 wait,
             )
 
-    def _order_anew(self) -> None:
+    def _renumber(self) -> None:
         self._positions = {place: at for at, place in enumerate(self._line.in_order(), 1)}
 
     def _learn(self, duration: float) -> None:
@@ -163,7 +165,10 @@ class Admission:
         self._expected = known + _WEIGHT * (duration - known)
 
     def _expected_wait(self, position: int) -> float | None:
-        """Until the build in that *position* starts, if as many run as can; None if nothing is known."""
+        """Return the seconds until the build in that *position* starts, if as many run as can.
+
+        None if nothing is known.
+        """
         if self._expected is None:
             return None
         return self._expected * position / self._all_places
@@ -188,11 +193,11 @@ class Place:
 
     @property
     def position(self) -> int:
-        """1 for the next in line; 0 for who has a place, or has left."""
+        """The position in the line: 1 for the next; 0 for a build that has a place, or has left."""
         return self._admission.position(self)
 
     def wait(self, timeout: float) -> bool:
-        """Whether the build may start, within *timeout* seconds."""
+        """Return whether the build may start, within *timeout* seconds."""
         return self._admission.wait(self, timeout)
 
     def leave(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Background:
-    """What goes on in the background; `idle` once nothing does."""
+    """Work in the background; `idle` once there is none."""
 
     def __init__(self) -> None:
         self._running = 0
@@ -22,7 +22,7 @@ class Background:
             return self._running == 0
 
     def start(self, work: Callable[[], None], *, name: str) -> None:
-        """*work* runs in a thread of its own, and must end by itself when the replica stops."""
+        """Run *work* in a thread of its own; it must end by itself when the replica stops."""
         with self._lock:
             self._running += 1
         threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()

@@ -78,7 +78,7 @@ class Build:
         self._redactor = Redactor((*build_secrets.values, *detection.values(config.build_args)))
 
         def registry_auth() -> RegistryAuth:
-            """The request's own, then the operator's, which may be rotated while a build runs."""
+            """Return the request's own, then the operator's, which may be rotated while a build runs."""
             return build_secrets.registry_auth.over(secret_files.registry_auth(replica.settings))
 
         self._registries = RegistryLookup(registry_auth)
@@ -121,7 +121,7 @@ class Build:
         return time.monotonic() - self._started
 
     def lines(self) -> Iterator[list[str]]:
-        """The log as it comes, and an empty list at least every quarter of a second.
+        """Yield the log as it comes, and an empty list at least every quarter of a second.
 
         Raises BuilderError if the build does not succeed.
         """

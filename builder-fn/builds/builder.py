@@ -35,7 +35,7 @@ class Builder:
     """The replica's one builder: all that is asked of the daemon is asked here."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises NotReady if the settings cannot lead to a daemon."""
+        """Open what the settings lead to. Raises NotReady if that cannot be a daemon."""
         self.settings = settings
         self.replica = Replica.of(settings)
         self._followers = Followers(settings.max_followers)
@@ -48,7 +48,7 @@ class Builder:
 
     @property
     def idle(self) -> bool:
-        """Whether no detached build runs, and no callback is to be delivered."""
+        """True if no detached build runs, and no callback is to be delivered."""
         # In this order: what ends in the background leaves a callback behind.
         return self.replica.background.idle and self.replica.deliveries.idle
 

@@ -1,6 +1,6 @@
 """Pure. A line in which nobody waits for all that one other has sent.
 
-Who waits belongs to an owner, such as a key, and below that to another, such as an image. Owners take turns,
+What waits belongs to an owner, such as a key, and below that to another, such as an image. Owners take turns,
 and within an owner those below it; in one owner's own line the first to come is the next.
 """
 
@@ -37,7 +37,7 @@ class FairLine(Generic[T]):
         self._children.setdefault(first, FairLine()).append(rest, item)
 
     def popleft(self) -> T:
-        """Raises IndexError if nobody waits."""
+        """Remove the next item and return it. Raises IndexError if nothing waits."""
         if not self._children:
             item = self._own.popleft()
         else:
@@ -51,7 +51,7 @@ class FairLine(Generic[T]):
         return item
 
     def remove(self, path: Sequence[str], item: T) -> None:
-        """Raises KeyError or ValueError if it is not there."""
+        """Remove *item*. Raises KeyError or ValueError if it is not there."""
         if not path:
             self._own.remove(item)
         else:
@@ -63,7 +63,7 @@ class FairLine(Generic[T]):
         self._size -= 1
 
     def in_order(self) -> list[T]:
-        """All who wait, the next one first, if nobody else comes."""
+        """Return all that waits, the next one first, as if nothing else comes."""
         if not self._children:
             return list(self._own)
         lines = [child.in_order() for child in self._children.values()]

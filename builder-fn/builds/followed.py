@@ -50,7 +50,7 @@ class FollowedBuild:
         leave: Callable[[], None] | None = None,
         again: Callable[[], Ongoing] | None = None,
     ) -> None:
-        """*require_reader* raises BuilderError once there is nobody to follow it for.
+        """Follow a build until *require_reader* raises BuilderError, since nobody is left to follow it for.
 
         *leave* is called when it is closed. *again* begins the build once more if the replica that runs it
         goes away, for a caller that has stayed.

@@ -35,7 +35,7 @@ def offer(
     """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id."""
     config, context = bundle.config, bundle.context
     offered = with_ignore_file(context, config.dockerfile)
-    # Who sets an epoch wants the same image, to the bit.
+    # A caller that sets an epoch wants the same image, to the bit.
     exact = bool(config.source_date_epoch)
     shared_key = once() if exact else shared_keys.choose(config.image.name, offered)
     trees = local_trees(offered, context, config.dockerfile)

@@ -51,7 +51,7 @@ _HEADERS = 64 + 56  # of an ELF file and of its one segment
 
 
 class ProcessSandbox:
-    """What is known of one daemon; safe for use by many threads. The first question begins to find out."""
+    """The knowledge about one daemon; safe for use by many threads. The first question begins to find out."""
 
     def __init__(self, client: Client, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -63,7 +63,7 @@ class ProcessSandbox:
 
     @property
     def is_there(self) -> bool | None:
-        """Whether steps have one, as far as is known by now. Returns at once."""
+        """True if steps have a process sandbox, as far as is known by now, which is returned at once."""
         with self._lock:
             now = self._clock()
             due = self._checked_at is None or now - self._checked_at >= _CHECK_SECONDS

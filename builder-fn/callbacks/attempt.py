@@ -42,7 +42,7 @@ def attempt(
     private: bool,
     seconds: float = ATTEMPT_SECONDS,
 ) -> int | str:
-    """The status that was answered within *seconds*, or why there was none.
+    """Return the status that was answered within *seconds*, or the reason why there was none.
 
     *private* allows addresses that are not everybody's. Looking the name up takes as long as the resolver
     allows itself, which is no business of the other end's.
@@ -59,7 +59,7 @@ def attempt(
 
 
 def _address(to: Target, *, private: bool) -> tuple[str, int]:
-    """The first address of the host's. Raises OSError if there is none that may be called."""
+    """Return the first address of the host's. Raises OSError if there is none that may be called."""
     found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
     if not private and (inner := [each for each in addresses if not _is_public(each)]):
@@ -68,7 +68,7 @@ def _address(to: Target, *, private: bool) -> tuple[str, int]:
 
 
 def _is_public(address: str) -> bool:
-    """Whether *address* is everybody's, and so is the IPv4 address that a router would make of it."""
+    """Return whether *address* is public, as is the IPv4 address that a router would make of it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is None and ip not in _NAT64:
@@ -78,7 +78,7 @@ def _is_public(address: str) -> bool:
 
 
 def _secured(to: Target, plain: socket.socket) -> ssl.SSLSocket:
-    """Takes *plain* over. Nothing has been said yet."""
+    """Take *plain* over for TLS, before anything was sent on it."""
     try:
         return ssl.create_default_context().wrap_socket(
             plain, server_hostname=to.host, do_handshake_on_connect=False
@@ -90,9 +90,9 @@ def _secured(to: Target, plain: socket.socket) -> ssl.SSLSocket:
 
 @contextmanager
 def _severed_at(deadline: float, sock: socket.socket) -> Iterator[None]:
-    """Raises TimeoutError if the block ends after the *deadline*; then *sock* is cut off.
+    """Cut *sock* off at the *deadline*. Raises TimeoutError if the block ends after it.
 
-    A socket's own timeout begins anew with each byte.
+    A socket's own timeout begins again with each byte.
     """
 
     def sever() -> None:

@@ -64,7 +64,7 @@ class _Pending:
 
 
 class Deliveries:
-    """What is to be delivered, and who does it; `idle` once nothing is."""
+    """Callbacks to be delivered, and the threads that deliver them; `idle` once there are none."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Deliveries:
         most: int = _MOST,
         most_bytes: int = _MOST_BYTES,
     ) -> None:
-        """*private* allows addresses that are not everybody's; *ended* is told each one's outcome."""
+        """Deliver to addresses that are not public, too, if *private*; call *ended* with each outcome."""
         self._private = private
         self._ended = ended
         self._delays = delays
@@ -92,7 +92,7 @@ class Deliveries:
             return not self._pending
 
     def add(self, delivery: Delivery) -> None:
-        """Returns at once. Where there is no room, what has been tried most often makes it."""
+        """Add a delivery, at once. Where there is no room, the one with most failed attempts makes it."""
         with self._changed:
             self._pending.append(_Pending(delivery))
             while self._has_too_much() and (waiting := self._waiting()):
@@ -140,12 +140,12 @@ class Deliveries:
                 self._attempted(pending, answered)
 
     def _next(self) -> _Pending | None:
-        """What is to be tried now; nothing if there is nothing more for this thread to do."""
+        """Return the delivery whose time has come; None if there is nothing more for this thread to do."""
         with self._changed:
             while waiting := self._waiting():
                 now = time.monotonic()
                 if due := [each for each in waiting if each.due <= now or self._stopping]:
-                    # Who does not answer must not hold up who has not been asked yet.
+                    # A receiver that does not answer must not hold up those that were not called yet.
                     pending = min(due, key=lambda each: each.attempts)
                     pending.running = True
                     pending.attempts += 1
@@ -177,7 +177,7 @@ class Deliveries:
             pending.due = time.monotonic() + delay
 
     def _end(self, pending: _Pending, outcome: str, why: str = "") -> None:
-        """Said before it is done: the process may end as soon as nothing is pending."""
+        """Report the end before it is done: the process may end as soon as nothing is pending."""
         delivery = pending.delivery
         if outcome != metrics.DELIVERED:
             fields = log_lines.callback_fields(

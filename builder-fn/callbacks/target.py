@@ -17,7 +17,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to call. Made by `target`, which judges it."""
+    """An address to call. Made by `target`, which judges it."""
 
     scheme: str
     host: str
@@ -35,7 +35,7 @@ class Target:
 
 
 def target(url: str, settings: Settings) -> Target:
-    """Raises ConfigError for an address that this builder does not call."""
+    """Judge *url*. Raises ConfigError for an address that this builder does not call."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -57,7 +57,7 @@ def target(url: str, settings: Settings) -> Target:
 
 
 def _covers(allowed: str, host: str) -> bool:
-    """With a dot in front *allowed* covers every host below it, and "*" every host."""
+    """Return whether *allowed* covers *host*: with a dot in front every host below it, as "*" every host."""
     allowed = allowed.lower()
     return allowed in ("*", host) or (allowed.startswith(".") and host.endswith(allowed))
 

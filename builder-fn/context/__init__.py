@@ -1,4 +1,4 @@
-"""What the daemon is offered of a build's context, and what it keeps of it between builds.
+"""The context that the daemon is offered of a build, and what it keeps of it between builds.
 
 shared_key   the key under which it keeps files: never a stale one
 ignore_file  .dockerignore offered with the Dockerfile, which saves a round trip

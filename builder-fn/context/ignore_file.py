@@ -45,7 +45,7 @@ def _is_plain(entry: Entry) -> bool:
 
 
 def local_trees(offered: Tree, context: Tree, dockerfile: str = "Dockerfile") -> Mapping[str, Tree]:
-    """What the daemon may fetch by which name: *offered*, made of *context*, as each request is to see it."""
+    """Return by name the trees for the daemon: *offered*, made of *context*, as each request is to see it."""
     own = offered
     if len(offered.entries) > len(context.entries):
         name = dockerfile + DOCKERIGNORE

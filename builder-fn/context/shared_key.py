@@ -50,7 +50,7 @@ _EARLIEST, _LATEST = -(1 << 31) * 10**9, ((1 << 31) - 1) * 10**9
 
 @dataclass(slots=True)
 class _Memory:
-    """What has been sent under one key. The key is random: no other process ever sent anything under it."""
+    """The memory of what has been sent under one key. The key is random: no other process ever used it."""
 
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     # The hash of each content, by how its file looked. A look is kept as its hash: where two are the same,

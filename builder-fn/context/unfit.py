@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def cause_of(failure: BuilderError, context: Tree) -> BuilderError:
     """Return *failure*, or what is wrong with the entry that the daemon then asked for in vain."""
-    said = str(failure)
+    message = str(failure)
     for entry in context.entries:
-        if entry.unfit and entry.unfit in said:
+        if entry.unfit and entry.unfit in message:
             return ArchiveError(entry.unfit)
     return failure

@@ -1,6 +1,6 @@
 """Pure. Matches a whole text in time proportional to its length, whatever the pattern.
 
-Patterns come from whoever has a build to run, and a backtracking matcher can be kept busy for years by a few
+Patterns come from anyone with a build to run, and a backtracking matcher can be kept busy for years by a few
 stars. As Go's regexp does, this one follows all ways through a pattern at once; the sets of ways it has met
 are kept, so that a character of a usual path costs one look into a dictionary.
 """
@@ -52,7 +52,10 @@ class Program:
         return self._add(_Step((following,), consumes=test))
 
     def place(self, test: PlaceTest, following: int, *, looks_back: bool) -> int:
-        """*looks_back* if *test* must know more of what is before than whether there is anything."""
+        """Add a step that *test* judges by its place.
+
+        *looks_back* if it must know more of what is before than whether there is anything.
+        """
         self.looks_back |= looks_back
         return self._add(_Step((following,), holds=test))
 
@@ -82,11 +85,11 @@ class Automaton:
         self.start = self._state(frozenset((start,)), "")
 
     def accepts(self, state: State) -> bool:
-        """Whether a text that led to *state* may end there."""
+        """Return whether a text that led to *state* may end there."""
         return _ACCEPT in self._reach(state, "")
 
     def move(self, state: State, character: str) -> State:
-        """The state that *character* leads to."""
+        """Return the state that *character* leads to."""
         steps = self._steps
         threads = frozenset(
             target
@@ -109,7 +112,7 @@ class Automaton:
         return known
 
     def _reach(self, state: State, following: str) -> set[int]:
-        """All steps that can be come to from *state*'s without taking a character."""
+        """Return all steps that can be come to from *state*'s without taking a character."""
         reached = set(state.threads)
         pending = list(reached)
         while pending:
@@ -143,7 +146,7 @@ class State(dict[str, "State"]):
 
     @property
     def is_end(self) -> bool:
-        """Whether the text may end here."""
+        """True if the text may end here."""
         if self._is_end is None:
             self._is_end = self._automaton.accepts(self)
         return self._is_end

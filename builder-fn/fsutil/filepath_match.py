@@ -12,7 +12,7 @@ class PatternError(Exception):
 
 
 def filepath_match(pattern: str, name: str) -> bool:
-    """Whether all of *name* matches. Raises PatternError."""
+    """Return whether all of *name* matches. Raises PatternError."""
     position = 0
     while pattern:
         star = pattern.startswith("*")
@@ -43,7 +43,7 @@ def rune(character: str) -> str:
 
 
 def _end_of_chunk(pattern: str) -> int:
-    """Where the first star outside a class is."""
+    """Return the index of the first star outside a class."""
     in_class = False
     index = 0
     while index < len(pattern):
@@ -61,7 +61,7 @@ def _end_of_chunk(pattern: str) -> int:
 
 
 def _match_chunk(chunk: str, name: str, position: int) -> int | None:
-    """Where *chunk*, which has no star, ends in *name* from *position*; None if it does not match."""
+    """Return the end of *chunk*, which has no star, in *name* from *position*; None if it does not match."""
     matched = True
     index = 0
     while index < len(chunk):
@@ -84,7 +84,7 @@ def _match_chunk(chunk: str, name: str, position: int) -> int | None:
 
 
 def _match_class(chunk: str, index: int, character: str) -> tuple[bool, int]:
-    """Whether *character* is in the class whose members start at *index*, and where the class ends."""
+    """Return whether *character* is in the class whose members start at *index*, and the end of the class."""
     negated = chunk.startswith("^", index)
     index += negated
     within = False

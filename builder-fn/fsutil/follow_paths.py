@@ -22,7 +22,7 @@ _MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 
 
 def follow(entries: Sequence[Entry], paths: Iterable[str]) -> list[str]:
-    """The sorted patterns that *paths* come to; none if one of them is the whole context.
+    """Return the sorted patterns that *paths* come to; none if one of them is the whole context.
 
     Raises PatternError if links lead to a path that is too long to be one.
     """
@@ -33,7 +33,7 @@ def follow(entries: Sequence[Entry], paths: Iterable[str]) -> list[str]:
 
 
 def without_nested(patterns: Iterable[str]) -> list[str]:
-    """*patterns*, which are sorted, without those below the last one kept; none if "." is among them."""
+    """Return *patterns*, which are sorted, without those below others; nothing if "." is among them."""
     kept: list[str] = []
     for pattern in patterns:
         if pattern == ".":
@@ -71,7 +71,7 @@ class _Resolver:
                 return [posixpath.join(target, rest) for target in targets]
 
     def _targets(self, path: str) -> list[str]:
-        """What *path* leads to if it is a link; what the links lead to that it has a wildcard for."""
+        """Return the target of a link at *path*, and those of links that *path* has a wildcard for."""
         folder, name = posixpath.split(path)
         if not _has_wildcard(name):
             return self._target(path)

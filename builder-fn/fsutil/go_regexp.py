@@ -79,7 +79,7 @@ _POSIX_CLASSES = {
 
 
 def parse(expression: str) -> Alternatives:
-    """Raises PatternError where Go's regexp reports an error."""
+    """Parse *expression*. Raises PatternError where Go's regexp reports an error."""
     return _Parser("".join(map(rune, expression)), _literal).parse()
 
 
@@ -89,7 +89,7 @@ def exactly(expression: str) -> Alternatives:
 
 
 def any_of(expressions: Iterable[Alternatives]) -> Automaton:
-    """Matches the texts in which Go's regexp finds one of *expressions*. Raises PatternError."""
+    """Match the texts in which Go's regexp finds one of *expressions*. Raises PatternError."""
     program = Program()
     try:
         starts = [_assemble(program, pieces) for each in expressions for pieces in each]
@@ -99,7 +99,7 @@ def any_of(expressions: Iterable[Alternatives]) -> Automaton:
 
 
 def _assemble(program: Program, pieces: list[Piece]) -> int:
-    """What is to be found may be anywhere in a text, unless it says otherwise at its ends."""
+    """Assemble *pieces*, to be found anywhere in a text, unless they say otherwise at their ends."""
     ends = bool(pieces) and pieces[-1] is _AT["$"]
     starts = bool(pieces) and pieces[0] is _AT["^"]
     step = program.end if ends else _anything(program, program.end)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def find(entries: Sequence[Entry], path: str) -> Entry | None:
-    """The entry at *path*, compared as text."""
+    """Return the entry at *path*, compared as text."""
     index = _first_from(entries, sort_key(path))
     if index < len(entries) and entries[index].path == path:
         return entries[index]
@@ -20,12 +20,12 @@ def find(entries: Sequence[Entry], path: str) -> Entry | None:
 
 
 def end_of(entries: Sequence[Entry], path: str, start: int = 0) -> int:
-    """The index after the last entry at or below *path*; *start* is no later than that."""
+    """Return the index after the last entry at or below *path*; *start* is no later than that."""
     return _first_from(entries, sort_key(path) + b"\x01", start)
 
 
 def names_in(entries: Sequence[Entry], directory: str) -> Iterator[str]:
-    """The names directly in *directory*; "" is the root."""
+    """Yield the names directly in *directory*; "" is the root."""
     index, end = 0, len(entries)
     prefix = ""
     if directory:

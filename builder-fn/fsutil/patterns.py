@@ -77,7 +77,7 @@ class PatternList:
         return tuple(_Place(hit=False, state=run.start) for run in self._runs)
 
     def match(self, name: str, directory: Places) -> bool:
-        """Whether the file *name* in *directory* matches. Raises PatternError."""
+        """Return whether the file *name* in *directory* matches. Raises PatternError."""
         matched = False
         for run, place in zip(self._runs, directory, strict=True):
             if place.hit or (
@@ -87,7 +87,7 @@ class PatternList:
         return matched
 
     def enter(self, name: str, directory: Places) -> tuple[bool, Places]:
-        """Whether the directory *name* in *directory* matches, and what that means below it.
+        """Return whether the directory *name* in *directory* matches, and the places that means below it.
 
         Raises PatternError.
         """
@@ -103,7 +103,7 @@ class PatternList:
         return matched, tuple(below)
 
     def may_match_below(self, directory: str, *, exceptions: bool) -> bool:
-        """Whether one that is (or is not) an exception could match anything in *directory*.
+        """Return whether a pattern that is (or is not) an exception could match anything in *directory*.
 
         Any could, once one of them has wildcards before its end: upstream looks no closer (filter.go, Walk).
         """
@@ -122,7 +122,11 @@ class _Run:
         self.start = any_of(self._well_formed(patterns)).start
 
     def matches(self, state: State) -> bool:
-        """Raises PatternError if none matches before one that is malformed: upstream reads them as needed."""
+        """Return whether a pattern matches.
+
+        Raises PatternError if none matches before one that is malformed: upstream reads them as
+        needed.
+        """
         if state.is_end:
             return True
         if self._malformed:
@@ -139,7 +143,7 @@ class _Run:
 
 
 def clean_path(path: str) -> str:
-    """Go's filepath.Clean."""
+    """Clean *path* as Go's filepath.Clean does."""
     cleaned = posixpath.normpath(path) if path else "."
     return "/" + cleaned.lstrip("/") if cleaned.startswith("/") else cleaned
 
@@ -162,7 +166,7 @@ def _is_special(text: str) -> bool:
 
 
 def _translated(pattern: str) -> str:
-    """Faithful to what upstream's compile does not escape."""
+    """Translate *pattern*, faithful to what upstream's compile does not escape."""
     out = ["^"]
     index = 0
     while index < len(pattern):

@@ -54,7 +54,7 @@ class UnfitEntry(Exception):
 
 @dataclass(slots=True)
 class _Asked:
-    """What the daemon has asked for and has not been given yet."""
+    """The files that the daemon has asked for and has not been given yet."""
 
     files: deque[int] = dataclasses.field(default_factory=deque)
     end: bool = False
@@ -65,7 +65,7 @@ class Sender:
     """One DiffCopy call over *entries*, which stay the caller's and are not changed."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        """Raises UnfitEntry."""
+        """Prepare to send *entries*. Raises UnfitEntry."""
         for entry in entries:
             if entry.unfit:
                 raise UnfitEntry(entry.unfit)
@@ -77,7 +77,7 @@ class Sender:
 
     @property
     def done(self) -> bool:
-        """Whether `send` has returned the last packet."""
+        """True if `send` has returned the last packet."""
         return self._asked.end_given
 
     def receive(self, message: bytes) -> None:
@@ -96,7 +96,7 @@ class Sender:
             raise SenderError(f"a receiver does not send packets of type {packet.type}")
 
     def send(self, limit: int) -> list[Buffer]:
-        """Framed packets of about *limit* bytes; empty if the daemon must ask first."""
+        """Return framed packets of about *limit* bytes; nothing if the daemon must ask first."""
         chunks: list[Buffer] = []
         size = 0
         while size < limit and (chunk := next(self._outgoing, None)) is not None:
@@ -116,7 +116,7 @@ class Sender:
 
 
 def _conversation(entries: Sequence[Entry], asked: _Asked) -> Iterator[Buffer | None]:
-    """All that is to be sent, in order; None wherever the daemon has to speak first."""
+    """Yield all that is to be sent, in order; None wherever the daemon has to speak first."""
     yield from _stat_packets(entries)
     while asked.files or not asked.end:
         if asked.files:
@@ -173,7 +173,7 @@ def _stat_in_bytes(stat: pb.Stat, entry: Entry, linkname: str) -> bytes:
 
 
 def go_file_mode(entry: Entry) -> int:
-    """*entry*'s mode as Go's FileMode."""
+    """Return *entry*'s mode as Go's FileMode."""
     mode = entry.mode & 0o777
     if entry.kind is Kind.SYMLINK:
         return 0o777 | _MODE_SYMLINK  # what Linux shows for every link
@@ -191,7 +191,7 @@ def go_file_mode(entry: Entry) -> int:
 
 
 def _data_packets(number: int, data: Content) -> Iterator[Buffer]:
-    """*data* in DATA packets, its bytes not copied unless few, and the empty packet that ends it."""
+    """Yield *data* in DATA packets, its bytes not copied unless few, and the empty packet that ends it."""
     empty = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number).SerializeToString()
     few = len(data) <= _FEW_BYTES
     for chunk in pieces(memoryview(bytes(data)) if few else data, CHUNK_BYTES):

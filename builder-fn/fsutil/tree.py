@@ -64,7 +64,7 @@ def encoded(name: str) -> bytes:
 
 
 def sort_key(path: str) -> bytes:
-    """The order in which fsutil sends paths: by component, so that "/" sorts lowest (fsutil validator.go)."""
+    """Return the key by which fsutil orders paths: by component, "/" lowest (fsutil validator.go)."""
     return encoded(path).replace(b"/", b"\0")
 
 

@@ -3,7 +3,7 @@
 The daemon states include, exclude and follow paths with each request and relies on the client to apply
 them (tonistiigi/fsutil filter.go, as vendored by moby/buildkit v0.32.2).
 
-Where fsutil contradicts itself we do not follow: opening a file, it judges the path anew and more
+Where fsutil contradicts itself we do not follow: opening a file, it judges the path again and more
 strictly, and so sends some that its walk has shown empty ("a", "!a/f" and "a" again, for a/f).
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """What a DiffCopy request asks for; everything, if all are empty."""
+    """The patterns of a DiffCopy request, which asks for everything if all are empty."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Patterns:
 
 
 def walk(tree: Tree, patterns: Patterns) -> Sequence[Entry]:
-    """The chosen entries in the order of *tree*, each after its parents. Raises PatternError."""
+    """Return the chosen entries in the order of *tree*, each after its parents. Raises PatternError."""
     include = _include_list(tree, patterns)
     exclude = PatternList(patterns.exclude) if patterns.exclude else None
     if include is None and exclude is None:

@@ -13,7 +13,7 @@ _LENGTH_DELIMITED = 2
 
 
 def varint(number: int) -> bytes:
-    """*number*, which is not negative, in base 128."""
+    """Encode *number*, which is not negative, in base 128."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -28,10 +28,10 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def message_prefix(length: int) -> bytes:
-    """What precedes an uncompressed gRPC message of *length* bytes."""
+    """Return the prefix of an uncompressed gRPC message of *length* bytes."""
     return MESSAGE_PREFIX.pack(0, length)
 
 
 def framed(message: bytes) -> bytes:
-    """*message* as gRPC sends it."""
+    """Frame *message* as gRPC sends it."""
     return MESSAGE_PREFIX.pack(0, len(message)) + message

@@ -34,7 +34,7 @@ A build's life, from left to right, in records by their names at the daemon:
     verdict-ID                                          ·        why the owner ended it
 
 A replica that dies leaves a broken claim (it has an error), and perhaps a build about which the daemon still
-is: whoever looks next reads "interrupted" off these two, and may claim ID.2 at once.
+is: the next replica to look reads "interrupted" off these two, and may claim ID.2 at once.
 """
 
 from .attempt import BuildRecord

@@ -25,7 +25,7 @@ _OURS = _ANNOTATION + "record."
 
 
 def build_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
-    """The frontend attributes of a build that says *annotations* of itself."""
+    """Return the frontend attributes of a build that says *annotations* of itself."""
     return {_ANNOTATION + name: value for name, value in annotations.items()}
 
 
@@ -34,7 +34,7 @@ def journal_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
 
 
 def journal_metadata(result_document: str) -> dict[str, bytes]:
-    """What a journal returns for a build that succeeded."""
+    """Return the metadata that a journal returns for a build that succeeded."""
     return {RESULT: result_document.encode()}
 
 
@@ -45,7 +45,7 @@ def claim_attrs(annotations: Mapping[str, str], token: str) -> dict[str, str]:
 def verdict_attrs(
     annotations: Mapping[str, str], error: BuilderError, token: str
 ) -> dict[str, str]:
-    """*token* is that of the claim, if there is one."""
+    """Return the attributes of a verdict; *token* is that of the claim, if there is one."""
     return {**claim_attrs(annotations, token), ERROR: error_document(error)}
 
 

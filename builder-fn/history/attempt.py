@@ -55,7 +55,7 @@ class BuildRecord:
 
     @property
     def repeatable(self) -> bool:
-        """Whether it failed for no reason of its own, so that it may be run again under its id."""
+        """True if it failed for no reason of its own, so that it may be run again under its id."""
         return isinstance(self.error, (Unavailable, CallerGone))
 
 
@@ -78,17 +78,17 @@ class Attempt:
 
     @property
     def is_held(self) -> bool:
-        """Whether it runs and its owner still answers for it; then no other record can tell more."""
+        """True if it runs and its owner still answers for it; then no other record can tell more."""
         return self._own() is Own.RUNNING and self._claimed() is Claimed.OPEN
 
     @property
     def was_left(self) -> bool:
-        """Whether all that the daemon knows of the build's end is that its caller left."""
+        """True if all that the daemon knows of the build's end is that its caller left."""
         return self.build is not None and self.build.error.code == Code.CANCELLED
 
     @property
     def lingers(self) -> bool:
-        """Whether the daemon is still about a build that has ended for all others."""
+        """True if the daemon still works on a build that has ended for all others."""
         record = self.record()
         if record is None or self.build is None:
             return False
@@ -188,7 +188,7 @@ class Attempt:
         return BuildResult(digest=results[min(results)].digest if results else "")
 
     def _completed(self, record: pb.BuildHistoryRecord, state: State) -> float | None:
-        """When it ended for all but the daemon, if that is still about it."""
+        """Return when it ended for all but the daemon, if the daemon still works on it."""
         ended = [record] if _ended(record) or state is not State.FAILED else self.records.values()
         ends = [each.CompletedAt.ToNanoseconds() / 1e9 for each in ended if _ended(each)]
         return max(ends, default=None)
@@ -228,7 +228,9 @@ def attempts(records: Iterable[pb.BuildHistoryRecord]) -> dict[str, list[Attempt
 
 
 def _age(record: pb.BuildHistoryRecord) -> tuple[int, bool]:
-    """A ref may be used again; and a build may end while the history is read."""
+    """Return the key that orders records of one ref, which may be used again, or end while
+    history is read.
+    """
     return record.CreatedAt.ToNanoseconds(), _ended(record)
 
 

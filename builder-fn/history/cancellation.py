@@ -57,7 +57,7 @@ class CancelListener:
             self._cancel(ref)
 
     def remove(self, ref: Ref) -> None:
-        """The build has ended; safe to call twice."""
+        """Forget a build that has ended; safe to call twice."""
         with self._lock:
             self._running.pop(ref, None)
 
@@ -95,5 +95,5 @@ class CancelListener:
 
 
 def _is_over(error: Exception) -> bool:
-    """Whether a stream ended because its time was over."""
+    """Return whether a stream ended because its time was over."""
     return isinstance(error, grpc.RpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -1,6 +1,6 @@
-"""I/O: who answers for a build, settled among all replicas of the builder.
+"""I/O: settle among all replicas of the builder which one answers for a build.
 
-A claim is a held build beside the build's own, from before the build is in line until after its end. So it
+A claim is a lock (ref_lock.py) beside the build's own, from before its wait in line until its end. So it
 is on record while it waits, and found abandoned when its replica dies, whatever its steps do.
 """
 
@@ -107,6 +107,6 @@ class Claims:
         return [attempt for attempt in self._search.all_attempts(build_id) if attempt.record()]
 
     def _is_answered_for(self, earlier: Sequence[Attempt]) -> bool:
-        """Whether there is an attempt for which no other one may be made."""
+        """Return whether there is an attempt for which no other one may be made."""
         records = map(self._search.completed_record, earlier)
         return any(record is not None and not record.repeatable for record in records)

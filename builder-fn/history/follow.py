@@ -1,7 +1,7 @@
 """I/O: one build as any replica can follow it, from its place in line to its end.
 
 What a build says, Status tells from its beginning on, while it runs and ever after; what became of it, the
-history does. That is asked again and again rather than listened to: who dies says nothing.
+history does. That is asked again and again rather than listened to: a replica that dies says nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Follow:
         *,
         patience: float,
     ) -> None:
-        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        """Follow *attempt*; the daemon may leave a question unanswered for *patience* seconds."""
         self.record = record
         self._control = control
         self._search = search
@@ -87,7 +87,7 @@ class Follow:
         return self._log.warnings
 
     def result(self) -> BuildResult:
-        """What became of the build, once iterated to its end. Raises BuilderError if it did not succeed."""
+        """Return the build's result, once iterated to its end. Raises BuilderError if it did not succeed."""
         if self.record.error:
             # A copy: the record stays, and would by the traceback lead back to here.
             raise copy(self.record.error)

@@ -42,7 +42,7 @@ class History:
 
     @translated()
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
-        """Become the one who answers for a build; None if it can be followed. See claim.py."""
+        """Claim a build, so that this replica answers for it; None if it can be followed. See claim.py."""
         with self._claiming() as claims:
             return claims.claim(build_id, annotations)
 

@@ -1,4 +1,4 @@
-"""Pure. How a build ended as JSON, and back: for what our own records of it keep beside the daemon's.
+"""Pure. A build's outcome as JSON, and back: for what our own records of it keep beside the daemon's.
 
 What cannot be read, since another version wrote it or somebody else did, is an end of which no more is known.
 """
@@ -105,7 +105,7 @@ def _values(kind: type[_T], documents: Any) -> Iterator[_T]:
 
 
 def _value(kind: type[_T], document: Any) -> _T | None:
-    """An instance of the dataclass *kind*; JSON has lists for its tuples."""
+    """Make an instance of the dataclass *kind*; JSON has lists for its tuples."""
     if not isinstance(document, dict):
         return None
     names = {each.name for each in fields(kind)}

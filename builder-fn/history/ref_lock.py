@@ -3,7 +3,7 @@
 A Solve that names neither a frontend nor a graph waits for a client of the LLBBridge (moby/buildkit v0.32.2
 solver/llbsolver/solver.go). We are that client, and take our time. The daemon refuses a second build of the
 same ref while one is there, and for 10 s after its end (solver/jobs.go, NewJob and Discard); it ends the
-build with the connection that asked for it. That makes it a lock for all who share the daemon.
+build with the connection that asked for it. That makes it a lock for all that share the daemon.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RefLock:
     def __init__(
         self, control: Control, ref: str, attrs: Mapping[str, str], *, patience: float
     ) -> None:
-        """*attrs* stand in its record; *patience* is in seconds."""
+        """Take the lock on *ref*; *attrs* stand in its record, and *patience* is in seconds."""
         self.ref = ref
         self.bridge = LLBBridge(control.channel, ref)
         self._patience = patience
@@ -50,7 +50,9 @@ class RefLock:
         self._ends = False
 
     def is_ours(self) -> bool:
-        """Whether we hold it; if not, somebody does or did so a moment ago. Raises DaemonUnavailable."""
+        """Return whether we hold it; if not, somebody does or did so a moment ago. Raises
+        DaemonUnavailable.
+        """
         deadline = time.monotonic() + self._patience
         while True:
             inputs = self.bridge.inputs(timeout=self._patience)
@@ -91,7 +93,7 @@ class RefLock:
         self._solve.cancel()
 
     def when_ended(self, then: Callable[[], object]) -> None:
-        """*then* is called, from any thread, when its record is complete, or the daemon lost."""
+        """Call *then*, from any thread, when its record is complete, or the daemon lost."""
 
         def ended(_solve: object) -> None:
             then()
@@ -99,7 +101,7 @@ class RefLock:
         self._solve.add_done_callback(ended)
 
     def wait(self) -> None:
-        """Until its record is complete, the daemon is lost, or there is no more patience."""
+        """Wait until its record is complete, the daemon is lost, or there is no more patience."""
         ended = threading.Event()
         self.when_ended(ended.set)
         if not ended.wait(self._patience):
@@ -111,11 +113,13 @@ class RefLock:
             self.drop()
 
     def _is_unknown(self, error: grpc.RpcError) -> bool:
-        """What the daemon says to who asks as another's build of the same ref ends: ours may be next."""
+        """Return whether the daemon answers as it does while another build of the same ref ends:
+        ours may be next.
+        """
         return NO_SUCH_JOB.is_about(self.ref, error.details() or "")
 
     def _was_not_refused(self) -> bool:
-        """False, once the daemon has refused it."""
+        """Return False once the daemon has refused it."""
         try:
             self._solve.result(timeout=self._patience)
         except grpc.RpcError as exc:

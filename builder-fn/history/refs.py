@@ -1,8 +1,8 @@
-"""Pure. What a build's records are called in the daemon's history.
+"""Pure. The refs of a build's records in the daemon's history.
 
 A build is told of by up to four records: its own, under the bare ref; a claim, for as long as somebody
 answers for it; a request to cancel it; and a verdict. A build that was abandoned and is run again under
-its id is another attempt, since the daemon keeps a ref from being used anew (for 10 s, and longer if a step
+its id is another attempt, since the daemon keeps a ref from being used again (for 10 s, and longer if a step
 goes on).
 """
 
@@ -17,7 +17,7 @@ _LATER_ATTEMPT = r"\.[0-9]{1,9}"
 
 
 class Part(enum.StrEnum):
-    """What stands before the ref of the build itself."""
+    """A part of a build's records, which stands before the ref of the build itself."""
 
     BUILD = ""
     CLAIM = "claim-"
@@ -51,7 +51,7 @@ _REF = re.compile(
 
 
 def parsed(text: str) -> tuple[Part, Ref] | None:
-    """None for what is called otherwise than our records are."""
+    """Parse a ref; return None for one that our records do not have."""
     match = _REF.fullmatch(text)
     if not match:
         return None
@@ -63,7 +63,8 @@ def is_build_id(text: str) -> bool:
 
 
 def filters_of(build_id: str) -> list[str]:
-    """ListenBuildHistory's filters for all records of a build, if it took no more than USUAL_ATTEMPTS.
+    """Return ListenBuildHistory's filters for all records of a build, if it took no more than
+    USUAL_ATTEMPTS.
 
     Equality is what the daemon searches its history for in the shortest time. The request's own `Ref` takes
     none, but what was once asked for by it, nobody can delete any more (moby/buildkit v0.32.2

@@ -38,15 +38,16 @@ _log = logging.getLogger(__name__)
 
 
 class Search:
-    """What *control*'s daemon keeps. All methods raise DaemonUnavailable."""
+    """A search in what *control*'s daemon keeps. All methods raise DaemonUnavailable."""
 
     def __init__(self, control: Control, *, patience: float) -> None:
-        """*patience* is how many seconds one question may take."""
+        """Search with at most *patience* seconds for one question."""
         self._control = control
         self._patience = patience
 
     def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
-        """At most *limit* builds, the newest first, and fewer if many of the newest records are others'.
+        """Return at most *limit* builds, the newest first, and fewer if many of the newest records are
+        others'.
 
         Results have no more than the digest, and errors no more than their sentence.
         """
@@ -56,13 +57,13 @@ class Search:
         return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
 
     def record(self, build_id: str) -> BuildRecord | None:
-        """The last attempt at a build, with all there is to know of it."""
+        """Return the last attempt at a build, with all there is to know of it."""
         found_attempts = self.attempts(build_id)
         last = next((each for each in found_attempts if each.record()), None)
         return self.completed_record(last) if last else None
 
     def attempts(self, build_id: str) -> Sequence[Attempt]:
-        """Those at one build, the last one first."""
+        """Return the attempts at one build, the last one first."""
         if not is_build_id(build_id):
             return ()
         # Whoever asks for a claimed build that goes on may ask often: 0.5 ms however long the history is.
@@ -87,7 +88,7 @@ class Search:
     def completed_record(
         self, attempt: Attempt, printer: Printer | None = None
     ) -> BuildRecord | None:
-        """*attempt* with what the daemon keeps elsewhere; *printer* has taken its whole log."""
+        """Return *attempt* with what the daemon keeps elsewhere; *printer* has taken its whole log."""
         # From the end of the push to the end of the build it takes the daemon some milliseconds more.
         if attempt.was_left and (digest := self._pushed(attempt)):
             return attempt.record(result=self.image(digest))
@@ -97,7 +98,7 @@ class Search:
         return record
 
     def details(self, attempt: Attempt) -> bytes:
-        """What the daemon knows of the build's error, as a google.rpc.Status."""
+        """Return the details that the daemon has of the build's error, as a google.rpc.Status."""
         if not attempt.error_digest:
             return b""
         try:
@@ -112,7 +113,7 @@ class Search:
             return b""
 
     def image(self, digest: str) -> BuildResult:
-        """What there is to say of an image; at least its digest."""
+        """Return what there is to say of an image; at least its digest."""
         return ImageContent(self._control.channel, digest).result()
 
     def request_cancel(self, ref: Ref) -> None:
@@ -120,11 +121,11 @@ class Search:
         self._leave(ref.of(Part.CANCEL), {})
 
     def leave_verdict(self, ref: Ref, attrs: Mapping[str, str]) -> None:
-        """Leave word for who asks for a build that its owner ended."""
+        """Leave word for those that ask for a build that its owner ended."""
         self._leave(ref.of(Part.VERDICT), attrs)
 
     def _leave(self, ref: str, attrs: Mapping[str, str]) -> None:
-        """A record and nothing else, of a build of an empty graph."""
+        """Leave a record and nothing else, of a build of an empty graph."""
         request = pb.SolveRequest(Ref=ref, Definition=b"", FrontendAttrs=attrs)
         try:
             self._control.solve(request, timeout=self._patience)
@@ -133,7 +134,7 @@ class Search:
                 raise daemon_unavailable(exc) from exc
 
     def _pushed(self, attempt: Attempt) -> str:
-        """The digest of what was pushed before the owner left, if all of it was."""
+        """Return the digest of what was pushed before the owner left, if all of it was."""
         pushes = Pushes(attempt.pushed_names)
         request = pb.StatusRequest(Ref=str(attempt.ref))
         try:
@@ -157,7 +158,7 @@ class Search:
     def _listen(
         self, filters: Sequence[str] = (), *, limit: int = 0, active_only: bool
     ) -> Iterator[pb.BuildHistoryRecord]:
-        """All active records, then the completed ones that a filter lets through."""
+        """Yield all active records, then the completed ones that a filter lets through."""
         request = pb.BuildHistoryRequest(
             ActiveOnly=active_only, EarlyExit=True, Filter=filters, Limit=limit
         )

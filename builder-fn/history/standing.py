@@ -33,7 +33,7 @@ class State(enum.StrEnum):
 
 
 class Own(enum.Enum):
-    """How the build's own record stands."""
+    """The state of the build's own record."""
 
     NONE = enum.auto()
     RUNNING = enum.auto()
@@ -43,7 +43,7 @@ class Own(enum.Enum):
 
 
 class Claimed(enum.Enum):
-    """How the claim beside it stands."""
+    """The state of the claim beside it."""
 
     NONE = enum.auto()
     OPEN = enum.auto()
@@ -52,7 +52,7 @@ class Claimed(enum.Enum):
 
 
 class Blame(enum.Enum):
-    """Where the error of a failed build is to be read."""
+    """The place at which the error of a failed build is to be read."""
 
     NOBODY = enum.auto()
     VERDICT = enum.auto()

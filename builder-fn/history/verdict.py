@@ -29,7 +29,10 @@ _log = logging.getLogger(__name__)
 def leave_verdict(
     history: Callable[[], AbstractContextManager[Search]], ref: Ref, attrs: Mapping[str, str]
 ) -> None:
-    """Returns when it is left, or when that will have to wait; *history* is that of the daemon now."""
+    """Leave a verdict; return when it is left, or when that will have to wait.
+
+    *history* is that of the daemon now.
+    """
 
     def leave() -> bool:
         try:

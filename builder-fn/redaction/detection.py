@@ -43,7 +43,7 @@ _SWITCH = re.compile(r"(?i)true|false|yes|no|on|off|none|null|nil|[01]?|\{\s*\}|
 _REFERENCE = re.compile(r"\$\w+|\$\{[^}]*\}|\$\([^)]*\)|%\w+%|\{\{.*\}\}|<[^<>]*>|\*+|x+|X+")
 _LOCATION = re.compile(r"(?:[a-zA-Z][\w+.-]*:/|~|\.{1,2})?/\S*")
 
-# What issuers begin their tokens with, and how long these are at least. Whoever sends a build chooses what
+# What issuers begin their tokens with, and how long these are at least. The sender of a build chooses what
 # this is applied to, and nothing else runs meanwhile: a pattern here must not read on from many places over
 # the same characters.
 _ISSUED = re.compile(
@@ -70,7 +70,7 @@ _USERINFO = re.compile(r"[A-Za-z0-9+.-]://[^\s/:@\"'<>]{0,256}:([^\s/@\"'<>]{1,1
 
 
 def looks_secret(name: str, value: str) -> bool:
-    """Whether *value*, by its shape or under that *name*, is one that nobody else may read."""
+    """Return whether *value*, by its shape or under that *name*, is one that nobody else may read."""
     value = value.strip()
     if _SWITCH.fullmatch(value) or _REFERENCE.fullmatch(value):
         return False
@@ -87,14 +87,14 @@ def looks_secret(name: str, value: str) -> bool:
 
 
 def has_secret_shape(value: str) -> bool:
-    """Whether a token of a well-known issuer, a private key, or a URL's password is in *value*."""
+    """Return whether a token of a well-known issuer, a private key, or a URL's password is in *value*."""
     return bool(_ISSUED.search(value)) or any(
         not _REFERENCE.fullmatch(match[1]) for match in _USERINFO.finditer(value)
     )
 
 
 def warnings(build_args: Mapping[str, str]) -> tuple[BuildWarning, ...]:
-    """One for each argument that looks like a secret, without its value."""
+    """Return a warning for each argument that looks like a secret, without its value."""
     return tuple(
         BuildWarning(
             message=f"The build argument {quoted(name)} looks like a secret, and everyone who can "
@@ -108,12 +108,12 @@ def warnings(build_args: Mapping[str, str]) -> tuple[BuildWarning, ...]:
 
 
 def values(build_args: Mapping[str, str]) -> tuple[bytes, ...]:
-    """Of the arguments that look like secrets."""
+    """Return the values of the arguments that look like secrets."""
     return tuple(value.encode() for name, value in build_args.items() if looks_secret(name, value))
 
 
 def _names_token(words: list[str]) -> bool:
-    """Whether a name of those *words* is one of a password, a token or a secret key."""
+    """Return whether a name of those *words* is one of a password, a token or a secret key."""
     return any(_PASSWORD.fullmatch(word) or _TOKEN.fullmatch(word) for word in words) or any(
         _SECRET_KEY.fullmatch(" ".join(pair)) for pair in pairwise(words)
     )

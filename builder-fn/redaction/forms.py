@@ -32,7 +32,7 @@ _ASCII_SPACE = b" \t\r\n\x0b\x0c"
 
 
 def forms_of(value: bytes) -> Iterator[Form]:
-    """All but the short ones; see `short_forms_of`."""
+    """Yield all forms of *value* but the short ones; see `short_forms_of`."""
     core = value.strip(_ASCII_SPACE)
     yield from _encoded(core, begins=True)
     short = 0 if _run(2 * len(core)) > _RUN else _BYTES_OF_RUN
@@ -46,7 +46,7 @@ def forms_of(value: bytes) -> Iterator[Form]:
 
 
 def short_forms_of(value: bytes) -> Iterator[str]:
-    """Those that are looked for where they stand alone, since they are short or no word at all."""
+    """Yield the forms that are looked for where they stand alone, since they are short or no word at all."""
     core = value.strip(_ASCII_SPACE)
     if not core:
         return
@@ -62,7 +62,7 @@ def short_forms_of(value: bytes) -> Iterator[str]:
 
 
 def _texts(core: bytes) -> Iterator[str]:
-    """*core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
+    """Yield *core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
     try:
         yield core.decode()
     except UnicodeDecodeError:
@@ -77,7 +77,7 @@ def _plain(part: Part, *, begins: bool) -> Iterator[Form]:
 
 
 def _is_findable(text: str) -> bool:
-    """Whether it is long enough to be looked for inside words, and more than spaces and dashes."""
+    """Return whether *text* is long enough to be looked for inside words, and more than spaces and dashes."""
     return len(text) >= MIN_FORM and bool(re.search(r"\w", text.replace("_", "")))
 
 

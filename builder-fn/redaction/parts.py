@@ -1,4 +1,4 @@
-"""Pure. What in a secret is secret even when it stands alone: lines, tokens, passwords.
+"""Pure. The parts of a secret that are secret even when they stand alone: lines, tokens, passwords.
 
 The words of a .npmrc, pip.conf, .netrc, settings.xml or auth.json are not all alike: `registry`, `https` and
 hosts are in every log, and the token must be in none. What a file itself calls a password or token is taken
@@ -92,7 +92,7 @@ def _lines_of(text: str, *, verbatim: bool) -> Iterator[Part]:
 
 
 def _word(word: str, *, verbatim: bool) -> Iterator[Part]:
-    """A password or token, and what it is the base64 of."""
+    """Yield a password or token, and what it is the base64 of."""
     yield from _lines_of(word, verbatim=verbatim)
     word = _cleaned(word)
     if len(word) >= _MIN_NAMED:
@@ -105,7 +105,7 @@ def _word(word: str, *, verbatim: bool) -> Iterator[Part]:
 
 
 def _meanings(word: str) -> set[str]:
-    """What a reader of JSON, XML, YAML, a URL may take *word* for, if not for itself."""
+    """Return what a reader of JSON, XML, YAML, a URL may take *word* for, if not for itself."""
     read = {word, read_escapes(word), read_entities(word), word.replace("''", "'")}
     return {*read, *(unquote(text, errors="replace") for text in read)} - {word}
 
@@ -116,7 +116,7 @@ def _cleaned(text: str) -> str:
 
 
 def _stripped(view: View) -> str:
-    """The text of *view* without what its neighbours may change: half a character, white space."""
+    """Return the text of *view* without what its neighbours may change: half a character, white space."""
     return view.text.strip(" \t\r\n\ufffd")
 
 
@@ -148,13 +148,13 @@ def _named(text: str) -> Iterator[str]:
 
 
 def _passwords_of_urls(text: str) -> Iterator[str]:
-    """Of https://user:password@host the password, of https://token@host the token."""
+    """Yield the password of https://user:password@host and the token of https://token@host."""
     for match in _USERINFO.finditer(text):
         yield match[2] if match[2] is not None else match[1]
 
 
 def _decoded(word: str) -> str:
-    """What *word* is the base64 of, as in `auth` of a Docker config.json; "" if it is none."""
+    """Return what *word* is the base64 of, as in `auth` of a Docker config.json; "" if it is none."""
     try:
         text = base64.b64decode(word, validate=True).decode()
     except (binascii.Error, ValueError):

@@ -67,7 +67,7 @@ class Redactor:
         return _replaced(text, self.secret_in(text))
 
     def lines(self) -> RedactedLines:
-        """For the lines of one stream of a step's output, which come one after another."""
+        """Return a redactor for the lines of one stream of a step's output, which come one after another."""
         return RedactedLines(self)
 
     def secret_in(self, text: str) -> bytearray:

@@ -177,17 +177,17 @@ def read_entities(text: str) -> str:
 
 
 def as_shown(view: View) -> View:
-    """*view* without what a terminal does not show."""
+    """Return *view* without what a terminal does not show."""
     return view.replaced(_HIDDEN, _nothing)
 
 
 def on_one_line(view: View) -> View:
-    """*view* without line ends, and without the spaces around them, which may be an indent."""
+    """Return *view* without line ends, and without the spaces around them, which may be an indent."""
     return view.replaced(_LINE_ENDS_AND_INDENT, _nothing, margin=" \t")
 
 
 def unwrapped(view: View) -> Iterator[View]:
-    """*view* on one line, without the spaces at line ends and, if there are any, with them."""
+    """Yield *view* on one line, without the spaces at line ends and, if there are any, with them."""
     yield (line := on_one_line(view))
     if line is not view:
         spaced = view.replaced(_LINE_ENDS, _nothing)

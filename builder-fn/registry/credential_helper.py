@@ -32,7 +32,8 @@ _MAX_OUTPUT_BYTES = 64 << 10  # tokens have a few kilobytes
 
 
 def get(name: str, server: str, *, patience: float = _PATIENCE_SECONDS) -> Credentials:
-    """What the helper *name* knows of *server*, or ANONYMOUS. Raises NotReady if it cannot say.
+    """Ask the helper *name* about *server*; return ANONYMOUS if it knows nothing. Raises NotReady if it
+    cannot say.
 
     *patience* is in seconds.
     """
@@ -56,7 +57,7 @@ def get(name: str, server: str, *, patience: float = _PATIENCE_SECONDS) -> Crede
 
 
 class _HelperError(Exception):
-    """How a helper failed, as the end of a sentence."""
+    """The failure of a helper, as the end of a sentence."""
 
 
 def _run(program: str, request: bytes, deadline: float) -> tuple[int, bytes]:
@@ -84,7 +85,7 @@ def _run(program: str, request: bytes, deadline: float) -> tuple[int, bytes]:
 
 
 def _exchange(process: subprocess.Popen[bytes], request: bytes, deadline: float) -> bytes:
-    """All that the program prints. Raises TimeoutExpired, _HelperError."""
+    """Return all that the program prints. Raises TimeoutExpired, _HelperError."""
     assert process.stdin  # noqa: S101 - both are pipes
     assert process.stdout  # noqa: S101
     with suppress(BrokenPipeError):  # a helper for one registry alone need not read which

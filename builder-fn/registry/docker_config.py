@@ -35,13 +35,13 @@ _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 
 
 def is_sendable(text: str) -> bool:
-    """Whether the daemon can be told *text*: messages carry UTF-8."""
+    """Return whether the daemon can be told *text*: messages carry UTF-8."""
     return not _HALF_PAIR.search(text)
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryAuth:
-    """What is known about registries, each by the name that _registry() gives its key."""
+    """Credentials for registries, each by the name that _registry() gives its key."""
 
     _known: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
     _helpers: Mapping[str, str] = field(default_factory=dict)
@@ -119,13 +119,13 @@ def _parsed(text: str | bytes) -> tuple[dict[str, Credentials], dict[str, str], 
 
 
 def server(host: str) -> str:
-    """The name under which credential helpers know the registry that buildkitd calls *host*."""
+    """Return the name under which credential helpers know the registry that buildkitd calls *host*."""
     registry = _registry(host)
     return _DOCKER_HUB_KEY if registry == _DOCKER_HUB else registry
 
 
 def _registry(key: str) -> str:
-    """The host and port that a key is about: "https://Host:5000/v2/" is about "host:5000"."""
+    """Return the host and port that a key means: "https://Host:5000/v2/" means "host:5000"."""
     host = key.rpartition("://")[2].partition("/")[0].rpartition("@")[2].lower()
     return _DOCKER_HUB if host in _DOCKER_HUB_NAMES else host
 
@@ -135,8 +135,10 @@ def _shown(key: str) -> str:
 
 
 def _by_precedence(keys: Iterable[str]) -> list[str]:
-    """Where several keys are about one registry, the last one counts: Docker's tools look for the
-    plain name of a registry, or for Docker Hub's key, before they strip schemes and paths off others.
+    """Sort *keys* so that the last one of several for one registry counts.
+
+    Docker's tools look for the plain name of a registry, or for Docker Hub's key, before they
+    strip schemes and paths off others.
     """
     return sorted(keys, key=lambda key: (key == _DOCKER_HUB_KEY, "/" not in key))
 
@@ -170,7 +172,7 @@ def _basic(key: str, auth: str) -> Credentials:
 
 
 def _helper(what: str, value: Any) -> str:
-    """Nothing is a helper's name, too: that of none (docker/cli, getConfiguredCredentialStore)."""
+    """Read a helper's name; nothing is one, too: that of none (docker/cli, getConfiguredCredentialStore)."""
     if value is None:
         return ""
     if not isinstance(value, str) or (value and not _HELPER.fullmatch(value)):

@@ -46,7 +46,9 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Raises ConfigError saying what is wrong and, where that is plain, what would be right."""
+        """Parse an image's name. Raises ConfigError saying what is wrong and, where that is
+        plain, what would be right.
+        """
         _require_plain(text)
         name, at, digest = text.partition("@")
         domain, rest = _split_domain(name)
@@ -88,7 +90,7 @@ class Reference:
 
 
 def _split_domain(name: str) -> tuple[str, str]:
-    """The first part is a domain only if it looks like one (normalize.go, splitDockerDomain)."""
+    """Split the first part off if it looks like a domain (normalize.go, splitDockerDomain)."""
     first, slash, rest = name.partition("/")
     if slash and first == _HUB_FORMERLY:
         return _HUB, rest

@@ -1,4 +1,4 @@
-"""What a request says, judged before anything is built.
+"""A request's content, judged before anything is built.
 
 routes       the operation that is asked for
 signature    the HMAC over the exact body

@@ -1,4 +1,4 @@
-"""Pure. What a request asks for: its config, read and checked, and the context to build."""
+"""Pure. A request, read and checked: its config, and the context to build."""
 
 from __future__ import annotations
 

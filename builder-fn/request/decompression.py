@@ -72,7 +72,7 @@ def decompressed(
 
 
 def _gunzip(body: memoryview) -> Iterator[bytes]:
-    """All members, one after the other; zeros may pad the end (GNU gzip manual, "Tapes")."""
+    """Yield all members, one after the other; zeros may pad the end (GNU gzip manual, "Tapes")."""
     decoder = zlib.decompressobj(_GZIP_WBITS)
     try:
         for start in range(0, len(body), _INPUT_STEP):
@@ -95,7 +95,7 @@ def _gunzip(body: memoryview) -> Iterator[bytes]:
 
 
 def _unzstd(body: memoryview) -> Iterator[bytes]:
-    """All frames, one after the other; skippable ones hold nothing, and zeros may pad the end."""
+    """Yield all frames, one after the other; skippable ones hold nothing, and zeros may pad the end."""
     decoder, head = zstd.ZstdDecompressor(options=_ZSTD_OPTIONS), b""
     try:
         for start in range(0, len(body), _INPUT_STEP):
@@ -115,8 +115,8 @@ def _unzstd(body: memoryview) -> Iterator[bytes]:
         raise ArchiveError("The zstd data of the body is cut short; send it again.")
 
 
-def _zstd_error(said: str, head: bytes) -> ArchiveError:
-    if "too much memory" in said:
+def _zstd_error(message: str, head: bytes) -> ArchiveError:
+    if "too much memory" in message:
         return ArchiveError(
             "The zstd data of the body needs a window of more than 128 MiB; "
             "compress it without --long or --ultra."

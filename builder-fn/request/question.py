@@ -40,7 +40,7 @@ class Question:
     def parse(
         cls, document: bytes | memoryview, operation: str, *, now: float, max_age: float
     ) -> Question:
-        """The command in *document*, which must be for *operation* and of less than *max_age* seconds ago.
+        """Parse *document*, which must be for *operation* and of less than *max_age* seconds ago.
 
         Raises QuestionError; RequestExpired for one that is too old or from the future.
         """

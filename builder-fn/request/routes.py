@@ -1,4 +1,4 @@
-"""Pure. Which operation a request asks for, by its path or, on "/", by `op` in its query.
+"""Pure. Routes: a request's operation, by its path or, on "/", by `op` in its query.
 
 faas-cli invoke knows a function's root only, and posts unless told otherwise; so there every operation
 has a second address, and takes POST as well.
@@ -42,7 +42,7 @@ _BY_OPERATION = {route.operation: route for route in _ROUTES}
 
 
 def operation(method: str, path: str, query: Mapping[str, str]) -> str:
-    """Raises NotFound and MethodNotAllowed."""
+    """Return the operation that a request asks for. Raises NotFound and MethodNotAllowed."""
     path = path.rstrip("/") or "/"
     named = query.get("op", "") if path == "/" else ""
     route = _BY_OPERATION.get(named) if named else _BY_PATH.get(path)

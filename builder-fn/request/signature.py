@@ -60,7 +60,7 @@ class Key:
 
 
 def sign(body: bytes, key: Key) -> str:
-    """What to send beside *body*."""
+    """Return the signature to send beside *body*."""
     return "sha256=" + hmac.new(key.secret, body, "sha256").hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What the operator is told.
+"""Metrics and log lines for the operator.
 
 build_report  a build that ended, as values
 log_lines     the log: one line of JSON each

@@ -1,4 +1,4 @@
-"""Pure. What is known of a request, and of the build it came to, once that has ended: as values.
+"""Pure. Facts about a request, and about the build it came to, once that has ended: as values.
 
 The log line and the metrics are made from the same report, so that they agree.
 """

@@ -1,4 +1,4 @@
-"""Pure. The function's log: one line of JSON for each thing that is said, whoever says it.
+"""Pure. The function's log: one line of JSON for each event.
 
 Lines stay under 64 KiB, for that is as long as of-watchdog 0.11.3 reads them (executor/logging.go): at a
 longer one it stops reading, and the function's next words block it.
@@ -44,7 +44,7 @@ def with_fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def build_fields(report: BuildReport) -> Mapping[str, Any]:
-    """What is logged of a build, by the names that its answer has for it; nothing where there is nothing."""
+    """Return the fields to log of a build, by the names that its answer has; unknown ones are left out."""
     texts = {
         "buildId": report.build_id,
         "callId": report.arrival.call_id,
@@ -69,7 +69,7 @@ def build_fields(report: BuildReport) -> Mapping[str, Any]:
 def refusal_fields(
     *, method: str, path: str, call_id: str, reason: str, error: str
 ) -> Mapping[str, Any]:
-    """What is logged of a request that did not come to a build."""
+    """Return the fields to log of a request that did not come to a build."""
     texts = {
         "callId": call_id,
         "method": method,
@@ -81,16 +81,16 @@ def refusal_fields(
 
 
 def callback_fields(*, to: str, attempts: int, outcome: str, error: str) -> Mapping[str, Any]:
-    """What is logged of a callback that did not arrive, beside whose it is."""
+    """Return the fields to log of a callback that did not arrive, beside the id of its build."""
     return {"to": _clipped(to), "attempts": attempts, "outcome": outcome, "error": _clipped(error)}
 
 
 def level(*, own_fault: bool) -> int:
-    """What a user did wrong is no error of the builder's, and wakes nobody."""
+    """Return the level to log at: what a user did wrong is no error of the builder's, and wakes nobody."""
     return logging.ERROR if own_fault else logging.INFO
 
 
 def _clipped(text: str) -> str:
-    """The first line of *text*, or as much of it as is shown."""
+    """Return the first line of *text*, or as much of it as is shown."""
     line = text.partition("\n")[0]
     return line if len(line) <= _MAX_TEXT else f"{line[: _MAX_TEXT - 1]}…"

@@ -1,4 +1,4 @@
-"""What the replica counts for Prometheus, and the text it is scraped as.
+"""Counts that the replica keeps for Prometheus, and the text it is scraped as.
 
 State shared by the server's threads, and the daemon asked when it is scraped. Labels come from small closed
 sets: codes of errors, phases, BuildKit's kinds of cache, and the names of the operator's own keys. Nothing
@@ -38,7 +38,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 UNSIGNED = "none"  # the key's name where hmac is disabled
 
-# What may become of a callback. The last: for want of room, or of time at a shutdown.
+# What may become of a callback. The last: there was no room, or no time at a shutdown.
 DELIVERED, REFUSED, GIVEN_UP, DROPPED = "delivered", "refused", "given_up", "dropped"
 
 # Seconds. What the builder does itself takes milliseconds, a build up to half an hour.
@@ -135,7 +135,7 @@ class Metrics:
         ).set(1)
         registry.register(_Daemon(daemon))
         ProcessCollector(registry=registry)
-        # The first of its kind is an increase only for who has seen none before.
+        # The first of its kind is an increase only for a reader that has seen none before.
         for reason in _REASONS:
             self._refused.labels(reason=reason)
         for phase in PHASES:
@@ -148,7 +148,7 @@ class Metrics:
             self._callbacks.labels(outcome=outcome)
 
     def expect_key(self, key: str) -> None:
-        """Builds will come that are signed with *key*: show their counts before the first one."""
+        """Show the counts of builds that are signed with *key* before the first one comes."""
         for outcome in _OUTCOMES:
             self._builds.labels(outcome=outcome, key=key)
 
@@ -171,7 +171,7 @@ class Metrics:
         self._callbacks.labels(outcome=outcome).inc()
 
     def text(self) -> bytes:
-        """All of it, within a second or so: that is how long the daemon may take."""
+        """Return the text of all metrics within a second or so: that is how long the daemon may take."""
         return generate_latest(self._registry)
 
 
@@ -182,7 +182,7 @@ class _Daemon(Collector):
         self._state = state
 
     def describe(self) -> Iterable[Metric]:
-        """Names only: to register is no reason to ask."""
+        """Yield the names only: to register is no reason to ask."""
         return _daemon_families()
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""Pure. What a build's plain log says about which steps ran and which came from the cache."""
+"""Pure. Steps in a build's plain log: which ran, and which came from the cache."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ class Step:
 
 
 def steps(lines: Iterable[str]) -> Sequence[Step]:
-    """The Dockerfile's steps in the log's order, without FROM, which has nothing to run."""
+    """Return the Dockerfile's steps in the log's order, without FROM, which has nothing to run."""
     instructions: dict[str, str] = {}
     cached = set()
     for line in lines:
@@ -35,7 +35,7 @@ def steps(lines: Iterable[str]) -> Sequence[Step]:
 
 
 def unexpected(steps: Sequence[Step], *, fresh: bool) -> Sequence[Step]:
-    """The steps that were cached though the content is new, or the other way round.
+    """Return the steps that were cached though the content is new, or the other way round.
 
     New content is first seen by the first COPY: everything from there on must run.
     """
@@ -46,6 +46,6 @@ def unexpected(steps: Sequence[Step], *, fresh: bool) -> Sequence[Step]:
 
 
 def missing(lines: Iterable[str], count: int) -> Sequence[int]:
-    """Which of the numbers from 1 to *count* no step has printed a line of."""
+    """Return those of the numbers from 1 to *count* that no step has printed a line of."""
     printed = {int(found[1]) for line in lines if (found := _PRINTED.match(line))}
     return [number for number in range(1, count + 1) if number not in printed]

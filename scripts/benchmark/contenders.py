@@ -35,18 +35,21 @@ class Build(Protocol):
     """One build, made ready as far as is not its contender's own work."""
 
     def run(self) -> Built:
-        """What is measured. Raises BenchmarkError unless the build succeeded."""
+        """Build: this is what is measured. Raises BenchmarkError unless the build succeeded."""
 
     def clean_up(self, *, large: bool) -> None:
-        """After the clock has stopped; a large build's files go from the disk."""
+        """Clean up after the clock has stopped; a large build's files go from the disk."""
 
 
 class Contender(Protocol):
     def prepare(self, context: Context, *, image: str, pushed: bool, streamed: bool) -> Build:
-        """Builds of one image name follow one another; those of different names may run at once."""
+        """Prepare a build.
+
+        Builds of one image name follow one another; those of different names may run at once.
+        """
 
     def usage(self) -> Usage | None:
-        """What its processes have taken so far; None if they are somebody else's."""
+        """Return the usage of its processes so far; None if they are somebody else's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One request to a server. Asks for a stream, and takes one document from who makes none."""
+    """One request to a server. Asks for a stream, and takes one document from servers that make none."""
 
     name: str
     connection: http.client.HTTPConnection
@@ -111,8 +114,8 @@ class Post:
         self.connection.close()
 
 
-def _span(told: dict[str, Any] | None) -> Span | None:
-    return Span(told["began"], told["ended"]) if told else None
+def _span(times: dict[str, Any] | None) -> Span | None:
+    return Span(times["began"], times["ended"]) if times else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

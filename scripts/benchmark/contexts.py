@@ -86,17 +86,17 @@ class ContextSource:
         )
 
     def unchanged(self) -> Context:
-        """The sample function, the same every time."""
+        """Return the sample function, the same every time."""
         return self._sample
 
     def one_change(self) -> Context:
-        """A small application whose handler is new."""
+        """Return a small application whose handler is new."""
         modified = self._next_time()
         handler = f"SERIAL = {self._random.getrandbits(128)}\n".encode()
         return (*self._app, File(path="handler.py", content=handler, modified=modified))
 
     def small_files(self) -> Context:
-        """Thousands of small files, all new."""
+        """Return thousands of small files, all new."""
         modified = self._next_time()
         files = (
             File(
@@ -109,7 +109,7 @@ class ContextSource:
         return (self._old("Dockerfile", _COPY_ONLY), *files)
 
     def large_file(self) -> Context:
-        """One large new file that does not compress."""
+        """Return one large new file that does not compress."""
         modified = self._next_time()
         content = self._random.randbytes(LARGE_FILE_BYTES)
         return (
@@ -118,7 +118,7 @@ class ContextSource:
         )
 
     def talkative(self) -> Context:
-        """A step that prints many lines, numbered from 1 on."""
+        """Return a step that prints many lines, numbered from 1 on."""
         program = _TALK_PROGRAM % {
             "serial": f"{self._random.getrandbits(64):016x}",
             "lines": LOGGED_LINES_PER_SECOND * LOGGED_SECONDS,

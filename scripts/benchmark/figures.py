@@ -15,7 +15,7 @@ class Summary:
 
     @classmethod
     def of(cls, runs: Sequence[float]) -> Self:
-        """Raises ValueError when nothing was measured."""
+        """Sum up *runs*. Raises ValueError when nothing was measured."""
         if not runs:
             raise ValueError("a summary needs at least one run")
         return cls(
@@ -28,7 +28,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What one contender took for one scenario."""
+    """The figures of one contender for one scenario."""
 
     value: Summary  # seconds a turn; of a property of a process, in its unit
     cpu: Summary | None = None  # seconds a build, user and system
@@ -52,13 +52,13 @@ class Span:
 
 
 def covering(spans: Iterable[Span]) -> float:
-    """Seconds from the first beginning to the last end; *spans* is not empty."""
+    """Return the seconds from the first beginning to the last end; *spans* is not empty."""
     found = list(spans)
     return max(each.ended for each in found) - min(each.began for each in found)
 
 
 def turns(contenders: Sequence[str], round_number: int) -> list[str]:
-    """The order in one round. Over the rounds everyone goes first, and follows the others, alike.
+    """Return the order in one round. Over the rounds everyone goes first, and follows the others, alike.
 
     Rotated, and every other time around reversed: with rotation alone each would always follow the
     same one, and pay for what that one leaves behind.

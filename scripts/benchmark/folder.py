@@ -9,14 +9,14 @@ from .contexts import Context
 
 
 def read(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Path and content of every file below the folder, bytecode aside."""
+    """Yield path and content of every file below the folder, bytecode aside."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
 def write(context: Context, folder: Path) -> None:
-    """Makes the folder hold the context. What it has, by size and time, stays."""
+    """Make the folder hold the context. What it has, by size and time, stays."""
     below = requests.folders(context)
     for name in ("", *below):
         (folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ _PEAK_ROUNDS = 5
 
 
 class Footprints:
-    """What is looked at in processes that have just become ready."""
+    """Looks at processes that have just become ready."""
 
     def __init__(self, *, source: ContextSource, daemon: Daemon, secret: bytes) -> None:
         self._source = source
@@ -27,7 +27,7 @@ class Footprints:
     def measure(
         self, wanted: Sequence[str], services: Mapping[str, Service], rounds: int | None
     ) -> dict[Footprint, dict[str, Figures]]:
-        """The properties whose names are *wanted*, by contender."""
+        """Measure the properties whose names are *wanted*, by contender."""
         found: dict[Footprint, dict[str, Figures]] = {}
         if {READY.name, IDLE.name, SETTLED.name} & {*wanted}:
             found |= _measure(services, self._young, rounds or _YOUNG_ROUNDS)
@@ -45,14 +45,14 @@ class Footprints:
         }
 
     def _peak(self, started: Started) -> Seen:
-        """Over a process that has built nothing yet: everything a first build loads counts too."""
+        """Return the peak of a process that has built nothing yet, with all that a first build loads."""
         idle = started.resident_bytes()
         started.forget_peak()
         body = self._build(started, large=True)
         return {PEAK: (started.peak_bytes() - idle - body) / MIB}
 
     def _build(self, started: Started, *, large: bool) -> int:
-        """Returns the length of the request's body."""
+        """Build once and return the length of the request's body."""
         context = self._source.large_file() if large else self._source.one_change()
         pid = started.daemon.pid
         server = Server(name="the server", url=started.url, secret=self._secret, pid=pid)
@@ -70,7 +70,7 @@ class Footprints:
 def _measure(
     services: Mapping[str, Service], look: Callable[[Started], Seen], rounds: int
 ) -> dict[Footprint, dict[str, Figures]]:
-    """A new process for every run; a first one, which writes bytecode, is not counted."""
+    """Measure a new process for every run; a first one, which writes bytecode, is not counted."""
     values: dict[Footprint, dict[str, list[float]]] = {}
     cpu: dict[str, list[float]] = {name: [] for name in services}
     for number in range(-1, rounds):

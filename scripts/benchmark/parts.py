@@ -41,7 +41,7 @@ class Parts:
 
 @contextmanager
 def running(environment: Mapping[str, str], asked: State | None) -> Iterator[Parts]:
-    """Everything stops at the end of the block. Raises BenchmarkError when a part cannot be had.
+    """Run all parts until the end of the block. Raises BenchmarkError when a part cannot be had.
 
     What is started for this run keeps its state where *asked*, or in memory if that allows it.
     """
@@ -124,7 +124,7 @@ def _own_daemon(
 
 
 def _secret(environment: Mapping[str, str]) -> bytes:
-    """The one that a given function was started with; else any."""
+    """Return the secret that a given function was started with; else any."""
     given = environment.get("PAYLOAD_SECRET_FILE")
     return Path(given).read_bytes().strip() if given else secrets.token_hex(16).encode()
 
@@ -151,7 +151,7 @@ def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) ->
 def _rivals(
     machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path
 ) -> Mapping[str, Service]:
-    """The Go server, and the same program as a bare client."""
+    """Return the Go server, and the same program as a bare client."""
     module = machine.paths.repository / "tests" / "rival"
     log = machine.paths.logs / "go.log"
     programs = machine.paths.cache / "rival"

@@ -26,7 +26,7 @@ class Result:
     floor: Floor | None = None
 
     def ratio(self, contender: str, to: str = BUILDCTL) -> float | None:
-        """The contender's median to another's; None where one of them did not take part."""
+        """Return the contender's median to another's; None where one of them did not take part."""
         if contender not in self.figures or to not in self.figures:
             return None
         return self.figures[contender].value.median / self.figures[to].value.median
@@ -40,7 +40,7 @@ class Result:
         return self.floor.daemon.median / whole, self.floor.client.median / whole
 
     def core(self, contender: str) -> float | None:
-        """The share of one core that the contender's process took."""
+        """Return the share of one core that the contender's process took."""
         figures = self.figures.get(contender)
         if figures is None or figures.cpu is None:
             return None
@@ -48,7 +48,7 @@ class Result:
 
     @property
     def met(self) -> Mapping[str, bool]:
-        """Whether ours reached each goal, by what it is about; none without a figure for it."""
+        """The goals, each with True if ours reached it; none without a figure for it."""
         return {
             subject: reached <= limit
             for subject, limit, reached in self._goals()
@@ -66,7 +66,7 @@ class Result:
 
 
 def table(results: Sequence[Result]) -> str:
-    """Markdown whose columns are also aligned in plain text."""
+    """Return a Markdown table whose columns are also aligned in plain text."""
     rows = [_COLUMNS, *(_row(result) for result in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     lines = [_line(row, widths) for row in rows]
@@ -75,7 +75,7 @@ def table(results: Sequence[Result]) -> str:
 
 
 def document(results: Sequence[Result], conditions: Mapping[str, object]) -> dict[str, object]:
-    """Everything measured, run by run, ready for JSON. Times in seconds, memory in MiB."""
+    """Return everything measured, run by run, ready for JSON. Times in seconds, memory in MiB."""
     return {
         "conditions": dict(conditions),
         "scenarios": {
@@ -115,7 +115,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _figure(result: Result, contender: str) -> str:
-    """Median, then minimum and maximum if there are any others."""
+    """Return the median, then minimum and maximum if there are any others."""
     if contender not in result.figures:
         return ""
     value = result.figures[contender].value
@@ -146,7 +146,7 @@ def _floor(result: Result) -> str:
 
 
 def _each(result: Result, shown: Callable[[Result, str], str]) -> str:
-    """A cell of all contenders' figures."""
+    """Return a cell of all contenders' figures."""
     cells = [shown(result, name) for name in CONTENDERS]
     return " / ".join(cell or "-" for cell in cells) if any(cells) else ""
 
@@ -172,7 +172,7 @@ def _faults(result: Result, contender: str) -> str:
 
 def _goal(scenario: Timed | Footprint) -> str:
     goals = scenario.goals
-    said = {
+    limits = {
         "≤ {:.2f}": goals.ratio,
         "≤ {:.2f} of the rival": goals.to_rival,
         "CPU ≤ {:.0f} ms": goals.cpu and 1000 * goals.cpu,
@@ -180,7 +180,7 @@ def _goal(scenario: Timed | Footprint) -> str:
         "≤ {:,} faults": goals.faults,
         f"≤ {{:g}} {_unit(scenario)}": goals.value,
     }
-    return ", ".join(text.format(limit) for text, limit in said.items() if limit is not None)
+    return ", ".join(text.format(limit) for text, limit in limits.items() if limit is not None)
 
 
 def _verdict(met: Mapping[str, bool]) -> str:

@@ -25,7 +25,7 @@ def request(context: Context, *, image: str, pushed: bool, secret: bytes) -> Req
 
 
 def folders(context: Context) -> list[str]:
-    """Every folder that the files stand in, parents first."""
+    """Return every folder that the files stand in, parents first."""
     found = set()
     for file in context:
         parts = file.path.split("/")[:-1]

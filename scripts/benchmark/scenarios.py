@@ -1,4 +1,4 @@
-"""Pure. What is measured, and what the function is meant to reach."""
+"""Pure. Scenarios to measure, and the goals that the function is meant to reach."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,10 +57,10 @@ class Timed:
 
     @property
     def contenders(self) -> Sequence[str]:
-        """Who can take part."""
+        """The contenders that can take part."""
         if self.builds > 1:  # buildctl's folder holds one context at a time
             return (OURS, RIVAL, BARE)
-        if self.lines:  # the step takes its time, whoever asks for it
+        if self.lines:  # the step takes its time for every contender
             return CONTENDERS
         return (*CONTENDERS, BARE)
 

@@ -24,7 +24,7 @@ KIB = 1 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """How one server is started: told its port on its command line or in its environment."""
+    """A server, and how to start it: it is told its port on its command line or in its environment."""
 
     name: str
     account: Account
@@ -34,7 +34,7 @@ class Service:
     readiness: str  # path
 
     def start(self) -> "Started":
-        """Returns at the first answer; raises BenchmarkError when none comes."""
+        """Start the server and return at its first answer; raise BenchmarkError when none comes."""
         port = ports.free()
         log = self.folder.parent / f"{self.name}.log"  # the folder is the account's own
         since = time.perf_counter()
@@ -74,7 +74,7 @@ class Started:
         return self._status("VmRSS")
 
     def peak_bytes(self) -> int:
-        """The most that was resident since the last `forget_peak`."""
+        """Return the most that was resident since the last `forget_peak`, in bytes."""
         return self._status("VmHWM")
 
     def forget_peak(self) -> None:

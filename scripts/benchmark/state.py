@@ -21,13 +21,13 @@ class State(enum.Enum):
 
 
 def default(meminfo: str) -> State:
-    """Memory where there is enough of it; *meminfo* is the text of /proc/meminfo."""
+    """Choose memory where there is enough of it; *meminfo* is the text of /proc/meminfo."""
     return State.MEMORY if _available_bytes(meminfo) >= NEEDED_BYTES else State.DISK
 
 
 @contextmanager
 def mounted(state: State, folder: Path) -> Iterator[None]:
-    """Keeps the empty *folder* in memory until the end of the block, if that is the state."""
+    """Keep the empty *folder* in memory until the end of the block, if that is the state."""
     if state is not State.MEMORY:
         yield
         return

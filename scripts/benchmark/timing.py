@@ -29,7 +29,7 @@ _SETTLING_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Daemon:
-    """What the rounds need to know of the daemon and its registry."""
+    """The daemon and its registry, as far as the rounds need to know them."""
 
     buildctl: Path
     address: str
@@ -37,7 +37,7 @@ class Daemon:
     state: State
 
     def prune_large(self) -> None:
-        """Removes uploaded contexts and what large scenarios copied; other steps stay cached."""
+        """Remove uploaded contexts and what large scenarios copied; other steps stay cached."""
         destination = LARGE_DESTINATION.strip("/")
         filters = ("type==source.local", f"description~={destination}")
         command = [str(self.buildctl), "--addr", self.address, "prune"]
@@ -81,7 +81,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """Where the rounds are run."""
+    """A course on which the rounds are run."""
 
     source: ContextSource
     daemon: Daemon
@@ -89,7 +89,7 @@ class Course:
     def measure(
         self, scenario: Timed, contenders: Mapping[str, Contender], rounds: int
     ) -> dict[str, Measured]:
-        """What each contender took.
+        """Measure each contender.
 
         Raises BenchmarkError when a build fails, or did not do the work that is measured.
         """
@@ -140,7 +140,7 @@ class _Turn:
 
 
 def _run(callers: Sequence[Sequence[Build]]) -> tuple[float, list[Built]]:
-    """Runs each caller's builds one after the other, and all callers at once.
+    """Run each caller's builds one after the other, and all callers at once.
 
     Seconds from the start of the first build to the end of the last.
     """
@@ -170,7 +170,7 @@ def _run(callers: Sequence[Sequence[Build]]) -> tuple[float, list[Built]]:
 
 
 def _require_the_work(scenario: Timed, name: str, log: Log) -> None:
-    """A fast build of nothing, of stale content or of half a log must not pass for a fast build."""
+    """Refuse a build of nothing, of stale content or of half a log, which must not pass for a fast one."""
     steps = build_log.steps(log)
     if not steps:
         raise BenchmarkError(f"{name}'s log of {scenario.name} names no step: {list(log)[:20]}")

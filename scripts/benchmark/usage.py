@@ -21,7 +21,7 @@ class Usage:
 
 
 def of_process(pid: int) -> Usage:
-    """Raises OSError when there is no such process."""
+    """Return the usage of a process. Raises OSError when there is no such process."""
     # What clock_getcpuclockid(3) names: the sum of the two figures in /proc/PID/stat, which come in
     # ticks of 10 ms, in nanoseconds.
     cpu = time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
@@ -29,7 +29,7 @@ def of_process(pid: int) -> Usage:
 
 
 def of_children() -> Usage:
-    """Of all that this process has started and waited for."""
+    """Return the usage of all that this process has started and waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Usage(
         cpu=used.ru_utime + used.ru_stime,

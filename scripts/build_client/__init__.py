@@ -3,7 +3,7 @@
 Needs Python 3.11 and nothing else, so that it runs wherever a caller does; PyNaCl to seal secrets.
 
     cli           the program, its exit codes
-    command_line  Pure. What is built, or asked about builds, by whom, and how it is shown
+    command_line  Pure. What is built, or asked about builds, with which key, and how it is shown
     building      one build, in the order of things; then it is watched, left or queued
     operations    what is asked about builds: status, logs, result, cancel, list
     following     the log of a build that goes on by itself, taken up where it breaks off

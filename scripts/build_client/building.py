@@ -224,7 +224,7 @@ def _context(options: BuildOptions) -> tuple[BuildOptions, Context]:
 
 
 def _tar(options: BuildOptions, context: Context) -> bytes:
-    # A request says when it was signed and is like no other, so that whoever captures it cannot send it again
+    # A request says when it was signed and is like no other, so that nobody who captures it can send it again
     # to a builder with `request_max_age`.
     signed = {"time": round(time.time(), 3), "nonce": token_hex(16)}
     config = archive.build_config({**options.config, **signed})

@@ -38,7 +38,7 @@ _BESIDES = 128 * MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What an attack came to."""
+    """The result of an attack."""
 
     attack: str
     before: str  # as measured when waitress served
@@ -49,7 +49,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where an attack is made: a fresh function each time."""
+    """The ground of an attack: a fresh function each time."""
 
     folder: Path
     python: Path = field(kw_only=True)

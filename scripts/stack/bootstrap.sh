@@ -34,8 +34,8 @@ sys.exit(sys.version_info < (3, 11) or not has("venv") or not has("ensurepip"))'
   }
 }
 
-# Installing ca-certificates (python3-venv needs it) writes the bundle anew. Whoever this machine
-# trusts already, an own proxy perhaps, goes where update-ca-certificates(8) takes it from.
+# Installing ca-certificates (python3-venv needs it) writes the bundle again. Authorities that this machine
+# trusts already, an own proxy's perhaps, go where update-ca-certificates(8) takes it from.
 keep_trusted_authorities() {
   local bundle=/etc/ssl/certs/ca-certificates.crt
   if [ -e "$bundle" ] && ! command -v update-ca-certificates >/dev/null; then

@@ -7,7 +7,7 @@ import sys
 
 
 def step(name: str, text: str) -> None:
-    """Says what one part of the stack did or is about to spend time on."""
+    """Print what one part of the stack did or is about to spend time on."""
     print(f"  {name:<12} {text}", file=sys.stderr, flush=True)
 
 

@@ -70,7 +70,7 @@ class KubernetesTools:
 
 
 def find(paths: Paths) -> KubernetesTools:
-    """Where the tools of this clone's modules are, or will be once built."""
+    """Return where the tools of this clone's modules are, or will be once built."""
     modules = (_cluster(paths), _cert_manager(paths))
     files = [module / name for module in modules for name in ("go.mod", "go.sum")]
     return KubernetesTools(paths.kubernetes_tools / fingerprint.of_files(files, _COMPILER))
@@ -84,7 +84,7 @@ def built(paths: Paths) -> KubernetesTools:
 
 
 def ensure(paths: Paths, log: Path, working: Callable[[str], None]) -> KubernetesTools:
-    """Builds what is missing, program by program: two at once would want some 4 GiB of memory."""
+    """Build what is missing, program by program: two at once would want some 4 GiB of memory."""
     tools = find(paths)
     if tools.complete:
         return tools
@@ -123,7 +123,7 @@ def _require_space(folder: Path) -> None:
 
 
 def _stamp(go_mod: str) -> str:
-    """The version as Kubernetes' own build gives it to its programs, which know none otherwise."""
+    """Return the version as Kubernetes' own build gives it to its programs, which know none otherwise."""
     found = re.search(r"^\s+k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", go_mod, re.MULTILINE)
     if not found:
         raise StackError("tests/kubernetes/go.mod names no k8s.io/kubernetes: bring the line back.")

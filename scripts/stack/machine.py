@@ -28,7 +28,7 @@ class Machine:
 
 
 def prepared(paths: Paths | None = None) -> Machine:
-    """Finds what `scripts/up` or `scripts/test` has installed; installs nothing."""
+    """Find what `scripts/up` or `scripts/test` has installed; install nothing."""
     paths = paths or Paths()
     found = account.find()
     built = programs.find(paths, os.environ.get(BUILDKIT, programs.BUILDKIT_VERSION))

@@ -1,4 +1,4 @@
-"""Pure. Where the stack keeps things: all of it outside the clone.
+"""Pure. Folders and files of the stack: all of them outside the clone.
 
 An unprivileged account runs the daemons and must be able to read what they run, so nothing can
 live under root's home.

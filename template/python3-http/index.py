@@ -80,7 +80,7 @@ import signal
 _signalled: list[int] = []
 for _number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(_number, lambda received, _frame: _signalled.append(received))
-# Whoever started us may have blocked them until here: env --block-signal=TERM.
+# The process that started us may have blocked them until here: env --block-signal=TERM.
 signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
 
 import gc
@@ -188,7 +188,7 @@ def _serve(
 
 
 def _say(sentence: str) -> None:
-    # Whoever reads this may be gone; requests and their shutdown go on without.
+    # The reader of this may be gone; requests and their shutdown go on without.
     with suppress(OSError):
         os.write(_STDERR, f"{sentence}\n".encode())
 

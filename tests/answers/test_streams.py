@@ -28,7 +28,7 @@ logs = st.lists(st.text(max_size=20), max_size=5)
 
 
 def events(sent: bytes) -> list[dict[str, str]]:
-    """What a reader of events dispatches, by the rules of WHATWG HTML 9.2.6; comments are passed over."""
+    """Return what a reader of events dispatches, by WHATWG HTML 9.2.6; comments are passed over."""
     found: list[dict[str, str]] = []
     event: dict[str, str] = {}
     for line in sent.decode().split("\n"):
@@ -122,7 +122,7 @@ def test_nothing_new_is_nothing_to_send(kind: type[Stream]) -> None:
         ("text/html", type(None)),
     ],
 )
-def test_a_stream_is_for_those_who_ask_for_one(accept: str, kind: type) -> None:
+def test_a_stream_is_for_callers_that_ask_for_one(accept: str, kind: type) -> None:
     assert type(streams.requested(accept)) is kind
 
 

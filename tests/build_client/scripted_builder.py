@@ -49,7 +49,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def one(status: int, document: object, **headers: str) -> Reply:
-    """A single JSON document."""
+    """Reply with a single JSON document."""
 
     def reply(handler: Handler) -> None:
         body = json.dumps(document, indent=2).encode()
@@ -65,7 +65,7 @@ def one(status: int, document: object, **headers: str) -> Reply:
 
 
 def stream(*documents: object, cut: int = 1 << 20, ends: bool = True) -> Reply:
-    """Chunked ndjson, a chunk every *cut* bytes; without *ends* the connection just closes."""
+    """Reply with chunked ndjson, a chunk every *cut* bytes; without *ends* the connection just closes."""
 
     def reply(handler: Handler) -> None:
         handler.send_response(200)
@@ -126,7 +126,7 @@ def scripted_builder() -> Iterator[Builder]:
 
 
 def config_of(body: bytes) -> dict[str, object]:
-    """The config in a request, but for what is new each time: when it was signed, and its nonce."""
+    """Return the config in a request, but for what is new each time: when it was signed, and its nonce."""
     with tarfile.open(fileobj=io.BytesIO(body)) as archive:
         file = archive.extractfile("com.openfaas.docker.config")
         assert file is not None
@@ -140,7 +140,7 @@ def config_of(body: bytes) -> dict[str, object]:
 
 
 def last(document: Mapping[str, object]) -> Mapping[str, object]:
-    """The last line of a stream, as a builder signs it."""
+    """Return the last line of a stream, as a builder signs it."""
     signature = signed(json.dumps(document).encode())
     return {**document, "signature": signature}
 

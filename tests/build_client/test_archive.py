@@ -45,7 +45,7 @@ def members(body: bytes) -> dict[str, tarfile.TarInfo]:
 
 
 def exact_time(member: tarfile.TarInfo) -> int:
-    """In nanoseconds, which a float has no room for."""
+    """Return a time in nanoseconds, which a float has no room for."""
     text = member.pax_headers.get("mtime", f"{int(member.mtime)}")
     whole, _, rest = text.removeprefix("-").partition(".")
     time = int(whole) * 10**9 + int(rest.ljust(9, "0") or "0")

@@ -29,7 +29,7 @@ from .scripted_builder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from .scripted_builder import Builder, Handler, Reply
@@ -50,20 +50,6 @@ FAILED = {
 }
 GOES_ON = {"status": "in_progress", "state": "running", "buildId": BUILD_ID, "image": "r/a:1"}
 UNKNOWN = {"status": "failed", "error": f'There is no build "{BUILD_ID}".', "reason": "not_found"}
-
-
-@pytest.fixture
-def builder() -> Iterator[Builder]:
-    with scripted_builder() as serving:
-        yield serving
-
-
-@pytest.fixture
-def handler(tmp_path: Path) -> Path:
-    folder = tmp_path / "hello"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text("FROM x\nRUN y\n")
-    return folder
 
 
 @pytest.fixture
@@ -90,7 +76,7 @@ def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def queued(call_id: str = CALL_ID) -> Reply:
-    """As the gateway answers."""
+    """Reply as the gateway does."""
 
     def reply(handler: Handler) -> None:
         handler.send_response(202)
@@ -616,7 +602,7 @@ class TestPublicKey:
         return lambda *options: build("--build-secret", f"t={tmp_path}/token", *options)
 
     def answer(self, *, nonce: str = "", honest: bool = True) -> Reply:
-        """As the builder answers a signed question."""
+        """Answer as the builder does a signed question."""
 
         def reply(handler: Handler) -> None:
             asked = handler.headers["X-Build-Request"]

@@ -30,12 +30,11 @@ from .scripted_builder import (
     config_of,
     one,
     progress,
-    scripted_builder,
     stream,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from .scripted_builder import Reply
 
@@ -51,20 +50,6 @@ FAILED = {
     "error": "[2/2] RUN y failed",
     "failedStep": {"name": "[2/2] RUN y", "file": "Dockerfile", "line": 2, "exitCode": 7},
 }
-
-
-@pytest.fixture
-def builder() -> Iterator[Builder]:
-    with scripted_builder() as serving:
-        yield serving
-
-
-@pytest.fixture
-def handler(tmp_path: Path) -> Path:
-    folder = tmp_path / "hello"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text("FROM x\nRUN y\n")
-    return folder
 
 
 @pytest.fixture
@@ -250,7 +235,7 @@ def test_a_broken_stream_is_never_asked_for_again(
 
 
 def of_watchdog(status: int, kind: str = "") -> Reply:
-    """What of-watchdog answers itself while the function behind it does not listen: nothing."""
+    """Reply as of-watchdog does itself while the function behind it does not listen: with nothing."""
 
     def reply(handler: Handler) -> None:
         handler.send_response(status)
@@ -1054,7 +1039,7 @@ def test_a_terminal_gets_the_live_view(builder: Builder, handler: Path, secret: 
 
 
 def everything(terminal: int) -> str:
-    """What was written to the other, now closed, end."""
+    """Return what was written to the other, now closed, end."""
     shown = b""
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         try:

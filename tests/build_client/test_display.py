@@ -1,4 +1,4 @@
-"""What scripts/build.py shows: log lines to steps, steps to a frame, a result to a summary."""
+"""The display of scripts/build.py: log lines to steps, steps to a frame, a result to a summary."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def live(*sizes: tuple[int, int]) -> tuple[LiveView, Screen]:
-    """A view on a terminal that has one of *sizes* after the other, a tick each, and keeps the last."""
+    """Show a view on a terminal that has one of *sizes* after the other, a tick each, and keeps the last."""
     screen = Screen()
     left = list(sizes)
 

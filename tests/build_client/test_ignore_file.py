@@ -1,4 +1,4 @@
-"""What .dockerignore leaves out, as scripts/build.py reads it, beside the builder's own reading."""
+"""The files that .dockerignore leaves out, as scripts/build.py reads it, beside the builder's own reading."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def test_what_the_builder_reads_itself_is_kept() -> None:
     assert not file.may_keep_below("dock")
 
 
-@pytest.mark.parametrize("text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"^?", b"[?a]", b"a\\"])
+@pytest.mark.parametrize(
+    "text", [b"a[", b"[]a]", b"!", b"*.{a,b}|c", b"^?", b"[?a]", b"a\\", b"/!a"]
+)
 def test_what_is_not_understood_is_left_to_the_builder(text: bytes) -> None:
     assert not ignored(b"a\n" + text, "a")
 
@@ -80,6 +82,7 @@ def test_what_is_not_understood_is_left_to_the_builder(text: bytes) -> None:
 @given(st.lists(lines, max_size=4), paths)
 @example(["**a", "!b/**"], ["b", "a"])
 @example(["a", "!a/b", "a/b/**"], ["a", "b", "c"])
+@example(["?", "/!?"], ["a"])
 def test_nothing_is_left_out_that_the_builder_would_take(
     patterns: Sequence[str], parts: Sequence[str]
 ) -> None:
@@ -101,7 +104,7 @@ def test_nothing_is_left_out_that_the_builder_would_take(
 
 
 def as_read(patterns: Sequence[str]) -> list[str]:
-    """The lines as the daemon reads an ignore file (moby/patternmatcher ignorefile), and hands them on."""
+    """Read the lines as the daemon reads an ignore file (moby/patternmatcher ignorefile)."""
     read = []
     for line in patterns:
         pattern = line.removeprefix("!")

@@ -1,4 +1,4 @@
-"""What scripts/build.py seals, opened by the builder and by faas-cli."""
+"""Values that scripts/build.py seals, opened by the builder and by faas-cli."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scripts/build.py signs the builder verifies, and the other way round."""
+"""Signatures of scripts/build.py, verified by the builder, and the other way round."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ DOCKERFILE = b"# a comment\n" * 20_000 + b"COPY nothing /\n"
 
 
 def fails_with_all_of_it(_build: Build) -> dict[str, str]:
-    """As buildkitd does, with the whole Dockerfile in the trailers."""
+    """Fail as buildkitd does, with the whole Dockerfile in the trailers."""
     source = {
         "info": {"filename": "Dockerfile", "data": base64.b64encode(DOCKERFILE).decode()},
         "ranges": [{"start": {"line": 20_001}, "end": {"line": 20_001}}],
@@ -121,7 +121,7 @@ def silent(client: Client, meanwhile: Callable[[], object] = lambda: None) -> No
         raise DaemonUnavailable("Silent.", Trouble.SILENT)
 
 
-def test_of_many_who_asked_in_vain_the_last_leaves_what_the_first_had_opened(
+def test_of_many_that_asked_in_vain_the_last_leaves_what_the_first_had_opened(
     daemon: FakeBuildkitd,
 ) -> None:
     client = daemon.client()

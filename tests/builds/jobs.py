@@ -57,7 +57,7 @@ def job(
     caller_gone: Callable[[], bool] = lambda: False,
     **fields: object,
 ) -> Job:
-    """A request to build a Dockerfile and *members*."""
+    """Return a request to build a Dockerfile and *members*."""
     body = tar(
         config(IMAGE, **(options or {})),
         directory("context"),

@@ -67,7 +67,7 @@ def test_the_first_in_line_is_the_next() -> None:
     assert (first.taken, second.taken) == (True, False)
 
 
-def test_nobody_overtakes_those_who_wait() -> None:
+def test_no_build_overtakes_those_that_wait() -> None:
     admission = Admission(places=1, waiting=3)
     running, waiting = admission.request(OWNER), admission.request(OWNER)
     running.leave()
@@ -77,7 +77,7 @@ def test_nobody_overtakes_those_who_wait() -> None:
     assert (waiting.taken, late.taken) == (True, False)
 
 
-def test_who_leaves_the_line_is_passed_over() -> None:
+def test_a_build_that_leaves_the_line_is_passed_over() -> None:
     admission = Admission(places=1, waiting=2)
     running, first, second = (admission.request(OWNER) for _ in range(3))
 
@@ -112,7 +112,7 @@ def test_keys_take_turns_and_so_do_the_images_of_a_key() -> None:
         assert places.index(running) == expected
 
 
-def test_who_has_a_place_has_no_position() -> None:
+def test_a_build_that_has_a_place_has_no_position() -> None:
     admission = Admission(places=1, waiting=1)
     running, waiting = admission.request(OWNER), admission.request(OWNER)
 
@@ -164,7 +164,7 @@ def test_says_how_long_it_will_probably_take() -> None:
     assert raised.value.retry_after == 60  # second in line, two places
 
 
-def test_who_would_wait_too_long_is_told_at_once() -> None:
+def test_a_build_that_would_wait_too_long_is_refused_at_once() -> None:
     clock = Clock()
     admission = Admission(places=1, waiting=9, clock=clock)
     place = admission.request(OWNER)
@@ -178,7 +178,7 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
 
 
 def admission_of_builds_that_take(seconds: float, *, places: int, waiting: int) -> Admission:
-    """With all places taken."""
+    """Return an admission with all places taken."""
     clock = Clock()
     admission = Admission(places=places, waiting=waiting, clock=clock)
     place = admission.request(OWNER)
@@ -189,7 +189,7 @@ def admission_of_builds_that_take(seconds: float, *, places: int, waiting: int) 
     return admission
 
 
-def test_who_is_soon_in_turn_is_not_turned_away_for_the_length_of_the_line() -> None:
+def test_a_build_soon_in_turn_is_not_turned_away_for_the_length_of_the_line() -> None:
     admission = admission_of_builds_that_take(60, places=1, waiting=9)
     for _ in range(8):
         admission.request(Account("a", "image"))
@@ -201,7 +201,7 @@ def test_who_is_soon_in_turn_is_not_turned_away_for_the_length_of_the_line() -> 
     assert admission.request(Account("b", "image"), patience=200).position == 2
 
 
-def test_a_full_line_tells_the_wait_of_who_would_be_soon_in_turn() -> None:
+def test_a_full_line_tells_the_wait_of_a_build_that_would_be_soon_in_turn() -> None:
     admission = admission_of_builds_that_take(60, places=1, waiting=5)
     for _ in range(5):
         admission.request(Account("a", "image"))
@@ -216,7 +216,7 @@ OWNERS = st.builds(Account, st.sampled_from("abc"), st.sampled_from("xy"))
 
 
 @given(st.integers(1, 3), st.lists(OWNERS, max_size=8), OWNERS, st.floats(1, 600, allow_nan=False))
-def test_only_who_would_wait_too_long_is_turned_away_and_moves_nobody(
+def test_only_a_build_that_would_wait_too_long_is_turned_away_and_moves_no_other(
     places: int, owners: list[Account], late: Account, patience: float
 ) -> None:
     admission = admission_of_builds_that_take(60, places=places, waiting=9)
@@ -236,7 +236,7 @@ def test_only_who_would_wait_too_long_is_turned_away_and_moves_nobody(
         assert admission.waiting == len(waiting)
 
 
-def test_who_was_turned_away_takes_no_room_in_the_line() -> None:
+def test_a_build_that_was_turned_away_takes_no_room_in_the_line() -> None:
     admission = admission_of_builds_that_take(60, places=1, waiting=1)
     for _ in range(3):
         with pytest.raises(Busy, match="expected in 60 s"):
@@ -273,7 +273,7 @@ def test_waiting_ends_without_a_place_when_its_time_is_up() -> None:
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Whatever the order of requests and departures, no place is lost and none is given twice."""
+    """Requests and departures in any order: no place is lost and none is given twice."""
 
     places = Bundle("places")
 

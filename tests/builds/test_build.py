@@ -456,7 +456,7 @@ def test_a_build_whose_daemon_dies_says_so_when_there_is_one_again(
     daemon.wait_until(lambda: builder.idle)
 
 
-def test_a_daemon_that_falls_silent_is_given_up_and_reached_anew(
+def test_a_daemon_that_falls_silent_is_given_up_and_reached_again(
     daemon: FakeBuildkitd, secrets: Path, running: Running
 ) -> None:
     builder = Builder(settings(daemon, secrets, daemon_patience=0.15))

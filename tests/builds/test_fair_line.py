@@ -16,13 +16,13 @@ def line_of(owners: list[tuple[str, str]]) -> FairLine[int]:
     return line
 
 
-def test_one_who_sends_many_does_not_keep_another_waiting() -> None:
+def test_an_owner_that_sends_many_does_not_keep_another_waiting() -> None:
     line = line_of([("a", "x")] * 5 + [("b", "x")])
 
     assert line.in_order() == [0, 5, 1, 2, 3, 4]
 
 
-def test_an_owner_who_comes_back_is_the_last_again() -> None:
+def test_an_owner_that_comes_back_is_the_last_again() -> None:
     line = line_of([("a", "x"), ("b", "x")])
     line.popleft()
     line.append(("a", "x"), 2)
@@ -47,7 +47,7 @@ def test_all_are_served_in_the_order_foretold(owners: list[tuple[str, str]]) -> 
 
 
 @given(st.lists(paths, max_size=12), st.data())
-def test_who_leaves_changes_nothing_for_the_others_of_the_same_owner(
+def test_an_item_that_leaves_changes_nothing_for_the_others_of_the_same_owner(
     owners: list[tuple[str, str]], data: st.DataObject
 ) -> None:
     line = line_of(owners)
@@ -63,7 +63,7 @@ def test_who_leaves_changes_nothing_for_the_others_of_the_same_owner(
     assert len(line) == len(owners) - len(leaving)
 
 
-def test_who_is_not_there_cannot_leave() -> None:
+def test_an_item_that_is_not_there_cannot_leave() -> None:
     line = line_of([("a", "x")])
     with pytest.raises((KeyError, ValueError)):
         line.remove(("a", "x"), 7)

@@ -38,7 +38,7 @@ class Receiver(ThreadingHTTPServer):
         return Target(self.scheme, "127.0.0.1", self.server_address[1], "/built?a=1")
 
     def handle_error(self, *_: object) -> None:
-        """Whoever calls may hang up."""
+        """Ignore callers that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -91,7 +91,7 @@ def test_a_receiver_over_tls_that_answers_byte_for_byte_is_cut_off(
 
 
 def certified(folder: Path) -> ssl.SSLContext:
-    """The side of a server whose certificate, for 127.0.0.1, is in *folder*."""
+    """Return the side of a server whose certificate, for 127.0.0.1, is in *folder*."""
     certificate, key = folder / "certificate", folder / "key"
     new = (
         "-newkey",
@@ -213,7 +213,7 @@ def test_refuses_what_is_no_address_to_call(url: str) -> None:
         ((), "example.com", False),
     ],
 )
-def test_calls_only_who_the_operator_allows(
+def test_calls_only_addresses_that_the_operator_allows(
     allowed: tuple[str, ...], host: str, *, called: bool
 ) -> None:
     settings = Settings(callback_hosts=allowed)

@@ -51,7 +51,7 @@ def delivery(to: Target, build_id: str = "b1", body: bytes = b"{}") -> Delivery:
 
 
 def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """What was logged of those that did not arrive."""
+    """Return what was logged of those that did not arrive."""
     return [
         vars(record)["fields"]
         for record in caplog.records
@@ -83,7 +83,9 @@ def test_tries_again_until_it_is_taken_and_says_each_time_that_it_is_the_same() 
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 301, 307])
-def test_who_refuses_is_not_asked_again(status: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_receiver_that_refuses_is_not_called_again(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     outcomes = Outcomes()
     with receiver(status) as server:
         refused = delivery(server.target)
@@ -183,7 +185,7 @@ def threads() -> int:
     return sum(thread.name == "callbacks" for thread in threading.enumerate())
 
 
-def test_who_has_not_been_asked_goes_before_who_has_not_taken_it() -> None:
+def test_a_receiver_not_yet_called_goes_before_one_that_has_not_taken_its_callback() -> None:
     outcomes = Outcomes()
     with receiver(500) as down, receiver(200) as up:
         arrived = up.received = down.received
@@ -223,7 +225,7 @@ def test_what_has_been_tried_in_vain_makes_room(
 
 
 def waits(to_deliver: Deliveries, number: int) -> bool:
-    """Whether so many have been tried in vain."""
+    """Return whether so many have been tried in vain."""
     with to_deliver._changed:
         return sum(each.attempts > 0 for each in to_deliver._waiting()) == number
 

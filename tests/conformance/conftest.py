@@ -89,7 +89,7 @@ def table(pytestconfig: pytest.Config) -> Table:
 
 @pytest.fixture(scope="session")
 def private(machine: Machine) -> Iterator[registry.Registry]:
-    """A registry whose password the builder has wrong."""
+    """Start a registry whose password the builder has wrong."""
     owner = registry.Credentials(username="owner", password="the right password")
     with registry.start(machine, credentials=owner) as started:
         yield started
@@ -97,7 +97,7 @@ def private(machine: Machine) -> Iterator[registry.Registry]:
 
 @pytest.fixture(scope="session")
 def secrets(machine: Machine, private: registry.Registry) -> Iterator[Path]:
-    """The function's secrets, as OpenFaaS mounts them."""
+    """Mount the function's secrets as OpenFaaS does."""
     folder = machine.account.scratch(machine.paths, "secrets")
     wrong = {"username": "owner", "password": "the wrong password"}
     (folder / "payload-secret").write_text(PAYLOAD_SECRET + "\n")
@@ -115,7 +115,7 @@ def function_url(start_function: StartFunction, shared_daemon: str, secrets: Pat
 
 @pytest.fixture(scope="session")
 def openfaas(machine: Machine, function_url: str) -> Iterator[OpenFaaS]:
-    """A gateway that knows the function as builder-fn."""
+    """Start a gateway that knows the function as builder-fn."""
     with stack_openfaas.start(machine) as started:
         started.register("builder-fn", [function_url])
         yield started
@@ -125,7 +125,7 @@ def openfaas(machine: Machine, function_url: str) -> Iterator[OpenFaaS]:
 def send(
     tmp_path: Path, mirror: str, private: registry.Registry, request: pytest.FixtureRequest
 ) -> Send:
-    """Lays a client's folder out: `send(trial)`, perhaps with another Dockerfile."""
+    """Lay a client's folder out: `send(trial)`, perhaps with another Dockerfile."""
     urls: Mapping[Address, Callable[[], str]] = {
         Address.FUNCTION: lambda: str(request.getfixturevalue("function_url")),
         Address.GATEWAY: lambda: f"{request.getfixturevalue('openfaas').url}/function/builder-fn",

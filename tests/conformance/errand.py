@@ -36,12 +36,12 @@ LANGUAGE = "own"
 
 
 def pauses() -> str:
-    """A Dockerfile with a step that takes a while, and was never run before."""
+    """Return a Dockerfile with a step that takes a while, and was never run before."""
     return f"FROM debian:trixie-slim\nRUN sleep 1; echo {token_hex(8)}\n"
 
 
 def needs_secret(value: str) -> str:
-    """A Dockerfile whose step succeeds with this value of the secret `token` only."""
+    """Return a Dockerfile whose step succeeds with this value of the secret `token` only."""
     # Its hash, since a Dockerfile is quoted in the log.
     digest = hashlib.sha256(value.encode()).hexdigest()
     return f"""\
@@ -63,7 +63,7 @@ class Printed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """Where a client starts: `build/context`, `template/own` with the handler `hello`, and `payload.txt`."""
+    """A client's folder: `build/context`, `template/own` with the handler `hello`, and `payload.txt`."""
 
     trial: Trial
     folder: Path
@@ -71,7 +71,7 @@ class Errand:
     image: str
 
     def lay_out(self, builds: str) -> None:
-        """*builds* is the Dockerfile, unless the build is to fail."""
+        """Lay the folder out; *builds* is the Dockerfile, unless the build is to fail."""
         dockerfile = FAILS if self.trial.case is Case.FAILED_BUILD else builds
         secret = ANOTHER_SECRET if self.trial.case is Case.WRONG_KEY else PAYLOAD_SECRET
         self.add_template(self.context, dockerfile)
@@ -96,7 +96,7 @@ class Errand:
         return self.folder / "payload.txt"
 
     def run(self, *command: str | Path, environment: Mapping[str, str] | None = None) -> Printed:
-        """What the client prints is shown by pytest's -rP as well."""
+        """Run a client's command; what it prints is shown by pytest's -rP as well."""
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -116,19 +116,19 @@ class Errand:
         return printed
 
     def shell(self, script: str) -> Printed:
-        """Commands as a person would type them, with the build's config already written."""
+        """Run commands as a person would type them, with the build's config already written."""
         config = {"image": self.image, "buildArgs": {}}
         (self.context.parent / "com.openfaas.docker.config").write_text(json.dumps(config))
         return self.run("bash", "-eu", "-o", "pipefail", "-c", script)
 
     def assert_shows(self, printed: Printed) -> None:
-        """What the row promises was printed; and nobody claims a success without an image."""
+        """Assert that the row's promises were printed, and no success is claimed without an image."""
         assert self.trial.shows.replace("{image}", self.image) in printed.text
         if self.trial.case is Case.SUCCESS:
             assert self.is_pushed()
 
     def assert_live(self, *command: str | Path) -> None:
-        """What a step prints reaches the client's user while the step runs; for `pauses`."""
+        """Assert that a step's output reaches the client's user while the step runs; for `pauses`."""
         with self._start(*command) as lines:
             assert any("RUN sleep" in line for line in lines)  # which reads no further
             assert not self.is_pushed()
@@ -146,7 +146,7 @@ class Errand:
 
     @contextmanager
     def _start(self, *command: str | Path) -> Iterator[IO[str]]:
-        """What the client prints, as it prints it. Leaving the block early ends it."""
+        """Yield what the client prints, as it prints it. Leaving the block early ends it."""
         environment = {**os.environ, "BUILDER_URL": self.url}
         with subprocess.Popen(
             command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True

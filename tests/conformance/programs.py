@@ -37,13 +37,13 @@ class Node:
 
 
 def go_sdk_version() -> str:
-    """As go.mod pins it."""
+    """Return the version that go.mod pins."""
     words = (HERE / "go" / "go.mod").read_text().split()
     return words[words.index(GO_SDK) + 1]
 
 
 def node_package_version(name: str) -> str:
-    """As the lock file pins it."""
+    """Return the version that the lock file pins."""
     lock = json.loads((HERE / "node" / "package-lock.json").read_text())
     return str(lock["packages"][f"node_modules/{name}"]["version"])
 
@@ -77,7 +77,7 @@ def node() -> Node:
 
 
 def _node(paths: Paths) -> Path:
-    """The node command, with npm beside it."""
+    """Return the node command, with npm beside it."""
     found = shutil.which("node")
     if found and shutil.which("npm"):
         return Path(found)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def conforms(*rows: Row) -> pytest.MarkDecorator:
-    """The test takes `trial`."""
+    """Mark a test that takes `trial`."""
     trials = (
         Trial(row, case, address) for row in rows for case in row.shows for address in row.addresses
     )

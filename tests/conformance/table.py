@@ -78,7 +78,7 @@ class Table:
         self._passed[trial] = passed
 
     def proven(self) -> str:
-        """The table to write. Raises ValueError that names the calls of which something was not run."""
+        """Return the table to write. Raises ValueError that names the calls that were not wholly run."""
         not_run = (trial.row for trial, passed in self._passed.items() if passed is None)
         calls = "".join(f"\n  {row.client}: {row.call}" for row in dict.fromkeys(not_run))
         if calls:
@@ -86,7 +86,7 @@ class Table:
         return self.markdown()
 
     def markdown(self) -> str:
-        """What was not run stands as it was declared: to compare the README with, not to write there."""
+        """Return a table to compare with the README: what was not run stands as it was declared."""
         lines = [_line("client", "call", "address", *Case), "|---" * (3 + len(Case)) + "|"]
         for row in dict.fromkeys(trial.row for trial in self._passed):
             cells = [self._cell(row, case) for case in Case]
@@ -103,14 +103,14 @@ class Table:
 
 
 def read(readme: str) -> str:
-    """The table that stands in the README."""
+    """Read the table that stands in the README."""
     _, _, rest = readme.partition(BEGIN)
     table, _, _ = rest.partition(END)
     return table.strip()
 
 
 def write(readme: str, table: str) -> str:
-    """The README with this table in place of its own. Raises ValueError if it has no place for one."""
+    """Return the README with this table in place of its own. Raises ValueError if it has no place for one."""
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
@@ -119,7 +119,7 @@ def write(readme: str, table: str) -> str:
 
 
 def _code(text: str) -> str:
-    """As code spans, one a line; inside a table's cell a bar is escaped (GitHub's markdown)."""
+    """Return code spans, one a line; inside a table's cell a bar is escaped (GitHub's markdown)."""
     return "<br>".join(map(_code_span, text.replace("|", r"\|").splitlines()))
 
 

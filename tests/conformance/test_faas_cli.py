@@ -184,7 +184,7 @@ def test_invoke(trial: Trial, send: Send, faas_cli: Path, openfaas: OpenFaaS) ->
 def test_invoke_reaches_every_operation(
     trial: Trial, send: Send, faas_cli: Path, openfaas: OpenFaaS
 ) -> None:
-    """Below a function's name faas-cli names no path, and it posts."""
+    """Expect one operation at "/": below a function's name faas-cli names no path, and it posts."""
     errand = send(trial)
     printed = errand.run(faas_cli, *trial.row.call.split(), "--gateway", openfaas.url)
     assert printed.exit_code == 0
@@ -196,7 +196,7 @@ def function(language: str, image: str) -> dict[str, object]:
 
 
 def describe(errand: Errand, **more: Mapping[str, object]) -> None:
-    """The stack.yml of the function `hello`, and others."""
+    """Write the stack.yml of the function `hello`, and others."""
     document = {
         "version": "1.0",
         "provider": {"name": "openfaas", "gateway": "http://127.0.0.1:8080"},

@@ -64,7 +64,7 @@ def test_a_readme_without_a_place_for_the_table_is_refused() -> None:
 
 @pytest.mark.daemons
 def test_the_readme_holds_the_table_of_this_run(table: Table, pytestconfig: pytest.Config) -> None:
-    """A client that is not on this machine counts as its rows declare it."""
+    """Count a client that is not on this machine as its rows declare it."""
     if pytestconfig.getoption("--write-table"):
         README.write_text(write(README.read_text(), table.proven()))
     assert read(README.read_text()) == table.markdown(), (

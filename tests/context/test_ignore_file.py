@@ -46,7 +46,7 @@ def test_what_is_offered_stays_in_the_order_of_sending() -> None:
 
 
 def test_what_is_offered_looks_changed_when_the_ignore_file_does() -> None:
-    """The daemon compares times, and so do the shared keys: one that never changed would cost the key."""
+    """Compare times, as the daemon and the shared keys do: one that never changed would cost the key."""
     ignore = Entry(".dockerignore", Kind.FILE, 0o644, 1_700_000_000_123_456_789)
     [_, _, offered] = with_ignore_file(Tree((ignore, *tree(Dockerfile=b"").entries))).entries
     assert (offered.path, offered.mtime) == (OFFERED, ignore.mtime)

@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 
 def tree(*contents: bytes, mtime: int = 7 * SECOND, mode: int = 0o644) -> Tree:
-    """A file "0", "1" … of each content."""
+    """Make a file "0", "1" … of each content."""
     return Tree(
         tuple(
             Entry(str(number), Kind.FILE, mode, mtime, memoryview(content))
@@ -88,7 +88,7 @@ def test_a_change_that_the_daemon_sees_keeps_the_key(changed: Entry) -> None:
 def test_times_that_a_file_system_moves_to_its_ends_are_taken_for_the_same(
     one: int, other: int
 ) -> None:
-    """ext4 and XFS begin in 1901, and some XFS end in 2038."""
+    """Try the ends of time: ext4 and XFS begin in 1901, and some XFS end in 2038."""
     keys = SharedKeys()
     before = keys.choose("image", tree(b"old", mtime=one))
 
@@ -247,7 +247,7 @@ def test_another_attribute_of_the_same_file_is_sent_under_another_key() -> None:
 
 
 def test_a_folder_with_attributes_is_sent_under_a_key_of_its_own() -> None:
-    """The daemon would keep the folder that it has, without them or with others."""
+    """Ask for another key: the daemon would keep its folder, without attributes or with others."""
     keys = SharedKeys()
     folder = Entry("d", Kind.DIRECTORY, 0o755, 0)
     plain = keys.choose("image", Tree((folder,)))

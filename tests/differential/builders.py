@@ -36,7 +36,7 @@ _FORGET_SECONDS = 30.0
 
 
 def ours(client: Client, keys: SharedKeys, folder: Path, name: str = "") -> str:
-    """The digest of the image, or FAILED. Builds of one *name* share what the daemon has of it."""
+    """Return the image's digest, or FAILED. Builds of one *name* share what the daemon has of it."""
     bundle = unpack(memoryview(tar_of(folder)), Limits())
     offered = with_ignore_file(bundle.context)
     key = keys.choose(name or secrets.token_hex(8), offered)
@@ -59,7 +59,7 @@ def ours(client: Client, keys: SharedKeys, folder: Path, name: str = "") -> str:
 
 
 def buildctls(address: str, folder: Path, scratch: Path) -> str:
-    """The digest of the image, or FAILED."""
+    """Return the image's digest, or FAILED."""
     metadata = scratch / "metadata.json"
     attrs = [f"--opt={name}={value}" for name, value in _ATTRS.items()]
     command = [
@@ -94,7 +94,7 @@ def forget_contexts(address: str) -> None:
 
 
 def tar_of(folder: Path) -> bytes:
-    """*folder* as the context of a build request."""
+    """Return *folder* as the context of a build request."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         config = json.dumps(CONFIG).encode()

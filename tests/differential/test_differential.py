@@ -28,7 +28,7 @@ pytestmark = pytest.mark.daemons
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """A daemon of its own: what others send between two builds would spoil buildctl's."""
+    """Start a daemon of its own: what others send between two builds would spoil buildctl's."""
     with buildkitd.start(machine.prepared()) as daemon:
         yield daemon.address
 
@@ -157,7 +157,7 @@ def test_builds_or_refuses_whatever_buildctl_does(
 def test_never_builds_a_file_the_daemon_has_instead_of_the_one_sent(
     client: Client, keys: SharedKeys, folder: Path
 ) -> None:
-    """Same names, sizes, modes and times; other contents, back and forth, and some files unchanged."""
+    """Send the same names, sizes, modes and times with other contents, back and forth."""
     contents = [b"one", b"two", b"one", b"six", b"two"]
     for number, content in enumerate(contents):
         context = Context({"changing": File(content), "constant": File(b"constant")})
@@ -165,8 +165,8 @@ def test_never_builds_a_file_the_daemon_has_instead_of_the_one_sent(
         (base / "context").mkdir(parents=True)
         context.write(base / "context")
         kept = ours(client, keys, base / "context", name="staleness")
-        anew = ours(client, keys, base / "context")
-        assert kept == anew
+        rebuilt = ours(client, keys, base / "context")
+        assert kept == rebuilt
 
 
 def test_family_is_large_enough() -> None:

@@ -38,7 +38,7 @@ class Bridge:
     def __init__(
         self, monitor: Monitor, frontend: Frontend, *, registration_seconds: float
     ) -> None:
-        """*frontend* makes a result of a request; it may fail."""
+        """Let *frontend* make a result of a request; it may fail."""
         self._monitor = monitor
         self._frontend = frontend
         self.registration_seconds = registration_seconds

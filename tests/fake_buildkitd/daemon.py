@@ -206,7 +206,7 @@ class FakeBuildkitd:
             yield grpc.method_handlers_generic_handler(service, named)
 
     def _all_methods(self) -> Mapping[str, tuple[str, grpc.RpcMethodHandler[Any, Any]]]:
-        """By the names that a test holds them up by; the bridge's begin with its own."""
+        """Return all methods by the names that a test holds them up by; the bridge's begin with its own."""
         control, gateway = control_pb2, gateway_pb2
         return {
             "Solve": (_CONTROL, self._unary("Solve", self.solver.solve, control.SolveRequest)),

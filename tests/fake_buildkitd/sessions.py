@@ -97,7 +97,7 @@ class Sessions:
     """Holds those that are open, by their ids."""
 
     def __init__(self, monitor: Monitor, folder: Path, *, session_seconds: float) -> None:
-        """*session_seconds* is how long a build waits for a session that is not there."""
+        """Let a build wait *session_seconds* for a session that is not there."""
         self._monitor = monitor
         self._folder = folder
         self._session_seconds = session_seconds
@@ -105,7 +105,7 @@ class Sessions:
         self._count = 0
 
     def get(self, session_id: str, call: grpc.ServicerContext | None = None) -> Session:
-        """Raises Failure, Gone."""
+        """Return the session. Raises Failure, Gone."""
         if not self._monitor.wait_for(lambda: session_id in self.open, call, self._session_seconds):
             raise Failure(f"no active session for {session_id}: context deadline exceeded")
         return self.open[session_id]

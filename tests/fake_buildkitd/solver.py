@@ -52,8 +52,10 @@ class Solver:
         ref_taken_seconds: float,
         job_seconds: float,
     ) -> None:
-        """*ref_taken_seconds* is for how long a ref stays taken after its build's end; *job_seconds*, for
-        how long Status waits for a job that is not there."""
+        """Keep a ref taken for *ref_taken_seconds* after its build's end.
+
+        Status waits for *job_seconds* for a job that is not there.
+        """
         self._monitor = monitor
         self._history = history
         self._bridge = bridge

@@ -99,7 +99,7 @@ def unframed(stream: bytes) -> Iterator[bytes]:
 
 
 def drained(sender: Sender, limit: int = 1 << 20) -> bytes:
-    """All that *sender* can send before it is asked again."""
+    """Return all that *sender* can send before it is asked again."""
     out: list[bytes] = []
     while chunks := sender.send(limit):
         out.extend(map(bytes, chunks))
@@ -108,7 +108,7 @@ def drained(sender: Sender, limit: int = 1 << 20) -> bytes:
 
 @dataclass
 class Receiver:
-    """What fsutil's receiver knows at the end. It asserts what that one would report as an error."""
+    """The state of fsutil's receiver at the end. It asserts what that one would report as an error."""
 
     stats: list[Stat] = field(default_factory=list)
     listed: bool = False
@@ -156,7 +156,7 @@ class Receiver:
 
 
 def stated(sender: Sender) -> list[Stat]:
-    """What *sender* states first of all."""
+    """Return what *sender* states first of all."""
     receiver = Receiver()
     receiver.take(unframed(drained(sender)))
     assert receiver.listed

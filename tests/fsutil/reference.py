@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 def program() -> Path:
-    """Built once for its sources, outside the clone."""
+    """Build the program once for its sources, outside the clone."""
     paths = Paths()
     module = paths.repository / "tests" / "fsutil_oracle"
     sources = [module / name for name in ("go.mod", "go.sum", "main.go")]
@@ -54,7 +54,7 @@ class Reference:
         assert self._process.returncode == 0
 
     def walk(self, tree: Tree, patterns: Patterns) -> list[Stat]:
-        """What buildctl would state of *tree* if it lay on its disk. Raises Refused."""
+        """Return what buildctl would state of *tree* if it lay on its disk. Raises Refused."""
         question = {
             "entries": [_as_json(entry) for entry in tree.entries],
             # A header that is not there is nil to the daemon's client, not an empty list.

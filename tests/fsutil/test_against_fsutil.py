@@ -1,4 +1,4 @@
-"""What we state of a tree is what tonistiigi/fsutil states of it, for the same patterns."""
+"""Trees stated by us and by tonistiigi/fsutil: alike, for the same patterns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def ours(context: Tree, asked: Patterns) -> list[Stat] | None:
-    """None if the patterns are refused."""
+    """Return our entries, or None if the patterns are refused."""
     try:
         chosen = walk(context, asked)
     except PatternError:

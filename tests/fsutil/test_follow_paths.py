@@ -1,4 +1,4 @@
-"""What a COPY needs of a context with symlinks."""
+"""Paths that a COPY needs of a context with symlinks."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_nothing_is_found_by_no_expression() -> None:
 
 @pytest.mark.timeout(30)
 def test_no_expression_takes_for_ever() -> None:
-    """A matcher that goes back to try another way would not be done before the sun is."""
+    """Match at once: a matcher that goes back to try another way would not be done before the sun is."""
     stars = "^" + "[^/]*a" * 30 + "b$"
     directories = "^" + "(.*/)?" * 30 + "b$"
 

@@ -1,4 +1,4 @@
-"""What .dockerignore's lines mean for a path."""
+"""Meanings of .dockerignore's lines for a path."""
 
 from __future__ import annotations
 

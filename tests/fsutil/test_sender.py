@@ -29,7 +29,7 @@ def file(path: str, data: bytes) -> Entry:
 
 
 def exchange(sender: Sender, numbers: list[int], limit: int = 1 << 20) -> Receiver:
-    """A whole conversation in which the files of *numbers* are asked for, at once."""
+    """Hold a whole conversation in which the files of *numbers* are asked for, at once."""
     stream = drained(sender, limit)
     for number in numbers:
         sender.receive(request(number))
@@ -242,7 +242,7 @@ def test_refuses_what_no_receiver_asks(messages: list[bytes], said: str) -> None
 
 
 def test_lets_go_of_the_body_when_it_is_dropped_halfway() -> None:
-    """The next request's body must fit beside nothing; Python's collector may be long in coming."""
+    """Let go without the collector, which may be long in coming: the next body must fit beside nothing."""
     body = bytearray(b"content")
     view = memoryview(body)
     sender = Sender([Entry("a", Kind.FILE, 0o644, 0, view[2:])])

@@ -1,4 +1,4 @@
-"""What a DiffCopy request is shown of a context."""
+"""Entries of a context that a DiffCopy request is shown."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def test_a_daemon_that_died_is_listened_to_when_it_is_back(
 def test_a_stream_that_brings_nothing_any_more_is_given_up(
     daemon: FakeBuildkitd, control: Control, listener: CancelListener
 ) -> None:
-    """As when the daemon's host has vanished."""
+    """Go silent, as when the daemon's host has vanished."""
     cancel = Cancel()
     daemon.hold(LISTEN)
     listener.add(REF, cancel)

@@ -172,7 +172,7 @@ def test_a_claim_that_came_long_after_the_look_is_made_again(
     meanwhile: pb.BuildHistoryRecord | None,
     attempt: int | None,
 ) -> None:
-    """Another replica may have had it in between, and its ref is free again."""
+    """Let another replica have it in between, so that its ref is free again."""
     monkeypatch.setattr(claims, "_REF_TAKEN_SECONDS", daemon.ref_taken_seconds)
     daemon.hold("Solve")
     with ThreadPoolExecutor(1) as threads:

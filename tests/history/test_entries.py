@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shown(entries: Iterable[gateway_pb2.WarnRequest]) -> control_pb2.StatusResponse:
-    """What the daemon makes of warnings."""
+    """Return what the daemon makes of warnings."""
     return control_pb2.StatusResponse(
         warnings=[
             control_pb2.VertexWarning(
@@ -46,7 +46,7 @@ def test_what_became_of_the_steps_is_known_at_the_end() -> None:
 
 
 def told(batches: Iterable[list[str]]) -> list[str]:
-    """What is to be read of a log that came in *batches*, of which the daemon sends all at once."""
+    """Return what is to be read of a log that came in *batches*, of which the daemon sends all at once."""
     entries = Entries()
     sent = [entry for batch in batches for entry in entries.of(batch)]
     response = shown([*sent, *entries.rest()])

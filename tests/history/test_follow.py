@@ -112,7 +112,7 @@ def script(daemon: FakeBuildkitd) -> Script:
 
 @pytest.fixture
 def running(daemon: FakeBuildkitd, control: Control, script: Script) -> Script:
-    """A build that has begun, and that nobody claims."""
+    """Begin a build that nobody claims."""
     daemon.solving = solving(control)  # type: ignore[attr-defined] # kept, else gRPC cancels it
     assert script.begun.wait(PATIENCE)
     return script

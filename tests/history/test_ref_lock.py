@@ -74,7 +74,7 @@ def test_it_is_let_go_with_its_holders_connection(daemon: FakeBuildkitd, control
 def test_a_daemon_that_says_no_such_job_meanwhile_is_asked_again(
     daemon: FakeBuildkitd, control: Control
 ) -> None:
-    """Another's build of the same ref ends, and ours is not there yet."""
+    """End another's build of the same ref while ours is not there yet."""
     daemon.bridge.registration_seconds = NO_SUCH_JOB_SECONDS
     daemon.hold("Solve")
     build = asked(control)
@@ -113,7 +113,7 @@ def test_a_daemon_that_does_not_answer_for_the_build_is_silent(
 def test_a_daemon_that_does_not_refuse_in_time_is_silent(
     daemon: FakeBuildkitd, control: Control
 ) -> None:
-    """The build that is there is another's, and our own Solve remains unanswered."""
+    """Leave another's build there, so that our own Solve remains unanswered."""
     held(control)
     with daemon.control() as another:
         daemon.hold("Solve")

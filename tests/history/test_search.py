@@ -57,7 +57,7 @@ def search(control: Control) -> Search:
 
 @pytest.fixture
 def image(daemon: FakeBuildkitd) -> str:
-    """The digest of an image that the daemon has."""
+    """Return the digest of an image that the daemon has."""
     digest: str = daemon.content.add_image()["digest"]
     return digest
 

@@ -33,7 +33,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def before() -> Iterator[set[threading.Thread]]:
-    """The threads of other tests; of this one's none is left."""
+    """Yield the threads of other tests; of this one's none is left."""
     made = set(threading.enumerate())
     yield made
     assert join(made) == []

@@ -60,7 +60,7 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user's shell has, who may do everything."""
+        """The environment of a shell whose user may do everything."""
         path = f"{self.tools.folder}:{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "KUBECONFIG": str(self.folder / "kubeconfig")}
 
@@ -238,7 +238,7 @@ def _kubeconfig(port: int) -> str:
 
 
 def nodes(architectures: Sequence[str]) -> list[Manifest]:
-    """Nodes that are ready, each in a zone of its own."""
+    """Return nodes that are ready, each in a zone of its own."""
     return [
         {
             "apiVersion": "v1",

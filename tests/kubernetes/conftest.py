@@ -55,7 +55,7 @@ def shared(start_cluster: StartCluster) -> Iterator[tuple[Cluster, Kubelet]]:
 
 @pytest.fixture
 def operator(shared: tuple[Cluster, Kubelet], tmp_path: Path) -> Iterator[Operator]:
-    """One with a cluster that has OpenFaaS' namespaces, and nothing of ours yet."""
+    """Yield an operator with a cluster that has OpenFaaS' namespaces, and nothing of ours yet."""
     cluster, kubelet = shared
     operator = operating.with_clone(cluster, kubelet, tmp_path)
     yield operator

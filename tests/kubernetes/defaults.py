@@ -1,4 +1,4 @@
-"""Pure. What an API server made of a manifest: what it added by itself, and what it left out."""
+"""Pure. Changes that an API server makes to a manifest: what it adds by itself, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
 
 
 def path(manifest: Manifest) -> str:
-    """The manifest's own path on the API server."""
+    """Return the manifest's own path on the API server."""
     kind, api = manifest["kind"], manifest["apiVersion"]
     plural = _PLURALS.get(kind, kind.lower() + "s")
     root = f"/apis/{api}" if "/" in api else f"/api/{api}"
@@ -67,7 +67,7 @@ def path(manifest: Manifest) -> str:
 
 
 def added(manifest: Manifest, live: Manifest) -> dict[str, Any]:
-    """The fields of the live object that the manifest does not name, but for what every object has."""
+    """Return the live object's fields that the manifest does not name, but for what every object has."""
     wanted = dict(_leaves(manifest))
     return {
         path: value
@@ -77,7 +77,7 @@ def added(manifest: Manifest, live: Manifest) -> dict[str, Any]:
 
 
 def missing(manifest: Manifest, live: Manifest) -> set[str]:
-    """The fields of the manifest that the live object has not, or with other values."""
+    """Return the manifest's fields that the live object has not, or with other values."""
     found = dict(_leaves(live))
     return {
         path for path, value in _leaves(manifest) if path not in found or found[path] != value

@@ -26,12 +26,12 @@ def base() -> list[Manifest]:
 
 
 def single_daemon() -> list[Manifest]:
-    """What the folder was before there were pools, where an upgrade begins."""
+    """Return the folder's manifests of the time before pools, where an upgrade begins."""
     return list(yaml.safe_load_all(SINGLE_DAEMON.read_text()))
 
 
 def with_components(scratch: Path, *names: str) -> list[Manifest]:
-    """As an operator's own kustomization has it, beside this one."""
+    """Return the manifests of an operator's own kustomization, beside this one."""
     scratch.mkdir(parents=True, exist_ok=True)
     folder = os.path.relpath(FOLDER, scratch)
     overlay = {
@@ -45,12 +45,12 @@ def with_components(scratch: Path, *names: str) -> list[Manifest]:
 
 
 def of(component: str | None, scratch: Path) -> list[Manifest]:
-    """The base, with a component if one is named."""
+    """Return the base, with a component if one is named."""
     return with_components(scratch, component) if component else base()
 
 
 def only(manifests: Iterable[Manifest], kind: str, name: str | None = None) -> Manifest:
-    """The one of its kind, or of that name among them."""
+    """Return the one of its kind, or of that name among them."""
     found = [
         manifest
         for manifest in manifests

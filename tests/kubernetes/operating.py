@@ -46,7 +46,7 @@ STATEFUL_SET = "/apis/apps/v1/namespaces/buildkit/statefulsets/buildkitd"
 
 @dataclass(kw_only=True)
 class Operator:
-    """Somebody with a clone and a cluster, who does what README says."""
+    """A person with a clone and a cluster, who does what README says."""
 
     cluster: Cluster
     kubelet: Kubelet
@@ -88,7 +88,7 @@ class Operator:
         wait_until(is_settled)
 
     def endpoints(self, service: str) -> set[str]:
-        """The pods whose addresses DNS tells for the Service."""
+        """Return the pods whose addresses DNS tells for the Service."""
         return {
             endpoint["targetRef"]["name"]
             for each in self.cluster.items(SLICES)

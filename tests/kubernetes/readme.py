@@ -11,7 +11,7 @@ _SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 
 
 def sections() -> dict[str, list[str]]:
-    """Each section's blocks of commands, as they stand there, by its title."""
+    """Return each section's blocks of commands, as they stand there, by its title."""
     _, *parts = _SECTION.split((FOLDER / "README.md").read_text())
     return {
         title: _BLOCK.findall(text) for title, text in zip(parts[::2], parts[1::2], strict=True)

@@ -23,12 +23,12 @@ VERSIONS = [each for each in kubernetes_validate.all_versions() if Version(each)
 
 
 def check(manifest: Manifest, version: str) -> None:
-    """Raises ValidationError; a field that the version does not know is an error, too."""
+    """Raise ValidationError, for a field that the version does not know, too."""
     kubernetes_validate.validate(manifest, version, strict=True)
 
 
 def check_custom(manifest: Manifest) -> None:
-    """The same for what cert-manager defines, by its CustomResourceDefinitions."""
+    """Check likewise what cert-manager defines, by its CustomResourceDefinitions."""
     jsonschema.validate(manifest, _strict(_definition(manifest)))
 
 
@@ -48,7 +48,7 @@ def _definition(manifest: Manifest) -> dict[str, Any]:
 
 
 def _strict(schema: Any) -> Any:
-    """Without fields that are not listed, which a server would drop with a warning."""
+    """Return the schema without fields that are not listed, which a server would drop with a warning."""
     if isinstance(schema, list):
         return [_strict(each) for each in schema]
     if not isinstance(schema, dict):

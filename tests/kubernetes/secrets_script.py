@@ -37,7 +37,7 @@ def printed(folder: Path, *options: str) -> list[Manifest]:
 
 
 def names_in(certificate: Path) -> list[str]:
-    """The hosts that a certificate is for."""
+    """Return the hosts that a certificate is for."""
     asked = subprocess.run(
         ["openssl", "x509", "-in", certificate, "-noout", "-ext", "subjectAltName"],
         capture_output=True,
@@ -48,7 +48,7 @@ def names_in(certificate: Path) -> list[str]:
 
 
 def mounted(secrets: Iterable[Manifest]) -> Mapping[str, bytes]:
-    """The files of a volume that projects all of them, as OpenFaaS gives a function its secrets."""
+    """Return the files of a volume that projects all of them, as OpenFaaS gives a function its secrets."""
     return {
         name: base64.b64decode(value)
         for secret in secrets

@@ -35,7 +35,7 @@ def volumes(operator: Operator) -> dict[str, str]:
 
 
 def ids(operator: Operator) -> dict[str, str]:
-    """By its name, which pod it is: another one of the same name is another daemon's life."""
+    """Return the uids of pods by name: another pod of the same name is another daemon's life."""
     return {name: pod["metadata"]["uid"] for name, pod in operator.pods().items()}
 
 
@@ -288,7 +288,7 @@ def test_without_user_namespaces_the_named_component_runs_it_as_before(
 
 @pytest.fixture
 def single(operator: Operator) -> Operator:
-    """Who has one daemon of an older version, all of it applied from the client."""
+    """Return an operator with one daemon of an older version, all of it applied from the client."""
     operator.run(
         f"kubectl apply -f {manifests.SINGLE_DAEMON}\nscripts/kubernetes/secrets keys | kubectl apply -f -\n"
         "kubectl rollout status statefulset/buildkitd --namespace buildkit"
@@ -331,7 +331,9 @@ def test_the_upgrades_job_works_on_the_volume_of_the_first_daemon(single: Operat
     ]
 
 
-def test_whoever_applied_from_the_client_can_go_on_from_the_server(operator: Operator) -> None:
+def test_an_operator_that_applied_from_the_client_can_go_on_from_the_server(
+    operator: Operator,
+) -> None:
     operator.run("kubectl apply -k scripts/kubernetes")
     operator.follow("Install")
     applied = yaml.safe_load(

@@ -33,7 +33,7 @@ SECRETS = {
 def installed(
     shared: tuple[Cluster, Kubelet], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
-    """One who has installed everything twice."""
+    """Yield an operator that has installed everything twice."""
     operator = operating.with_clone(*shared, tmp_path_factory.mktemp("clone") / "clone")
     for _ in range(2):
         operator.follow("Install")

@@ -29,7 +29,7 @@ class Received:
 
 
 class Receiver:
-    """Keeps every request for whoever asks with `next`, in the order in which they came.
+    """Keeps every request for callers of `next`, in the order in which they came.
 
     With `held` it answers none before `release`. Port 0 is any.
     """

@@ -81,7 +81,7 @@ def connect(url: str) -> http.client.HTTPConnection:
 def stream(
     url: str, request: Request, *, accept: str = NDJSON, path: str = "/build", **more: str
 ) -> Iterator[http.client.HTTPResponse]:
-    """An answer that is still coming. Leaving the block early hangs up. *more* is headers, "_" for "-"."""
+    """Yield an answer that still comes, and hang up at the end. *more* is headers, "_" for "-"."""
     headers = {"Accept": accept, **{name.replace("_", "-"): value for name, value in more.items()}}
     with (
         closing(connect(url)) as connection,
@@ -111,7 +111,7 @@ def build(url: str, request: Request, *, accept: str = "*/*", path: str = "/buil
 def post(
     url: str, body: bytes, headers: Mapping[str, str | None], *, path: str = "/build"
 ) -> Answer:
-    """*headers* may replace the right signature with another, or with None to leave it out."""
+    """Post *body*; *headers* may replace the right signature with another, or with None to leave it out."""
     with closing(connect(url)) as connection, _send(connection, body, headers, path) as response:
         return Answer(response.status, dict(response.getheaders()), response.read())
 

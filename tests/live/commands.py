@@ -23,14 +23,14 @@ def document(operation: str, build_id: str = "", **more: object) -> bytes:
 def command(
     url: str, operation: str, build_id: str = "", *, accept: str = "*/*", **more: object
 ) -> Answer:
-    """The operation at its own path."""
+    """Call the operation at its own path."""
     body = document(operation, build_id, **more)
     return post(url, body, {"Accept": accept}, path=f"/{operation}")
 
 
 @contextmanager
 def live_log(url: str, build_id: str) -> Iterator[http.client.HTTPResponse]:
-    """The log as it comes. Leaving the block early stops reading, and not the build."""
+    """Yield the log as it comes. Leaving the block early stops reading, and not the build."""
     body = document("logs", build_id)
     headers = {"X-Build-Signature": signature(body), "Accept": NDJSON}
     with closing(connect(url)) as connection:
@@ -61,6 +61,6 @@ def state(url: str, build_id: str) -> str:
 
 
 def wait_for_state(url: str, build_id: str, *wanted: str) -> dict[str, Any]:
-    """The status once it is one of those *wanted*."""
+    """Return the status once it is one of those *wanted*."""
     wait_until(lambda: state(url, build_id) in wanted)
     return command(url, "status", build_id).document

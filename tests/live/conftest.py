@@ -33,7 +33,7 @@ def machine() -> Machine:
 
 @pytest.fixture(scope="session")
 def mirror() -> str:
-    """The stack's registry, which also has the base images."""
+    """Return the stack's registry, which also has the base images."""
     return os.environ["REGISTRY"]
 
 
@@ -44,7 +44,7 @@ def shared_daemon() -> str:
 
 @pytest.fixture(scope="session")
 def start_function(machine: Machine) -> StartFunction:
-    """Starts functions: `start_function(daemon_url, registry_config, **settings)`."""
+    """Start functions: `start_function(daemon_url, registry_config, **settings)`."""
 
     @contextmanager
     def start(
@@ -66,14 +66,14 @@ def start_function(machine: Machine) -> StartFunction:
 
 @pytest.fixture(scope="session")
 def builder(start_function: StartFunction, shared_daemon: str) -> Iterator[str]:
-    """The URL of a function on the shared daemon, with the default settings."""
+    """Yield the URL of a function on the shared daemon, with the default settings."""
     with start_function(shared_daemon) as started:
         yield started.url
 
 
 @pytest.fixture
 def start_daemon(machine: Machine, mirror: str) -> Iterator[Callable[..., buildkitd.Buildkitd]]:
-    """Starts daemons that a test may break; they are stopped with it."""
+    """Start daemons that a test may break; they are stopped with it."""
     with ExitStack() as started:
 
         def start(*plain_http: str, **options: object) -> buildkitd.Buildkitd:
@@ -91,7 +91,7 @@ def start_daemon(machine: Machine, mirror: str) -> Iterator[Callable[..., buildk
 
 @pytest.fixture
 def start_registry(machine: Machine) -> Iterator[Callable[..., registry.Registry]]:
-    """Starts registries that a test may break; they are stopped with it."""
+    """Start registries that a test may break; they are stopped with it."""
     with ExitStack() as started:
 
         def start(**options: object) -> registry.Registry:
@@ -104,14 +104,14 @@ def start_registry(machine: Machine) -> Iterator[Callable[..., registry.Registry
 
 @pytest.fixture(scope="session")
 def openfaas(machine: Machine) -> Iterator[openfaas_stack.OpenFaaS]:
-    """OpenFaaS without functions: tests register theirs."""
+    """Start OpenFaaS without functions: tests register theirs."""
     with openfaas_stack.start(machine) as running:
         yield running
 
 
 @pytest.fixture
 def start_openfaas(machine: Machine) -> Iterator[StartOpenFaaS]:
-    """Starts more of them: `start_openfaas(gateway_settings=…, worker_settings=…, workers=2)`."""
+    """Start more of them: `start_openfaas(gateway_settings=…, worker_settings=…, workers=2)`."""
     with ExitStack() as started:
 
         def start(**options: object) -> openfaas_stack.OpenFaaS:
@@ -124,7 +124,7 @@ def start_openfaas(machine: Machine) -> Iterator[StartOpenFaaS]:
 
 @pytest.fixture
 def gateway(openfaas: openfaas_stack.OpenFaaS, builder: str) -> str:
-    """OpenFaaS' gateway, with the default builder as builder-fn, whoever was that for the last test."""
+    """Return OpenFaaS' gateway, with the default builder as builder-fn, whatever the last test registered."""
     openfaas.register("builder-fn", [builder])
     return openfaas.url
 

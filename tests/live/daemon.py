@@ -21,7 +21,7 @@ class Daemon(History):
         super().__init__(self.client)
 
     def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
-        """A claim that all others see, as of a detached build."""
+        """Make a claim that all others see, as of a detached build."""
         claim = super().claim(build_id, annotations)
         if claim:
             self.wait_until_on_record(claim)

@@ -20,7 +20,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a reader dispatches; *id* is that of the latest event that had one."""
+    """An event that a reader dispatches; *id* is that of the latest event that had one."""
 
     name: str
     data: str
@@ -32,7 +32,7 @@ class Event:
 
 
 def parsed(stream: Iterable[str]) -> Iterator[Event | Comment]:
-    """Events, and the comments between them, as the lines of *stream* come in."""
+    """Yield events, and the comments between them, as the lines of *stream* come in."""
     name, data, last_id = "", "", ""
     for line in stream:
         field, colon, value = line.partition(":")
@@ -52,5 +52,5 @@ def parsed(stream: Iterable[str]) -> Iterator[Event | Comment]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a whole stream; what comes after the last line end is none."""
+    """Return the lines of a whole stream; what comes after the last line end is none."""
     return _LINE_END.split(text.removeprefix("\ufeff"))[:-1]

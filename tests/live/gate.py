@@ -37,22 +37,22 @@ class Gate:
         return f"exec bash -c 'exec 3<>{path}; echo arr\"\"ived; read -u 3 said; test $said = open'"
 
     def open(self) -> None:
-        """Waits for a step to arrive, if none has, and lets it through."""
+        """Wait for a step to arrive, if none has, and let it through."""
         with closing(self._listener.accept()[0]) as step:
             step.sendall(b"open\n")
 
     def wait_until_arrived(self) -> None:
-        """Returns when a step waits here, which it does until the end of the block."""
+        """Wait until a step waits here, which it does until the end of the block."""
         step, _ = self._listener.accept()
         self._waiting.append(step)
 
     def let_go(self) -> None:
-        """Lets all steps through that were waited for."""
+        """Let all steps through that were waited for."""
         for step in self._waiting:
             step.sendall(b"open\n")
 
     def wait_until_left(self) -> None:
-        """Returns when a step that waits here has ended without being let through."""
+        """Wait until a step that waits here has ended without being let through."""
         with closing(self._listener.accept()[0]) as step:
             step.settimeout(_SECONDS)
             assert step.recv(1) == b""

@@ -1,7 +1,7 @@
 """Makes mounts, and becomes another program. Folders as a pod with users of its own sees them.
 
 A container runtime gives such a pod its volumes with ids mapped (mount_setattr(2), MOUNT_ATTR_IDMAP): what
-belongs to user 1000 on the disk belongs to user 1000 of the pod, whoever that is on the node. Run as a
+belongs to user 1000 on the disk belongs to user 1000 of the pod, by any id on the node. Run as a
 program in a mount namespace of its own: FIRST_ID COUNT FOLDER… -- COMMAND….
 """
 

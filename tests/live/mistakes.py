@@ -1,4 +1,4 @@
-"""Pure. What can be wrong with a function of each template in language_templates/, in its language's way."""
+"""Pure. Mistakes in a function of each template in language_templates/, in its language's way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """What its author broke, the instruction that then fails, and what its tools say."""
+    """A mistake that the function's author made, the instruction that then fails, and what its tools say."""
 
     template: str
     files: Mapping[str, str] = field(default_factory=dict)

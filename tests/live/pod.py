@@ -123,7 +123,7 @@ class Pod:
         )
 
     def start(self) -> None:
-        """The init containers, the daemon, and the startup probe, in this order."""
+        """Start the init containers, the daemon, and the startup probe, in this order."""
         for before in self.spec["initContainers"]:
             ended = self.run_once(before)
             assert ended.returncode == 0, ended.stderr

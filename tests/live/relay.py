@@ -28,7 +28,7 @@ class Relay:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def silence(self) -> None:
-        """What comes on the connections there are goes nowhere from now on."""
+        """Drop what comes on the connections that there are, from now on."""
         self._silent.update(self._open)
 
     def _accept(self) -> None:

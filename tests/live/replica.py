@@ -51,7 +51,7 @@ def go(process: subprocess.Popen[str]) -> None:
 
 
 def said(process: subprocess.Popen[str], text: str) -> str:
-    """The first line that ends with *text*."""
+    """Return the first line that ends with *text*."""
     assert process.stdout
     line = next((line for line in process.stdout if line.endswith(text)), None)
     assert line is not None, f"the replica ended without {text!r}"

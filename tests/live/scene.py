@@ -1,4 +1,4 @@
-"""Who serves builds that use secrets, each with its own folder; and all that they said and wrote."""
+"""Servers for builds that use secrets, each with its own folder; and all that they said and wrote."""
 
 from __future__ import annotations
 
@@ -69,17 +69,17 @@ class Scene:
         return finished.stdout
 
     def stop(self) -> None:
-        """Whatever anyone still has to write is written then."""
+        """Stop all; whatever any of them still has to write is written then."""
         for part in (self.function, self.daemon, self.mounted, self.sealed):
             part.stop()
 
     def search(self, needles: Collection[Needle]) -> Iterator[Trace]:
-        """Everywhere but where the operator put the function's secrets."""
+        """Search everywhere but where the operator put the function's secrets."""
         for place, content in self.said.items():
             yield from traces.in_bytes(needles, place, content)
         for name in ("daemon", "mounted", "sealed", "function", "home", "tmp"):
             yield from traces.in_folder(needles, name, self.folder / name)
-        # The daemons' folder for temporary files, which they share with whoever else runs here.
+        # The daemons' folder for temporary files, which they share with all that runs here.
         for path in Path(tempfile.gettempdir()).iterdir():
             if path.is_file() and path.stat().st_ctime >= self.began:
                 yield from traces.in_bytes(needles, str(path), path.read_bytes())
@@ -133,6 +133,6 @@ def serving(
 
 
 def auth_file(host: str, credentials: Credentials) -> str:
-    """As `docker login` writes it."""
+    """Write the file as `docker login` does."""
     pair = f"{credentials.username}:{credentials.password}".encode()
     return json.dumps({"auths": {host: {"auth": base64.b64encode(pair).decode()}}})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def total(url: str, name: str, **labels: str) -> float:
-    """The sum of all samples of that *name* at the address *url* that have these *labels*."""
+    """Sum all samples of that *name* at the address *url* that have these *labels*."""
     return sum(_values(url, name, labels))
 
 

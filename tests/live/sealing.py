@@ -33,12 +33,12 @@ class KeyPair:
 
 
 def public_key(url: str) -> str:
-    """What the builder hands out."""
+    """Return the key that the builder hands out."""
     return str(get(url, "/publickey").document["public_key"])
 
 
 def seal(public: str, secrets: Mapping[str, str | bytes]) -> bytes:
-    """The envelope: each value in a box of its own, under a sender's key of this one call."""
+    """Seal the envelope: each value in a box of its own, under a sender's key of this one call."""
     sender = PrivateKey.generate()
     box = Box(sender, PublicKey(base64.b64decode(public)))
     values = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 class SecretMount(Protocol):
     def hold(self, files: Mapping[str, bytes]) -> None:
-        """From now on these files, and no others."""
+        """Hold these files from now on, and no others."""
 
 
 class PlainFiles:

@@ -27,7 +27,7 @@ AT_ONCE = 5.0  # seconds, a bound against hanging and no measure of speed
 
 @pytest.fixture
 def folder(machine: Machine) -> Iterator[Path]:
-    """One that the function can read, with files of its own."""
+    """Yield a folder that the function can read, with files of its own."""
     made = machine.account.scratch(machine.paths, "certificates")
     yield made
     shutil.rmtree(made)

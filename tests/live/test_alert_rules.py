@@ -58,13 +58,13 @@ FIRES = [
             NOT_READY: "0x30",
             MISSIGNED: "0x30",
         },
-        id="one build of eleven fails for want of a daemon",
+        id="one build of eleven fails without a daemon",
     ),
     pytest.param(
         "BuilderFnFailsByItself",
         25,
         {NOT_READY: "0+1x30"},
-        id="everything is refused for want of a secret",
+        id="everything is refused without a secret",
     ),
     pytest.param("BuilderFnBuildkitdFault", 5, {FAULTY_DAEMON: "0x3 1x3"}, id="its disk is full"),
     pytest.param(
@@ -180,7 +180,7 @@ def test_every_alert_is_tried_both_ways() -> None:
 def alarms(
     folder: Path, alert: str, minutes: int, series: Mapping[str, str], *, expected: int
 ) -> tuple[int, str]:
-    """What promtool says to that many alerts *expected* after so many *minutes*."""
+    """Ask promtool for that many alerts *expected* after so many *minutes*, and return what it says."""
     firing = f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
     samples = [{"labels": "{}", "value": expected}] if expected else []
     case = {
@@ -198,7 +198,7 @@ def alarms(
 
 
 def promtool(*arguments: str) -> tuple[int, str]:
-    """Its exit status, and what it complains of."""
+    """Return its exit status, and what it complains of."""
     finished = subprocess.run(
         ["promtool", *arguments],
         capture_output=True,

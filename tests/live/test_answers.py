@@ -1,4 +1,4 @@
-"""What an answer says of the image, and of what happened on the way to it."""
+"""Answers: what they say of the image, and of what happened on the way to it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ STAGES = (
 
 
 def once() -> str:
-    """What no earlier build has seen, so that none of its steps is cached."""
+    """Return what no earlier build has seen, so that none of its steps is cached."""
     return os.urandom(8).hex()
 
 
 def manifest(image_ref: str) -> bytes:
-    """What the registry has under a name like host:port/repository@digest."""
+    """Return what the registry has under a name like host:port/repository@digest."""
     name, _, digest = image_ref.partition("@")
     host, _, repository = name.partition("/")
     url = f"http://{host}/v2/{repository}/manifests/{digest}"
@@ -37,7 +37,7 @@ def manifest(image_ref: str) -> bytes:
 
 
 def blobs(image_ref: str) -> dict[str, int]:
-    """The size of all that belongs to an image, by digest."""
+    """Return the size of all that belongs to an image, by digest."""
     name, _, digest = image_ref.partition("@")
     document = manifest(image_ref)
     sizes = {digest: len(document)}
@@ -50,7 +50,7 @@ def blobs(image_ref: str) -> dict[str, int]:
 
 
 def steps(answer: Answer) -> dict[str, dict[str, Any]]:
-    """The Dockerfile's steps, by their instructions."""
+    """Return the Dockerfile's steps, by their instructions."""
     entries = answer.document["steps"]
     return {
         step["name"].partition("] ")[2]: step for step in entries if step["stage"] != "internal"

@@ -1,4 +1,4 @@
-"""Through the real queue: what the callback of an asynchronous build carries, and who can trust it."""
+"""Through the real queue: the callback of an asynchronous build, what it carries, and how it is trusted."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def sparse(size: int, said: str) -> bytes:
 
 
 def million_entries() -> bytes:
-    """A compressed million, of the same few members again and again."""
+    """Compress a million of the same few members again and again."""
     members = b"".join(bytes(file(f"context/{number}")) for number in range(1000))
     compressor = zstd.ZstdCompressor()
     head = b"".join(map(bytes, (config(), *CONTEXT)))
@@ -241,7 +241,7 @@ def test_without_hmac_no_signature_is_asked_for(start_function: StartFunction) -
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstd.compress, bytes])
 def test_what_is_right_comes_as_far_as_the_daemon(function: str, compress: object) -> None:
-    """The table's own proof: with nothing wrong, it is the daemon that is missed."""
+    """Prove the table itself: with nothing wrong, it is the daemon that is missed."""
     assert callable(compress)
     answer = post(function, compress(GOOD), {})
     assert (answer.status, answer.document["reason"]) == (503, "buildkitd_unavailable")

@@ -48,7 +48,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def build_py(folder: Path, environ: Mapping[str, str]) -> BuildPy:
-    """Builds the folder by this Dockerfile, with these options."""
+    """Build the folder by this Dockerfile, with these options."""
 
     def build(dockerfile: str, *options: str) -> int:
         (folder / "Dockerfile").write_text(BASE + dockerfile)
@@ -142,7 +142,7 @@ def test_cached_steps_are_counted_as_the_builder_counts(
 
 @pytest.fixture
 def failing(build_py: BuildPy, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Fails to build this, and gives what was said of it below the log."""
+    """Fail to build this, and return what was printed of it below the log."""
 
     def fail(dockerfile: str, *options: str) -> str:
         assert build_py(dockerfile, *(options and (*options, "--skip-push", "-t", "unused:1"))) == 1

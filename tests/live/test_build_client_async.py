@@ -48,7 +48,7 @@ def environ(tmp_path: Path, gateway: str) -> Mapping[str, str]:
 
 @pytest.fixture
 def build_py(handler: Path, environ: Mapping[str, str]) -> BuildPy:
-    """Builds what runs *command*, with these options."""
+    """Build what runs *command*, with these options."""
 
     def build(command: str, *options: str) -> int:
         dockerfile = running(command).files["Dockerfile"]
@@ -66,7 +66,7 @@ def ask(environ: Mapping[str, str]) -> BuildPy:
 
 
 def shown_id(capsys: pytest.CaptureFixture[str]) -> str:
-    """Of the build that has just been left."""
+    """Return the id of the build that has just been left."""
     shown = BUILD_ID.search(capsys.readouterr().out)
     assert shown
     return shown[1]

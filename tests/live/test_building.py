@@ -77,7 +77,7 @@ def test_build_arguments_and_platforms_reach_the_build(builder: str) -> None:
     assert any(entry.endswith("somebody on linux/amd64") for entry in answer.log)
 
 
-def test_same_size_and_time_but_other_content_is_built_anew(builder: str) -> None:
+def test_same_size_and_time_but_other_content_is_built_again(builder: str) -> None:
     dockerfile = "FROM debian:trixie-slim\nCOPY word /\nRUN echo word=$(cat /word)\n"
     for word in ("one", "two", "one", "six"):
         request = Request(
@@ -113,7 +113,7 @@ def test_a_line_of_300_kib_arrives_whole(builder: str) -> None:
 
 
 def test_builds_run_side_by_side(builder: str) -> None:
-    """Each waits for what only the other does: a file in a cache that both mount."""
+    """Let each wait for what only the other does: a file in a cache that both mount."""
     meeting = "--mount=type=cache,target=/meet,id=meet-{}"
     answers: list[Answer] = []
     name = os.urandom(4).hex()
@@ -139,6 +139,6 @@ def scratch_image(image: str) -> Request:
 
 
 def running(command: str) -> Request:
-    """A build that runs *command*, never from the cache."""
+    """Return a build that runs *command*, never from the cache."""
     dockerfile = f"FROM debian:trixie-slim\nARG ONCE={os.urandom(8).hex()}\nRUN {command} # $ONCE\n"
     return Request({"Dockerfile": dockerfile}, config={"skipPush": True})

@@ -83,7 +83,7 @@ def test_a_callback_that_a_shutdown_cuts_short_is_logged_with_its_ids(
 
 
 def called_back_at(port: int, function: Function, size: int) -> str:
-    """The id of a build that has ended, with so many bytes in its context; its callback waits."""
+    """Return the id of a build that has ended, with so many bytes in its context; its callback waits."""
     config = {"skipPush": True, "callbackUrl": f"http://{ports.LOOPBACK}:{port}/built"}
     dockerfile = "FROM scratch\nCOPY Dockerfile /\n"
     request = Request({"Dockerfile": dockerfile, "data": os.urandom(size)}, config=config)
@@ -93,7 +93,7 @@ def called_back_at(port: int, function: Function, size: int) -> str:
 
 
 def not_delivered(function: Function) -> list[dict[str, Any]]:
-    """What the function has logged of callbacks that did not arrive."""
+    """Return what the function has logged of callbacks that did not arrive."""
     lines = function.daemon.log.read_text().splitlines()
     documents = [json.loads(line) for line in lines if line.startswith("{")]
     return [each for each in documents if each["message"] == "callback not delivered"]
@@ -101,7 +101,7 @@ def not_delivered(function: Function) -> list[dict[str, Any]]:
 
 @contextmanager
 def closed_port() -> Iterator[int]:
-    """Nobody listens there, and nobody else gets it meanwhile."""
+    """Yield a port at which nobody listens, and that nobody else gets meanwhile."""
     with socket.socket() as bound:
         bound.bind((ports.LOOPBACK, 0))
         yield bound.getsockname()[1]
@@ -109,7 +109,7 @@ def closed_port() -> Iterator[int]:
 
 @contextmanager
 def down_after_one_call() -> Iterator[tuple[int, Callable[[], None]]]:
-    """A port, and what returns once it was called, in vain, and takes no more calls.
+    """Yield a port, and what returns once it was called, in vain, and takes no more calls.
 
     Nobody but a Receiver gets the port meanwhile.
     """

@@ -24,7 +24,7 @@ SLEEPING = Request(
     {"Dockerfile": f'FROM debian:trixie-slim\nRUN ["sleep", "{NAP}"]\n'},
     config={"skipPush": True},
 )
-# More than the buffers on the way to who does not read it.
+# More than the buffers on the way to a caller that does not read it.
 LOUD = Request(
     {
         "Dockerfile": "FROM debian:trixie-slim\n"
@@ -37,7 +37,7 @@ QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"s
 
 @pytest.fixture
 def function(shared_daemon: str, start_function: StartFunction) -> Iterator[Function]:
-    """Has one place, which only a build that is over gives back."""
+    """Start a function of one place, which only a build that is over gives back."""
     with start_function(shared_daemon, max_builds="1", max_waiting="1") as started:
         yield started
 
@@ -90,12 +90,12 @@ def takes_one_more(function: Function) -> bool:
 
 
 def outcomes(function: Function) -> list[str]:
-    """How each build ended, as the operator's log has it."""
+    """Return how each build ended, as the operator's log has it."""
     lines = function.daemon.log.read_text().splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
     return [entry["outcome"] for entry in entries if entry["message"] == "build ended"]
 
 
 def sleeps() -> bool:
-    """Whether some daemon runs the step of `SLEEPING`."""
+    """Return whether some daemon runs the step of `SLEEPING`."""
     return f"sleep\0{NAP}\0" in commands()

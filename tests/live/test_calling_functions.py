@@ -42,7 +42,7 @@ PASSWORD = os.urandom(16).hex()
 
 @dataclass(frozen=True)
 class Scene:
-    """The builder and the samples behind a gateway that deploys only for who knows its password."""
+    """The builder and the samples behind a gateway that deploys only for callers that know its password."""
 
     openfaas: OpenFaaS
     built: Function
@@ -52,14 +52,14 @@ class Scene:
         return post(self.openfaas.url, body, headers, path=f"/function/{name}{query}")
 
     def deployed(self, service: str) -> list[str]:
-        """The images that were asked for, oldest first."""
+        """Return the images that were asked for, oldest first."""
         asked = self.openfaas.deployments()
         return [each["image"] for each in asked if each["service"] == service]
 
 
 @pytest.fixture(scope="module")
 def start_sample(machine: Machine, mirror: str) -> StartSample:
-    """Starts functions: `start_sample(name, openfaas, secrets_folder)`."""
+    """Start functions: `start_sample(name, openfaas, secrets_folder)`."""
 
     def start(
         name: str, openfaas: OpenFaaS, secrets: Path
@@ -92,7 +92,7 @@ def scene(
 
 @pytest.fixture
 def service() -> str:
-    """A name that no other test gives to a function."""
+    """Return a name that no other test gives to a function."""
     return f"hello-{os.urandom(4).hex()}"
 
 
@@ -220,7 +220,7 @@ def test_each_sample_is_built_as_its_stack_yml_says(builder: str, name: str) -> 
 
 @contextmanager
 def mounted(machine: Machine, password: str) -> Iterator[Path]:
-    """A folder with the secrets that OpenFaaS mounts."""
+    """Yield a folder with the secrets that OpenFaaS mounts."""
     folder = machine.account.own(machine.account.scratch(machine.paths, "secrets"), 0o755)
     (folder / "payload-secret").write_bytes(SECRET + b"\n")
     (folder / "basic-auth-user").write_text("admin")
@@ -236,7 +236,7 @@ def handler(text: str) -> bytes:
 
 
 def result(scene: Scene, service: str, *, digest: str = "sha256:0", created: float = 1.5) -> bytes:
-    """What the builder might say, and whoever can reach the gateway as well."""
+    """Return what the builder might say, as might anything else that can reach the gateway."""
     name = f"{scene.registry}/{FOLDER}/{service}"
     document: dict[str, Any] = {
         "status": "success",

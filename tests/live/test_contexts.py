@@ -1,4 +1,4 @@
-"""What steps see of a context, whatever program made the archive; and what of it refuses a build."""
+"""Contexts as steps see them, whatever program made the archive; and those that refuse a build."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_steps_see_exactly_the_times_of_the_archive(builder: str) -> None:
 
 
 def test_make_finds_up_to_date_what_was_made_in_the_same_second(builder: str) -> None:
-    """Both files have one time; what is as old as its source is not made again."""
+    """Expect nothing to be made again: both files have one time, and as old as its source is new enough."""
     files = [
         *timed("a", "a: b\n", 1_700_000_000 * SECOND),
         *timed("b", "b", 1_700_000_000 * SECOND),
@@ -259,7 +259,7 @@ def test_a_reproducible_image_is_the_same_from_any_daemon(
 
 
 def test_a_reproducible_image_is_the_same_when_built_again(builder: str, mirror: str) -> None:
-    """With or without a cache, and whatever the daemon has of the context."""
+    """Build with or without a cache, and whatever the daemon has of the context."""
     image, config_ = f"{mirror}/contexts/again:1", {"reproducible": True, "noCache": True}
     first, second, other, third = (
         build(

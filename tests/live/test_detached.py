@@ -33,7 +33,7 @@ NO_PUSH = {"skipPush": True}
 
 @pytest.fixture(scope="module")
 def replicas(start_function: StartFunction, shared_daemon: str) -> Iterator[tuple[str, str]]:
-    """Two of them, on one daemon."""
+    """Start two of them, on one daemon."""
     settings = {"callback_hosts": "127.0.0.1", "callback_private": "true", "heartbeat": "1s"}
     with (
         start_function(shared_daemon, **settings) as one,
@@ -49,7 +49,7 @@ def detached(url: str, request: Request, *, path: str = "/build") -> str:
 
 
 def has_arrived(url: str, build_id: str) -> bool:
-    """Whether its step waits at the gate."""
+    """Return whether its step waits at the gate."""
     return any("arrived" in entry for entry in command(url, "logs", build_id).document["log"])
 
 
@@ -176,7 +176,7 @@ def test_a_question_is_no_order_to_cancel(replicas: tuple[str, str]) -> None:
     assert (answer.status, answer.document["reason"]) == (400, "bad_command")
 
 
-def test_who_asked_to_be_called_is_called_with_the_signed_result(
+def test_a_caller_that_asked_for_a_callback_is_called_with_the_signed_result(
     replicas: tuple[str, str],
 ) -> None:
     with Receiver() as receiver:

@@ -50,7 +50,7 @@ def replicas(
 
 @contextmanager
 def with_keys(machine: Machine, keys: KeyPair) -> Iterator[Path]:
-    """A function's mounted secrets."""
+    """Mount a function's secrets."""
     folder = machine.account.scratch(machine.paths, "keys")
     (folder / "payload-secret").write_bytes(SECRET)
     (folder / "build-secrets-key").write_text(keys.private)

@@ -136,7 +136,7 @@ def note(texts: Said, call: grpc.Future[Any]) -> None:
 
 @contextmanager
 def incomplete() -> Iterator[str]:
-    """A registry whose tokens are never given out, and of whose image no layer is there; its host:port."""
+    """Yield the host:port of a registry that gives out no tokens, and lacks its image's layers."""
     layer = "sha256:" + hashlib.sha256(str(time.time_ns()).encode()).hexdigest()
     config = json.dumps(
         {

@@ -96,7 +96,7 @@ def test_killed_during_a_push(
     assert_lost(final)
 
 
-def test_killed_under_a_caller_who_waits_for_one_document(
+def test_killed_under_a_caller_that_waits_for_one_document(
     daemon: Buildkitd, function: Function
 ) -> None:
     body = SLEEPING.tar()

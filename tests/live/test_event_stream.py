@@ -20,7 +20,7 @@ EVENTS = "text/event-stream"
 
 
 def coming(response: http.client.HTTPResponse) -> Iterator[Event | Comment]:
-    """Events and comments, each as soon as it is there."""
+    """Yield events and comments, each as soon as it is there."""
     return parsed(line.decode().removesuffix("\n") for line in iter(response.readline, b""))
 
 
@@ -114,14 +114,14 @@ def test_output_cannot_make_events_of_its_own(builder: str) -> None:
     assert not any(isinstance(each, Comment) for each in parsed(lines_of(answer.body.decode())))
 
 
-def test_who_takes_both_kinds_of_stream_reads_lines(builder: str) -> None:
+def test_a_caller_that_takes_both_kinds_of_stream_reads_lines(builder: str) -> None:
     answer = build(builder, running("true"), accept=f"{EVENTS}, {NDJSON}")
 
     assert answer.headers["Content-Type"].startswith(NDJSON)
     assert all(json.loads(line)["status"] for line in answer.body.splitlines())
 
 
-def test_who_prefers_events_gets_them(builder: str) -> None:
+def test_a_caller_that_prefers_events_gets_them(builder: str) -> None:
     answer = build(builder, running("true"), accept=f"{NDJSON};q=0.5, {EVENTS}")
 
     assert answer.headers["Content-Type"].startswith(EVENTS)

@@ -1,4 +1,4 @@
-"""Steps that fail for want of what their build was not given: said with what to do about it."""
+"""Steps that lack what their build was not given: the error says what to do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def keys() -> KeyPair:
 
 @pytest.fixture
 def mount(machine: Machine, keys: KeyPair) -> Iterator[Path]:
-    """A function's secrets, with a key for those of builds."""
+    """Mount a function's secrets, with a key for those of builds."""
     folder = machine.account.own(machine.account.scratch(machine.paths, "secrets"), 0o755)
     (folder / "payload-secret").write_bytes(SECRET)
     (folder / "build-secrets-key").write_text(keys.private)

@@ -1,4 +1,4 @@
-"""Those who follow a build that runs elsewhere: how many, for how long, and where they ask."""
+"""Followers of a build that runs elsewhere: how many, for how long, and where they ask."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"s
 
 @pytest.mark.parametrize("path", ["/build", "/", "/function/x"])
 def test_where_to_ask_is_told_relative_to_the_request(builder: str, path: str) -> None:
-    """The gateway takes its own part of a path away."""
+    """Expect relative addresses: the gateway takes its own part of a path away."""
     asked = builder + path
     seen = path.removeprefix("/function/x") or "/"
     answer = build(builder, QUICK.detached(), path="/" + seen.lstrip("/"))
@@ -45,7 +45,7 @@ def test_more_than_there_are_threads_for_are_turned_away(
             refused = command(function.url, "logs", build_id)
             assert (refused.status, refused.document["reason"]) == (429, "busy")
             assert command(function.url, "status", build_id).status == 200
-        # Who hangs up makes room.
+        # A caller that hangs up makes room.
         wait_until(lambda: command(function.url, "logs", build_id).status == 200)
         gate.open()
         wait_for_state(function.url, build_id, "success")

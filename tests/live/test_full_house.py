@@ -1,4 +1,4 @@
-"""All places for builds are taken: who is turned away with what, and who is answered all the same."""
+"""All places for builds are taken: what is refused, how, and what is answered all the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAITING = 4
 
 @pytest.fixture
 def keys(machine: Machine) -> Iterator[Path]:
-    """A function's secrets, with a key to seal for."""
+    """Mount a function's secrets, with a key to seal for."""
     folder = machine.account.scratch(machine.paths, "keys")
     (folder / "payload-secret").write_bytes(SECRET)
     (folder / "build-secrets-key").write_text(KeyPair.generate().private)
@@ -39,7 +39,7 @@ def keys(machine: Machine) -> Iterator[Path]:
 
 @contextmanager
 def occupied(url: str, gate: Gate) -> Iterator[str]:
-    """The id of a build that waits at *gate* until the end of the block."""
+    """Yield the id of a build that waits at *gate* until the end of the block."""
     with stream(url, running(gate.command)) as response:
         read_until(response, "arrived")
         yield response.headers["X-Build-Id"]
@@ -47,7 +47,7 @@ def occupied(url: str, gate: Gate) -> Iterator[str]:
         response.read()
 
 
-def test_who_comes_to_a_full_line_is_told_when_to_come_again(
+def test_a_caller_that_finds_the_line_full_is_told_when_to_come_again(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
     settings = {"max_builds": "1", "max_waiting": "1"}
@@ -62,7 +62,7 @@ def test_who_comes_to_a_full_line_is_told_when_to_come_again(
     assert room_again.status == 200
 
 
-def test_who_would_wait_longer_than_he_can_is_told_at_once(
+def test_a_caller_that_would_wait_longer_than_it_can_is_told_at_once(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
     with start_function(shared_daemon, max_builds="1") as function, Gate() as gate:

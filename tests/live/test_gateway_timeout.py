@@ -1,4 +1,4 @@
-"""A gateway that waits more briefly than the build takes: what becomes of the build, and who is told."""
+"""A gateway that waits more briefly than the build takes: the build ends, and every replica says so."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def ending(url: str, build_id: str) -> tuple[str | None, str | None]:
 
 
 def listed(url: str, image: str) -> dict[str, Any]:
-    """What the replica knows of the one build of *image*."""
+    """Return what the replica knows of the one build of *image*."""
     builds: list[dict[str, Any]] = command(url, "list").document["builds"]
     return next((entry for entry in builds if entry["image"] == image), {})

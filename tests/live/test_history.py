@@ -54,8 +54,8 @@ UNKILLABLE = "FROM debian:trixie-slim\nRUN echo up; sleep 40.25; echo down # {}\
 
 
 @dataclass(frozen=True)
-class Told:
-    """What was told of one build, whoever told it."""
+class Account:
+    """The answers about one build, from any of those that were asked."""
 
     log: list[str]
     steps: list[str]
@@ -97,12 +97,12 @@ def solve(client: Daemon, ref: Ref, dockerfile: str, *names: str) -> Solve:
 
 
 def fresh(dockerfile: str) -> str:
-    """*dockerfile*, of which no step is in the cache yet."""
+    """Return *dockerfile*, of which no step is in the cache yet."""
     return dockerfile.format(uuid.uuid4().hex)
 
 
 def states_until_long_ended(client: Daemon, build_id: str) -> list[State]:
-    """As they follow one another, until one has stood for as long as anything here may take."""
+    """Return the states one after the other, until one has stood for as long as anything here may take."""
     states = [recorded(client, build_id).state]
     deadline = time.monotonic() + WAIT
     ended = float("inf")
@@ -115,7 +115,7 @@ def states_until_long_ended(client: Daemon, build_id: str) -> list[State]:
     return states
 
 
-def told(build: Solve | Follow) -> Told:
+def told(build: Solve | Follow) -> Account:
     log: list[str] = []
     result, error, failed_step = None, "", None
     with closing(build):
@@ -126,14 +126,14 @@ def told(build: Solve | Follow) -> Told:
         except (BuilderError, BuildkitError) as exc:
             error, failed_step = str(exc), getattr(exc, "failed_step", None)
     steps = [step.name for step in build.steps]
-    return Told(log, steps, build.warnings, result, error, failed_step)
+    return Account(log, steps, build.warnings, result, error, failed_step)
 
 
-def same(one: Told, another: Told) -> bool:
-    """Whether they are of one build.
+def same(one: Account, another: Account) -> bool:
+    """Return whether they are of one build.
 
-    Who comes late is told at once what he missed: in another order, and of what happened to a thing
-    several times, the last. And nobody waits for what comes after the push.
+    A follower that comes late gets at once what it missed: in another order, and of what happened to a
+    thing several times, the last. And nobody waits for what comes after the push.
     """
     essence = re.compile(r"#\d+ (\[|[\d.]+ |ERROR|WARN)")
     logs = [
@@ -502,7 +502,7 @@ def test_a_journal_is_followed_as_a_build_is(
         else:
             journal.fail(BuildFailed("It failed.", failure), steps, warnings)
 
-        assert followed.result(WAIT) == Told(
+        assert followed.result(WAIT) == Account(
             log=lines,
             steps=["[1/1] RUN ä"],
             warnings=warnings,
@@ -605,7 +605,7 @@ def test_a_verdict_that_comes_late_is_none_on_another_claim(
     claim.release()
 
 
-def test_who_asks_a_silent_daemon_how_it_is_ends_no_build(
+def test_asking_a_silent_daemon_how_it_is_ends_no_build(
     start_daemon: Callable[..., Buildkitd], build_id: str
 ) -> None:
     daemon = start_daemon()

@@ -52,7 +52,7 @@ def mount(request: pytest.FixtureRequest, folder: Path) -> SecretMount:
 def function(
     start_function: StartFunction, shared_daemon: str, mount: SecretMount, folder: Path
 ) -> Iterator[Function]:
-    """A function whose secrets are those of *mount*."""
+    """Start a function whose secrets are those of *mount*."""
     assert mount
     with start_function(shared_daemon, secret_mount_path=str(folder)) as started:
         yield started

@@ -1,4 +1,4 @@
-"""The buildkitd of scripts/kubernetes, with the script's certificates: who builds on it, and how it ends."""
+"""The buildkitd of scripts/kubernetes, with the script's certificates: builds on it, and how it ends."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
 
 @pytest.fixture(scope="module")
 def mounted(machine: Machine, secrets: list[Manifest]) -> Iterator[Path]:
-    """The function's secrets as OpenFaaS mounts them."""
+    """Mount the function's secrets as OpenFaaS does."""
     with mount(machine, secrets) as folder:
         yield folder
 
@@ -70,14 +70,14 @@ def pod(machine: Machine, mirror: str, secrets: list[Manifest]) -> Iterator[Pod]
 
 @pytest.fixture
 def own_pod(machine: Machine, mirror: str, secrets: list[Manifest]) -> Iterator[Pod]:
-    """One that a test may end."""
+    """Start a pod that a test may end."""
     with pods.prepared(machine, secrets, mirror) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def connect(start_function: StartFunction, mounted: Path) -> Connect:
-    """Starts functions on a pod with what stack.yml has in comments for it."""
+    """Start functions on a pod with what stack.yml has in comments for it."""
 
     def start(pod: Pod, folder: Path = mounted) -> AbstractContextManager[Function]:
         environment: Mapping[str, str] = stack_file.function(all_options=True)["environment"]
@@ -166,7 +166,7 @@ def test_a_certificate_of_another_authority_is_refused(
 ) -> None:
     strangers = secrets_script.printed(tmp_path)
     with mount(machine, strangers) as folder:
-        # It trusts the daemon, as anybody can who has seen its authority.
+        # It trusts the daemon, as any client that knows its authority can.
         known = [each for each in secrets if each["metadata"]["name"] == "buildkit-client"]
         (folder / "ca.crt").write_bytes(secrets_script.mounted(known)["ca.crt"])
         with connect(pod, folder) as function:
@@ -351,7 +351,7 @@ LAYER = (
 def old_volume(
     machine: Machine, mirror: str, secrets: list[Manifest], connect: Connect
 ) -> Iterator[tuple[Path, str, list[str]]]:
-    """A volume that the daemon of an older version filled, one of its builds, and the owners in it."""
+    """Yield a volume that an older daemon filled, one of its builds, and the owners in it."""
     folder = machine.account.scratch(machine.paths, "volume")
     state = pods.new_volume(folder / "state")
     built = manifests.single_daemon()
@@ -420,12 +420,12 @@ def owners(log: list[str]) -> list[str]:
 
 
 def processes(function: str) -> list[str]:
-    """The processes that a step sees."""
+    """Return the processes that a step sees."""
     answer = build(function, running("cd /proc && echo processes: [0-9]*"))
     [line] = [entry for entry in answer.log if "processes: " in entry and "[0-9]" not in entry]
     return line.partition("processes: ")[2].split()
 
 
 def wait_until_following() -> None:
-    """Until preStop has found a build, and follows it to its end."""
+    """Wait until preStop has found a build, and follows it to its end."""
     wait_until(lambda: any("\0debug\0logs\0" in command for command in commands()))

@@ -36,7 +36,7 @@ def context(template: str) -> dict[str, str | bytes]:
 
 @pytest.fixture(scope="module", params=MISTAKES.values(), ids=list(MISTAKES))
 def failure(request: pytest.FixtureRequest, builder: str) -> Failure:
-    """A mistake, and the document that answered it."""
+    """Return a mistake, and the document that answered it."""
     mistake: Mistake = request.param
     files = {**context(mistake.template), **mistake.files}
     answer = build(builder, Request(files, config={"skipPush": True, **mistake.config}))

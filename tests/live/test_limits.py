@@ -1,4 +1,4 @@
-"""How long a build may take, and how many there may be."""
+"""Limits on how long a build may take, and how many there may be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"s
 
 @contextmanager
 def occupied(url: str) -> Iterator[None]:
-    """One build runs until the end of the block."""
+    """Run one build until the end of the block."""
     with stream(url, SLEEPING) as running:
         read_until(running, 'RUN ["sleep"')
         yield

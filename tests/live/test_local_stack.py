@@ -1,4 +1,4 @@
-"""What scripts/up starts: what steps see of it, what it calls, and how it says what runs."""
+"""The stack of scripts/up: what steps see of it, what it calls, and how it says what runs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def asking(*sockets: str) -> Request:
 
 
 def listens(daemon: Buildkitd, port: int) -> bool:
-    """Whether it is the daemon that listens there, and nobody else on this machine."""
+    """Return whether it is the daemon that listens there, and nobody else on this machine."""
     inodes = ports._listening_inodes(port)
     return any(ports._holds(Path(f"/proc/{each.pid}"), inodes) for each in daemon.daemon.members())
 
@@ -151,7 +151,7 @@ def test_env_is_said_from_the_record_at_once_and_nothing_else_is() -> None:
 
 @pytest.fixture
 def own(machine: Machine) -> Iterator[Prepared]:
-    """A prepared machine whose stack is no other's, without base images; all that runs is stopped."""
+    """Yield a prepared machine whose stack is its own, without base images; all that runs is stopped."""
     folder = machine.account.scratch(machine.paths, "stack")
     apart = Paths(state=folder / "state", runtime=folder / "run")
     yield Prepared(

@@ -108,7 +108,7 @@ CASES = {
     "its caller hangs up": Case(running(), "caller_gone", meanwhile=hang_up, detachable=False),
     "is cancelled": Case(running(), "build_cancelled", meanwhile=cancel),
     "the replica shuts down": Case(running(), "interrupted", meanwhile=shut_down),
-    "is refused for want of room": Case(
+    "is refused without room": Case(
         failing(QUICK), "busy", {"max_builds": "1", "max_waiting": "0", "max_detached": "0"}
     ),
     "names a callback that is none": Case(failing(QUICK, callbackUrl="nowhere"), "bad_config"),
@@ -135,7 +135,7 @@ def no_collection() -> Iterator[None]:
 def serve(
     shared_daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[dict[str, str]], None]:
-    """Makes the handler a replica of its own: `serve(settings)`."""
+    """Make the handler a replica of its own: `serve(settings)`."""
     (tmp_path / "payload-secret").write_bytes(SECRET)
 
     def start(settings: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What an operator sees: metrics that a real Prometheus scrapes, alerts, and the log."""
+"""Observing by an operator: metrics that a real Prometheus scrapes, alerts, and the log."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Observed:
 
 
 def configuration(function_url: str) -> dict[str, Any]:
-    """The example, but for the discovery of pods: Debian's Prometheus is made without Kubernetes.
+    """Return the example, but for the discovery of pods: Debian's Prometheus is made without Kubernetes.
 
     There are two pods, of which the second one is another function's.
     """
@@ -87,7 +87,7 @@ def configuration(function_url: str) -> dict[str, Any]:
 def observed(
     machine: Machine, start_function: StartFunction, shared_daemon: str, mirror: str
 ) -> Iterator[Observed]:
-    """A function that Prometheus has scraped before, between and after some builds."""
+    """Yield a function that Prometheus has scraped before, between and after some builds."""
     with (
         start_function(shared_daemon) as function,
         prometheus.start(
@@ -300,7 +300,7 @@ def test_builds_in_flight_are_what_of_watchdog_counts() -> None:
 
 @contextmanager
 def in_flight(number: int, url: str, *secret: bytes) -> Iterator[None]:
-    """So many builds at *url* until the end of the block; then all of them end well."""
+    """Run so many builds at *url* until the end of the block; then all of them end well."""
     parts = urlsplit(url)
     with Gate() as gate, ThreadPoolExecutor(number) as callers:
         answers = []
@@ -321,7 +321,7 @@ def in_flight(number: int, url: str, *secret: bytes) -> Iterator[None]:
 
 
 def asked(target: Mapping[str, str]) -> str:
-    """The expression that Grafana sends."""
+    """Return the expression that Grafana sends."""
     expression = target["expr"]
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)

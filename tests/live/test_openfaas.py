@@ -234,7 +234,7 @@ def faas_cli(gateway: str, *arguments: str, body: bytes = b"") -> str:
 
 
 def events(answer: HTTPResponse) -> Iterator[dict[str, Any]]:
-    """The data of each event (WHATWG HTML, server-sent events), which is JSON in one line."""
+    """Yield the data of each event (WHATWG HTML, server-sent events), which is JSON in one line."""
     while line := answer.readline():
         field, _, value = line.partition(b":")
         if field == b"data":
@@ -242,5 +242,5 @@ def events(answer: HTTPResponse) -> Iterator[dict[str, Any]]:
 
 
 def padded(request: Request, size: int) -> bytes:
-    """The request's tar, its final zeros continued up to this size."""
+    """Return the request's tar, its final zeros continued up to this size."""
     return request.tar().ljust(size, b"\0")

@@ -1,4 +1,4 @@
-"""What a request can ask for beyond an image: every option, as the daemon takes it."""
+"""Options that a request can have beyond an image: each of them, as the daemon takes it."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_several_platforms_are_one_index(builder: str, mirror: str) -> None:
 
 
 def test_options_may_be_committed_with_the_function(builder: str) -> None:
-    """What faas-cli sends of a handler's folder lies below function/."""
+    """Send options as faas-cli does: what it sends of a handler's folder lies below function/."""
     options = {"target": "test", "labels": {"a": "1"}}
     files = {**STAGES, "function/builder-fn.json": json.dumps(options)}
     answer = build(builder, Request(files, config={"skipPush": True}))

@@ -39,7 +39,7 @@ class Scene:
     replicas: Sequence[str]
 
     def pushing(self, gate: Gate) -> Request:
-        """A build that waits at *gate* and would push another image if it ran again."""
+        """Return a build that waits at *gate* and would push another image if it ran again."""
         dockerfile = (
             "FROM debian:trixie-slim AS made\n"
             "RUN cat /proc/sys/kernel/random/uuid >/made\n"
@@ -52,13 +52,13 @@ class Scene:
         return Request({"Dockerfile": dockerfile}, image, {"noCache": True})
 
     def pushed(self) -> list[str]:
-        """Every digest that the tag has ever had (distribution registry/storage/paths.go)."""
+        """Return every digest that the tag has ever had (distribution registry/storage/paths.go)."""
         repository = self.registry.storage / "docker/registry/v2/repositories" / REPOSITORY
         found = (repository / "_manifests/tags/1/index/sha256").iterdir()
         return [f"sha256:{digest.name}" for digest in found]
 
     def built(self) -> float:
-        """How many builds the replicas have run themselves."""
+        """Return how many builds the replicas have run themselves."""
         name = "builder_fn_builds_total"
         return sum(total(f"{replica}/metrics", name) for replica in self.replicas)
 
@@ -110,7 +110,7 @@ def test_a_call_that_comes_to_two_replicas_at_once_is_one_build(scene: Scene) ->
     assert scene.built() == 1
 
 
-def test_who_was_attached_to_a_build_that_is_given_up_has_it_built_anew(scene: Scene) -> None:
+def test_a_caller_attached_to_a_build_that_is_given_up_has_it_built_again(scene: Scene) -> None:
     call_id = str(uuid.uuid4())
     one, other = scene.replicas
     with Gate() as gate:
@@ -164,7 +164,7 @@ def called_together(scene: Scene, gate: Gate) -> Iterator[Callable[[], list[Answ
 
 
 def deliveries(openfaas: OpenFaaS) -> int:
-    """How many the workers have taken from the queue (nats-queue-worker main.go)."""
+    """Return how many the workers have taken from the queue (nats-queue-worker main.go)."""
     logs = (worker.daemon.log.read_text(errors="replace") for worker in openfaas.queue_workers)
     return sum(log.count("] Received on [") for log in logs)
 

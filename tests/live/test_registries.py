@@ -227,14 +227,14 @@ def test_a_mirror_answers_for_a_registry_out_of_reach(
 
 @pytest.fixture
 def helpers(machine: Machine) -> Iterator[Path]:
-    """A folder for credential helpers, which the function finds on its PATH."""
+    """Yield a folder for credential helpers, which the function finds on its PATH."""
     folder = machine.account.own(machine.account.scratch(machine.paths, "helpers"), 0o755)
     yield folder
     shutil.rmtree(folder)
 
 
 def install(folder: Path, name: str, script: str) -> dict[str, str]:
-    """The setting that lets the function find the helper."""
+    """Install the helper and return the setting that lets the function find it."""
     program = folder / f"docker-credential-{name}"
     program.write_text(script)
     program.chmod(0o755)
@@ -344,6 +344,6 @@ def test_a_helper_is_not_asked_for_a_registry_that_is_open_to_anyone(
 
 
 def push_base(url: str, public: Registry) -> None:
-    """Puts team/base:1 into a registry that asks nobody for a password."""
+    """Put team/base:1 into a registry that asks nobody for a password."""
     answer = build(url, Request(SCRATCH, f"{public.address}/team/base:1"))
     assert answer.status == 200, answer.document.get("error")

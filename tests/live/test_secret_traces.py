@@ -66,7 +66,7 @@ IMPOSTOR = Credentials(username="caller", password=WRONG_PASSWORD.value.decode()
 
 
 def searchable_key() -> tuple[KeyPair, Needle]:
-    """A pair whose private half can be searched for as the bytes it is, and so in base64 as well."""
+    """Make a pair whose private half can be searched for as the bytes it is, and so in base64 as well."""
     while True:
         pair = KeyPair.generate()
         data = base64.b64decode(pair.private)
@@ -184,7 +184,7 @@ def use_secrets(scene: Scene) -> dict[str, Answer]:
         accept: str = "*/*",
         auth: Credentials | None = None,
     ) -> Answer:
-        # The step makes sure of its secret: nothing here is right for want of one.
+        # The step makes sure of its secret: without one, nothing here would be wrong.
         digest = hashlib.sha256(secret.value).hexdigest()
         check = f"sha256sum /run/secrets/token | grep --quiet ^{digest}"
         values: dict[str, str | bytes] = {"token": secret.value}
@@ -195,7 +195,7 @@ def use_secrets(scene: Scene) -> dict[str, Answer]:
         return scene.build(name, request, accept=accept)
 
     def build_with_credentials(name: str, image: str, auth: Credentials) -> Answer:
-        """And nothing else that is secret."""
+        """Build with these credentials and nothing else that is secret."""
         values = {REGISTRY_AUTH: auth_file(sealed, auth)}
         files = {"Dockerfile": f"{BASE}RUN true\n"}
         return scene.build(name, SealedRequest(files, image, public=public, secrets=values))
@@ -304,7 +304,7 @@ def test_only_the_secret_is_missing_from_the_log(aftermath: Aftermath, name: str
 def test_builds_that_brought_secrets_are_on_record_as_they_were_redacted(
     aftermath: Aftermath,
 ) -> None:
-    """By their ids alone: that no value is there, the search of the daemon's whole root has shown."""
+    """Look for ids alone: that no value is there, the search of the daemon's whole root has shown."""
     with_secrets = ("printed", "streamed", "failed", "kept", "used", "credentials")
     build_ids = {name: aftermath.answers[name].document["buildId"] for name in with_secrets}
     assert len(set(build_ids.values())) == len(with_secrets)

@@ -44,7 +44,7 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class Build:
-    """What one build did. A step that ran is one whose `echo ran-NAME` was heard."""
+    """The traces of one build. A step that ran is one whose `echo ran-NAME` was heard."""
 
     log: list[str]
     digest: str = ""
@@ -53,7 +53,7 @@ class Build:
 
     @property
     def steps(self) -> list[str]:
-        """What was announced, by name and without numbers."""
+        """The steps that were announced, by name and without numbers."""
         return sorted(line.split(" ", 1)[1] for line in self.log if re.match(r"#\d+ \[", line))
 
 
@@ -112,7 +112,7 @@ def build(
 
 
 def fresh(dockerfile: str) -> str:
-    """*dockerfile*, of which no step can be in the cache yet."""
+    """Return *dockerfile*, of which no step can be in the cache yet."""
     return re.sub(
         r"^(ONBUILD )?RUN (.*)$",
         rf"\1RUN \2 && : {uuid.uuid4().hex}",

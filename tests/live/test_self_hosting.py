@@ -64,13 +64,13 @@ def registry(mirror: str) -> RegistryClient:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """builder-fn as it is now, whoever edits it meanwhile."""
+    """Copy builder-fn as it is now, since it may be edited meanwhile."""
     return Path(shutil.copytree(REPOSITORY / "builder-fn", tmp_path_factory.mktemp("own") / "src"))
 
 
 @pytest.fixture(scope="module")
 def built(builder: str, source: Path, mirror: str) -> dict[str, Any]:
-    """What a running builder says of its own image."""
+    """Return what a running builder says of its own image."""
     answer = post(builder, laid_over_the_template(source, f"{mirror}/{OWN}"), {})
     assert answer.status == 200, answer.document["error"]
     return answer.document
@@ -84,7 +84,7 @@ def image(built: Mapping[str, Any], registry: RegistryClient) -> Image:
 
 @pytest.fixture(scope="module")
 def own_layers(image: Image, registry: RegistryClient) -> tuple[str, ...]:
-    """Those that are not the base image's."""
+    """Return the layers that are not the base image's."""
     base = registry.image(*BASE, base_images.architecture()).layers
     assert list(image.layers[: len(base)]) == list(base)
     return tuple(image.layers[len(base) :])
@@ -94,7 +94,7 @@ def own_layers(image: Image, registry: RegistryClient) -> tuple[str, ...]:
 def self_hosted(
     built: Mapping[str, Any], machine: Machine, registry: RegistryClient, shared_daemon: str
 ) -> Iterator[Container]:
-    """The image as stack.yml has it run."""
+    """Run the image as stack.yml has it."""
     deployment = yaml.safe_load((REPOSITORY / "stack.yml").read_text())["functions"]["builder-fn"]
     environment = with_defaults(deployment["environment"], {"BUILDKIT_URL": BUILDKIT_URL})
     mounted = machine.account.own(machine.account.scratch(machine.paths, "secrets"), 0o755)
@@ -226,7 +226,7 @@ def test_the_image_adds_no_compiler_and_little_weight(
 
 
 def laid_over_the_template(handler: Path, image: str) -> bytes:
-    """The tar that scripts/build.py sends, and but for its order faas-cli."""
+    """Return the tar that scripts/build.py sends, and but for its order faas-cli."""
     return archive.tar(overlay(TEMPLATE, handler), archive.build_config({"image": image}))
 
 
@@ -237,7 +237,7 @@ def build(builder: Container, body: bytes) -> tuple[int, dict[str, Any]]:
 
 
 def with_defaults(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables in stack.yml replaced as faas-cli does: ${NAME:-default}."""
+    """Replace the variables in stack.yml as faas-cli does: ${NAME:-default}."""
     return {
         name: re.sub(
             r"\$\{(\w+):-([^}]*)\}", lambda found: environ.get(found[1], found[2]), str(value)

@@ -31,7 +31,7 @@ def all_options(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path, all_options: bool) -> Path:
-    """A clone's top level, as far as faas-cli reads it."""
+    """Make a clone's top level, as far as faas-cli reads it."""
     (tmp_path / "stack.yml").write_text(stack_file.text(all_options=all_options))
     for name in ("builder-fn", "template"):
         (tmp_path / name).symlink_to(REPOSITORY / name)

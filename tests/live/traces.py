@@ -48,7 +48,7 @@ class Needle:
 
     @cached_property
     def forms(self) -> Mapping[bytes, str]:
-        """What to look for, and what it is called."""
+        """The bytes to look for, and what they are called."""
         forms = {self.value: "plain"}
         for offset in range(3):
             base = _base64_within(self.value, offset)
@@ -78,7 +78,7 @@ def in_bytes(needles: Collection[Needle], place: str, content: bytes) -> Iterato
 
 
 def in_folder(needles: Collection[Needle], place: str, folder: Path) -> Iterator[Trace]:
-    """All below the folder, names of files included. Links are not followed."""
+    """Search all below the folder, names of files included. Links are not followed."""
     names = "\n".join(str(path.relative_to(folder)) for path in folder.rglob("*"))
     yield from in_bytes(needles, f"{place}: a file's name", names.encode())
     finished = _grep(needles, "--recursive", "--devices=skip", "--with-filename", "--null", folder)
@@ -143,7 +143,7 @@ def _copy(content: _Readable, into: IO[bytes]) -> None:
 
 
 def _base64_within(value: bytes, offset: int) -> bytes:
-    """The characters that depend on nothing but the value when *offset* bytes (mod 3) precede it."""
+    """Return the characters that depend on nothing but the value when *offset* bytes (mod 3) precede it."""
     text = base64.b64encode(bytes(offset) + value)
     # Six bits a character; those that a neighbour has a part in are left out.
     first = -(-8 * offset // 6)

@@ -16,7 +16,7 @@ Answer = TypeVar("Answer")
 
 
 class Client(Generic[Answer]):
-    """One caller, who asks again as soon as there is an answer, and *most* times whatever happens."""
+    """One caller, which asks again as soon as there is an answer, and *most* times whatever happens."""
 
     def __init__(self, ask: Callable[[], Answer], most: int = 2000) -> None:
         self.answers: list[Answer] = []
@@ -30,7 +30,7 @@ class Client(Generic[Answer]):
 
 @contextmanager
 def flowing(clients: Sequence[Client[Answer]]) -> Iterator[None]:
-    """Every client asks until the block ends. Raises what a client could not do."""
+    """Let every client ask until the block ends. Raises what a client could not do."""
     leave = threading.Event()
     with ThreadPoolExecutor(len(clients)) as threads:
         running = [threads.submit(client.keep_asking, leave) for client in clients]
@@ -43,7 +43,7 @@ def flowing(clients: Sequence[Client[Answer]]) -> Iterator[None]:
 
 
 def until_each_was_answered(clients: Sequence[Client[Answer]]) -> None:
-    """Until every client has the answer to a request that it began after now."""
+    """Wait until every client has the answer to a request that it began after now."""
     # The first answer from now on may be to a request that was under way.
     wanted = [len(client.answers) + 2 for client in clients]
     wait_until(

@@ -22,7 +22,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = _SECONDS) -> None
 
 
 def commands() -> Iterator[str]:
-    """The command line of every process, each argument ended by a NUL (proc_pid_cmdline(5))."""
+    """Yield the command line of every process, each argument ended by a NUL (proc_pid_cmdline(5))."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:

@@ -80,19 +80,19 @@ class Container:
         return self.daemon.log
 
     def connect(self, port: int = WATCHDOG_PORT) -> http.client.HTTPConnection:
-        """A connection into the container's own network; whoever asked closes it."""
+        """Connect in the container's own network; the caller closes the connection."""
         connection = http.client.HTTPConnection(ports.LOOPBACK, port)
         connection.sock = network_namespace.connect(self._network(), port)
         return connection
 
     def listen(self, port: int) -> socket.socket:
-        """A listener of ours on the container's own loopback; whoever asked closes it."""
+        """Listen on the container's own loopback; the caller closes the listener."""
         return network_namespace.listen(self._network(), port)
 
     def call(
         self, body: bytes, path: str = "/", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """Invokes the function: the status and the body of its answer."""
+        """Invoke the function; return the status and the body of its answer."""
         connection = self.connect()
         try:
             connection.request("POST", path, body, headers or {})
@@ -130,7 +130,7 @@ def run(
     read_only: bool = False,
     listens: Sequence[int] = (WATCHDOG_PORT, FUNCTION_PORT),
 ) -> Container:
-    """Pulls `repository:tag` (or `repository@digest`) and returns once it listens.
+    """Pull `repository:tag` (or `repository@digest`) and return once it listens.
 
     The ports are in the container's own network, reached by `connect`. The files of `secrets` are
     in SECRETS_FOLDER; with `read_only` nothing but /tmp can be written to.
@@ -169,7 +169,7 @@ def specification(
     secrets: Path | None = None,
     read_only: bool = False,
 ) -> Mapping[str, object]:
-    """config.json of the runtime bundle (runtime-spec v1.1 config.md)."""
+    """Return config.json of the runtime bundle (runtime-spec v1.1 config.md)."""
     variables = {**process.env, **environment}
     uid, gid = user
     return {
@@ -197,7 +197,7 @@ def _secrets_mount(folder: Path) -> Mapping[str, object]:
 
 
 def user_ids(user: str, passwd: str) -> tuple[int, int]:
-    """Numeric ids for an image's USER, from the image's /etc/passwd when it is a name.
+    """Return numeric ids for an image's USER, from the image's /etc/passwd when it is a name.
 
     Raises:
         LookupError: the name is not in passwd.
@@ -225,7 +225,7 @@ def _listens(started: Daemon, numbers: Sequence[int]) -> bool:
 
 
 def removed_by(layer: tarfile.TarFile) -> list[str]:
-    """The paths below this layer that its whiteouts take away (image-spec v1.1 layer.md)."""
+    """Return the paths below this layer that its whiteouts take away (image-spec v1.1 layer.md)."""
     removed = []
     for name in layer.getnames():
         folder, _, base = name.rpartition("/")
@@ -237,7 +237,7 @@ def removed_by(layer: tarfile.TarFile) -> list[str]:
 
 
 def _pull(registry: RegistryClient, image: str, into: Path) -> tuple[registry_client.Image, str]:
-    """Fills the folder with layers in order, each with what it removes; returns /etc/passwd too."""
+    """Fill the folder with layers in order, each with what it removes; return /etc/passwd too."""
     repository, separator, reference = image.partition("@")
     if not separator:
         repository, _, reference = image.partition(":")
@@ -258,4 +258,6 @@ def _user(user: str, passwd: str) -> tuple[int, int]:
     try:
         return user_ids(user, passwd)
     except LookupError as exc:
-        raise StackError(f"The image wants to run as {user}, whom its passwd lacks.") from exc
+        raise StackError(
+            f"The image wants to run as {user}, a user that its passwd lacks."
+        ) from exc

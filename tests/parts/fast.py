@@ -1,4 +1,4 @@
-"""Runs pytest. All tests that need no root, no daemon and no program but Python, as whoever asks."""
+"""Runs pytest. All tests that need no root, no daemon and no program but Python, as the user that asks."""
 
 import importlib.util
 import os

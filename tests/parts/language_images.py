@@ -60,7 +60,7 @@ _ENVIRONMENT: Mapping[str, Mapping[str, str]] = {
 def make(
     paths: Paths, below: Sequence[oci.Layer], log: Path, working: Callable[[str], None]
 ) -> list[BaseImage]:
-    """One layer with every language's tools on top of the layers below, made once and kept."""
+    """Make one layer with every language's tools on top of the layers below, once, and keep it."""
     digests = [layer.digest for layer in below]
     recipe = fingerprint.of_text(RECIPE, *PACKAGES, *LEFT_OUT, *digests)
     folder = paths.images / f"languages-{recipe}"

@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def of(members: Iterable[Process]) -> Path | None:
-    """The first network namespace of these processes that is not ours."""
+    """Return the first network namespace of these processes that is not ours."""
     ours = _identity(Path("/proc/self/ns/net"))
     for member in members:
         namespace = Path(f"/proc/{member.pid}/ns/net")
@@ -27,7 +27,7 @@ def of(members: Iterable[Process]) -> Path | None:
 
 
 def connect(namespace: Path, port: int) -> socket.socket:
-    """A connection to the port on the namespace's loopback.
+    """Connect to the port on the namespace's loopback.
 
     Raises:
         OSError: nobody listens.
@@ -36,7 +36,7 @@ def connect(namespace: Path, port: int) -> socket.socket:
 
 
 def listen(namespace: Path, port: int) -> socket.socket:
-    """A listener on the port of the namespace's loopback.
+    """Listen on the port of the namespace's loopback.
 
     Raises:
         OSError: somebody else listens there.
@@ -45,7 +45,7 @@ def listen(namespace: Path, port: int) -> socket.socket:
 
 
 def _made_in(namespace: Path, make: Callable[[], socket.socket]) -> socket.socket:
-    """The socket belongs there for good.
+    """Make a socket that belongs to the namespace for good.
 
     Each thread has a namespace of its own: so one goes there, makes the socket and ends.
     """

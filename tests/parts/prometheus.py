@@ -24,7 +24,7 @@ class Prometheus(Service):
     port: int
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The vector that *expression* comes to now; for a scalar, one sample without labels.
+        """Return the vector that *expression* comes to now; for a scalar, one sample without labels.
 
         Raises StackError with Prometheus' own words.
         """
@@ -34,11 +34,11 @@ class Prometheus(Service):
         return list(data["result"])
 
     def targets(self) -> list[dict[str, Any]]:
-        """What is scraped, and what would be but for the relabelling (`scrapePool`, `health`, ...)."""
+        """Return what is scraped, and what would be but for the relabelling (`scrapePool`, `health`, ...)."""
         return list(self._ask("targets", state="active")["activeTargets"])
 
     def rules(self) -> list[dict[str, Any]]:
-        """Every alerting rule, with its `health` and its `state`."""
+        """Return every alerting rule, with its `health` and its `state`."""
         groups = self._ask("rules", type="alert")["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
@@ -54,7 +54,7 @@ class Prometheus(Service):
 def start(
     machine: Machine, *, configuration: Mapping[str, Any], rules: Sequence[Path] = ()
 ) -> Prometheus:
-    """Starts one on a free port, in a folder that goes with it.
+    """Start one on a free port, in a folder that goes with it.
 
     `rules` are files that the configuration names; they stand beside it under their own names.
     """

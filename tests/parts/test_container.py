@@ -1,4 +1,4 @@
-"""What runc is told about an image."""
+"""The bundle that runc is given of an image."""
 
 import io
 import tarfile

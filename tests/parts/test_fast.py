@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home of somebody who is not root."""
+    """Make a home of somebody who is not root."""
     with tempfile.TemporaryDirectory() as name:
         if os.geteuid() == 0:
             os.chown(name, NOBODY, NOBODY)

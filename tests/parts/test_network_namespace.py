@@ -24,7 +24,7 @@ input()
 
 @pytest.fixture
 def server() -> Iterator[tuple[int, int]]:
-    """The pid and the port of a server whose loopback is its own."""
+    """Yield the pid and the port of a server whose loopback is its own."""
     up = "import fcntl, socket, struct; s = socket.socket(); "
     up += "fcntl.ioctl(s, 0x8914, struct.pack('16sh14x', b'lo', 0x1 | 0x40))"  # SIOCSIFFLAGS, up
     with subprocess.Popen(

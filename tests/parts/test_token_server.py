@@ -1,4 +1,4 @@
-"""Who is given a token, and for what. That docker-registry believes it is tests/live/test_registries.py's."""
+"""Tokens: to whom they are given, and for what. tests/live/test_registries.py shows that registries agree."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[TokenServer]:
 def ask(
     server: TokenServer, scope: str, user: str = "", form: dict[str, str] | None = None
 ) -> dict[str, list[str]]:
-    """What the token is good for: actions by repository."""
+    """Return what the token is good for: actions by repository."""
     headers = {"Authorization": "Basic " + base64.b64encode(user.encode()).decode()} if user else {}
     url, data = server.realm + "?" + urlencode({"scope": scope}), None
     if form is not None:

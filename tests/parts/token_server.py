@@ -2,7 +2,7 @@
 
 Follows distribution's docs/spec/auth (token.md, oauth.md, jwt.md): a registry sends its clients
 here, and believes what was signed with this server's key. It runs in threads of its own process,
-so that a test can change passwords while a build runs, and see who asked for what.
+so that a test can change passwords while a build runs, and see which client asked for what.
 """
 
 import base64
@@ -29,7 +29,7 @@ _LEEWAY_SECONDS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who may ask, and for which repositories: those whose names begin so."""
+    """An account, and the repositories it may ask for: those whose names begin so."""
 
     username: str
     password: str
@@ -51,7 +51,7 @@ ANYONE = Account(username="", password="", pull=(), push=())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request for a token: by whom, with what, for what, and whether a token was given."""
+    """One request for a token: its user, secret and scope, and whether a token was given."""
 
     username: str
     secret: str = field(repr=False)
@@ -91,7 +91,9 @@ class TokenServer(ThreadingHTTPServer):
         self.server_close()
 
     def account(self, username: str, secret: str) -> Account | None:
-        """With an empty username the secret is an identity token; without either it is anyone."""
+        """Return the account; without a username the secret is an identity token, without both it
+        is anyone.
+        """
         if not (username or secret):
             return self.anyone
         for account in self.accounts:

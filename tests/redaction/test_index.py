@@ -18,7 +18,7 @@ def covered(index: Index, text: str) -> set[int]:
 
 
 def naively_covered(forms: list[Form], text: str) -> set[int]:
-    """Every place at which a form stands, or so many characters of one as are as good as all."""
+    """Return every place at which a form stands, or so many characters of one as are as good as all."""
     found: set[int] = set()
     for form in forms:
         size = min(form.run, len(form.text))
@@ -35,7 +35,7 @@ FORMS = st.lists(st.builds(Form, FEW, st.sampled_from([16, 48, 64])), max_size=8
 
 @st.composite
 def forms_and_text(draw: st.DrawFn) -> tuple[list[Form], str]:
-    """Forms, and a text of pieces of them, which is where something may be missed."""
+    """Draw forms, and a text of pieces of them, which is where something may be missed."""
     forms = draw(FORMS)
     pieces = [st.text("abc", max_size=30)]
     for form in forms:

@@ -113,7 +113,7 @@ def redacted(text: str, *values: str | bytes) -> str:
 
 
 def streamed(lines: list[str], *values: str) -> list[str]:
-    """The lines of a step that come one by one."""
+    """Return the lines of a step that come one by one."""
     stream = Redactor(value.encode() for value in values).lines()
     return [line for one in lines for line in stream.feed([one])] + stream.finish()
 
@@ -124,7 +124,7 @@ def chunks(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def build_log(redactor: Redactor, pieces: list[bytes]) -> list[str]:
-    """The log of a build whose one step writes *pieces*, without numbers and times."""
+    """Return the log of a build whose one step writes *pieces*, without numbers and times."""
     vertex = pb.Vertex(digest="sha256:a", name="RUN it")
     vertex.started.seconds = 100
     progress = Printer(redactor)
@@ -511,7 +511,7 @@ UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.filter_to
 
 
 def squeezed(text: str) -> str:
-    """What is left to read of *text*, however it is wrapped and coloured."""
+    """Return what is left to read of *text*, however it is wrapped and coloured."""
     return re.sub(r"\s+", "", plain(text))
 
 
@@ -665,7 +665,7 @@ def test_output_without_values_passes_unchanged(
 
 @st.composite
 def values_in_pieces(draw: st.DrawFn) -> tuple[bytes, list[str]]:
-    """A value, and lines with pieces of it, in order and not."""
+    """Draw a value, and lines with pieces of it, in order and not."""
     value = draw(VALUES)
     text = re.sub(r"[\r\n]", "", value.decode(errors="replace"))
     pieces = [piece.decode(errors="replace") for piece in chunks(text.encode(), draw(CUTS))]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts a shell script on the PATH as docker-credential-NAME."""
+    """Put a shell script on the PATH as docker-credential-NAME."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     def install(name: str, script: str, mode: int = 0o755) -> None:
@@ -165,7 +165,7 @@ def test_a_helper_that_is_no_program_is_named(install: Install, tmp_path: Path) 
 
 
 def gone(pid: int) -> bool:
-    """Whether the process ends within a moment; a signal takes effect when its target next runs."""
+    """Return whether the process ends within a moment; a signal takes effect when its target next runs."""
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
         try:

@@ -31,7 +31,7 @@ esac
 
 @pytest.fixture
 def helpers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder on the PATH with the helpers "host" and "store"."""
+    """Make a folder on the PATH with the helpers "host" and "store"."""
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     for name in ("host", "store"):
         program = tmp_path / f"docker-credential-{name}"
@@ -143,7 +143,7 @@ def test_what_a_helper_said_a_moment_ago_is_known_at_once() -> None:
     assert of("known") == Credentials("store", "known")
 
 
-def test_those_who_ask_a_helper_at_one_time_share_its_answer(helpers: Path) -> None:
+def test_builds_that_ask_a_helper_at_one_time_share_its_answer(helpers: Path) -> None:
     of = lookup(credsStore="store")
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(of, ["known"] * 8))

@@ -38,7 +38,7 @@ def read(body: bytes, **limits: int) -> Archive:
 
 
 def entries(*members: Header, **limits: int) -> dict[str, Entry]:
-    """The context that *members* make, less the Dockerfile of every request."""
+    """Return the context that *members* make, less the Dockerfile of every request."""
     found = read(request(*members), **limits).context.entries
     return {entry.path: entry for entry in found if entry.path != "Dockerfile"}
 
@@ -357,7 +357,7 @@ def test_rejects_a_context_that_is_no_directory(context: Header) -> None:
     ],
 )
 def test_devices_and_what_nobody_knows_are_unfit(kind: bytes, words: str) -> None:
-    """They are refused when they are to be sent: .dockerignore may leave them out, and no COPY take them."""
+    """Refuse them when they are to be sent: .dockerignore may leave them out, and no COPY take them."""
     found = entries(Header(name="context/x", type=kind))["x"]
 
     assert (found.kind, found.unfit.startswith(f'"context/x" is {words}')) == (Kind.DEVICE, True)

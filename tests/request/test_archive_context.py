@@ -8,7 +8,7 @@ from function.request.archive import DOCKERFILE, find, require_dockerfile, roote
 
 
 def tree(*lines: str) -> Tree:
-    """Paths as one-line text: a directory ends with a slash, a symlink states its target."""
+    """Make a tree of one-line paths: a directory ends with a slash, a symlink states its target."""
     return Tree(tuple(sorted(map(entry, lines), key=lambda entry: sort_key(entry.path))))
 
 

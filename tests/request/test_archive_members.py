@@ -518,7 +518,7 @@ def test_reads_the_folders_of_an_incremental_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize("record", [b"5 a=\n", b"9 mtime=\n", b"8 a=bbb\n"])
 @pytest.mark.parametrize("kind", [b"x", b"g"])
 def test_tiny_pax_records_are_bounded(kind: bytes, record: bytes) -> None:
-    """Of 95 MiB of them, a few megabytes are read before it is known that no tar has so many."""
+    """Read a few megabytes of 95 MiB of records before it is known that no tar has so many."""
     header = bytes(Header(name="pax", type=kind, data=record * ((1 << 20) // len(record))))
     body = header * 95 + bytes(file("a")) + END
 
@@ -535,7 +535,7 @@ def test_thirty_records_to_a_member_are_read() -> None:
 
 
 def test_a_keyword_without_its_end_is_looked_for_once() -> None:
-    """Else the search for a "=" would go through what follows for each record."""
+    """Look for the "=" once, and not for each record through all that follows."""
     body = bytes(Header(name="pax", type=b"x", data=b"4 a\n" * (1 << 18))) * 50
 
     begun = time.process_time()

@@ -25,7 +25,7 @@ def unpack(body: bytes, limit: int = LIMIT) -> bytes:
 
 
 def noise(size: int) -> bytes:
-    """The same bytes at every run, and none that compress."""
+    """Return the same bytes at every run, and none that compress."""
     return hashlib.shake_128(b"noise").digest(size)
 
 

@@ -11,7 +11,7 @@ DOCKERFILE = Paths().repository / "template" / "python3-http" / "Dockerfile"
 
 
 def base_images_of(dockerfile: str) -> set[str]:
-    """What FROM names, with the defaults of ARG filled in, without the stages of its own."""
+    """Return the names after FROM, with the defaults of ARG filled in, without the stages of its own."""
     defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
     lines = re.findall(r"^FROM (?:--\S+ )?(\S+)(?: AS (\S+))?$", dockerfile, re.MULTILINE)
     stages = {stage for _, stage in lines}
@@ -54,7 +54,9 @@ def test_another_program_makes_another_layer(tmp_path: Path) -> None:
     assert base_images.watchdog(paths, program).layers[0].digest != one.layers[0].digest
 
 
-def test_images_trust_whom_the_machine_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_trust_the_authorities_that_the_machine_trusts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://packages.example/simple")
 
     settings = base_images._pip_settings().splitlines()

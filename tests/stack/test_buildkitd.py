@@ -1,4 +1,4 @@
-"""What buildkitd is told."""
+"""The settings that buildkitd is given."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How the function is laid out and served by scripts/up."""
+"""The function as scripts/up lays it out and serves it."""
 
 import hashlib
 import hmac

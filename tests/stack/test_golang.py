@@ -1,4 +1,4 @@
-"""Which Go is new enough."""
+"""Versions of Go: which are new enough."""
 
 import pytest
 from stack.install import golang

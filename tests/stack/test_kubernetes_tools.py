@@ -1,4 +1,4 @@
-"""What the manifests are checked with is built before it is used, from a module that names it."""
+"""The tools that check the manifests: built before they are used, from a module that names them."""
 
 from __future__ import annotations
 

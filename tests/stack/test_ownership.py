@@ -1,4 +1,4 @@
-"""What root makes for the account, and what it refuses to: with a real second user where there is one."""
+"""Root's work for the account, and its refusals: with a real second user where there is one."""
 
 from __future__ import annotations
 

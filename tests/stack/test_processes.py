@@ -1,4 +1,4 @@
-"""Who a process is, and whom it brought into the world: with real processes."""
+"""Identity and descent of processes: with real ones."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_stopping_a_daemon_takes_children_down_that_outlive_it(
 
 @pytest.fixture
 def start_in_namespace(tmp_path: Path) -> Iterator[Callable[[], Daemon]]:
-    """Starts sleepers, each in a user namespace of its own, as rootless daemons are."""
+    """Start sleepers, each in a user namespace of its own, as rootless daemons are."""
     with ExitStack() as started:
 
         def start() -> Daemon:
@@ -121,7 +121,7 @@ def namespace(daemon: Daemon) -> int:
 
 
 def with_the_number(wanted: int, start: Callable[[], Daemon]) -> Daemon | None:
-    """A later daemon in a namespace of that number, which the kernel hands out again before long."""
+    """Return a later daemon in a namespace of that number, which the kernel hands out again before long."""
     for _ in range(20):
         time.sleep(0.02)
         if namespace(found := start()) == wanted:

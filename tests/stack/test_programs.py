@@ -1,4 +1,4 @@
-"""What is built, and that it is what the sources say."""
+"""The programs that are built, and that they are what the sources say."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What OpenFaaS is built from, and that it is built before it is used."""
+"""The sources that OpenFaaS is built from, and that it is built before it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `up --env` prints without looking further, from the record: with real processes."""
+"""The output of `up --env`, which looks no further than the record: with real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docker-registry is told."""
+"""The settings that docker-registry is given."""
 
 import ctypes
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""That what is installed is pinned, with hashes, and is what the people who wrote it down asked for."""
+"""The installed packages: pinned, with hashes, and as the requirements ask for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PINNED = re.compile(
 
 
 def pinned(lock: Path) -> dict[str, str]:
-    """Versions by name; a package without a hash is an error."""
+    """Return versions by name; a package without a hash is an error."""
     found = {}
     for name, version, hashes in _PINNED.findall(lock.read_text()):
         assert hashes, f"{name} has no hash: run scripts/generate-requirements"

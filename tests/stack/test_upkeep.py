@@ -1,4 +1,4 @@
-"""What `up` keeps running, what it replaces, and what it remembers: with real processes."""
+"""The daemons that `up` keeps running, replaces, and remembers: with real processes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def metrics(
 
 
 def samples(of: Metrics) -> Samples:
-    """By name and the values of labels, in order of the labels' names."""
+    """Return samples by name and the values of labels, in order of the labels' names."""
     families = text_string_to_metric_families(of.text().decode())
     return {
         (sample.name, tuple(sample.labels[name] for name in sorted(sample.labels))): sample.value

@@ -146,7 +146,7 @@ def _source(value: dict[str, Any], redactor: Redactor) -> dict[str, Any]:
 
 
 def _redacted(source: list[str], redactor: Redactor) -> tuple[str, ...]:
-    """The lines, as the daemon counts them."""
+    """Redact the source and return its lines, as the daemon counts them."""
     lines = redactor.lines()
     return (*lines.feed(source), *lines.finish())
 
@@ -156,7 +156,7 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> int | None:
-    """Line numbers and exit codes; JSON's true is a number to Python."""
+    """Return a line number or an exit code, or None; JSON's true is a number to Python."""
     return value if type(value) is int and 0 <= value < 1 << 32 else None
 
 

@@ -149,7 +149,7 @@ _OF_PUSHES = {_READ_ONLY, _TOO_LARGE, *_SURE_WORDS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """What was tried; for a layer of an image that nobody names, *repository* is empty."""
+    """One attempt at a registry; for a layer of an image that nobody names, *repository* is empty."""
 
     verb: Literal["pull", "push to"]
     host: str
@@ -166,7 +166,7 @@ class _Attempt:
         return "A base image cannot be pulled"
 
     def reason(self) -> str:
-        """What went wrong and what to do, or nothing."""
+        """Return what went wrong and what to do; nothing if there is no more to say."""
         url = _URL.search(self.rest)
         # The registry, a mirror of it, or the server of its tokens, which is spoken to as to the registry.
         server = url["host"] if url else self.host
@@ -209,7 +209,8 @@ class _Attempt:
 
 
 def explain(message: str, step: str = "") -> str:
-    """What went wrong and what to do; nothing if no registry is behind it, or its words say no more.
+    """Explain what went wrong and what to do; return nothing if no registry is behind *message*, or it says
+    no more.
 
     *message* is how the daemon ended Solve, *step* the name of the step that failed.
     """

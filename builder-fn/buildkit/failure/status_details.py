@@ -1,4 +1,4 @@
-"""Pure. What comes with an error of the daemon's beside its sentence: a google.rpc.Status, serialized."""
+"""Pure. Details of a daemon's error, beside its sentence: a google.rpc.Status, serialized."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..rpc.grpc_status import Code
 
 
 def detail(status: bytes, type_url: str) -> bytes:
-    """The first detail of exactly that type, or nothing."""
+    """Return the first detail of exactly that type, or nothing."""
     try:
         details = pb.Status.FromString(status).details
     except DecodeError:
@@ -18,6 +18,6 @@ def detail(status: bytes, type_url: str) -> bytes:
 
 
 def failed_with(message: str, type_url: str, value: bytes) -> bytes:
-    """A status of an unknown code, as the daemon gives its own, with one detail."""
+    """Make a status of an unknown code, as the daemon gives its own, with one detail."""
     details = [pb.Detail(type_url=type_url, value=value)]
     return pb.Status(code=Code.UNKNOWN, message=message, details=details).SerializeToString()

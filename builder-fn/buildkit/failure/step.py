@@ -1,4 +1,4 @@
-"""Pure. A step that fails for want of a secret or of a processor, as a sentence: what it lacked, what to do.
+"""Pure. A step that lacks a secret or a processor, as a sentence: what it lacked, what to do.
 
 The daemon says the former; the latter is said by runc alone, as the step's last output.
 """
@@ -13,7 +13,7 @@ _PROGRAM = re.compile(r"exec (?P<path>.+): exec format error")
 
 
 def explain(cause: str, *, step: str = "", last_output: str = "", platforms: str = "") -> str:
-    """What the step lacked and what to do; nothing if it failed for another reason.
+    """Explain what the step lacked and what to do; return nothing if it failed for another reason.
 
     *platforms* are those that the build is for, as the frontend's option writes them.
     """

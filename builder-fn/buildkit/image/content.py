@@ -42,7 +42,7 @@ _MOST_REMEMBERED = 1_000
 class KnownImages:
     """Remembers what images came to: a digest names one content, now and for ever.
 
-    A build that changes nothing ends in an image that is known; to read about it anew takes two calls.
+    A build that changes nothing ends in an image that is known; to read about it again takes two calls.
     Safe for use by many threads.
     """
 
@@ -62,7 +62,7 @@ class KnownImages:
 
 
 class ImageContent:
-    """What there is to say of one image. Reads in a thread of its own, which ends within seconds.
+    """The content of one image. It is read in a thread of its own, which ends within seconds.
 
     What is *known* is not read.
     """
@@ -82,7 +82,7 @@ class ImageContent:
             self._thread.start()
 
     def result(self) -> BuildResult:
-        """Waits until it is there, or there is no more time; then it has the digest alone.
+        """Wait for the result and return it; once there is no more time, return the digest alone.
 
         An image that cannot be read about has been built all the same.
         """
@@ -118,7 +118,7 @@ class ImageContent:
         )
 
     def _blobs_of(self, image: Index | Manifest) -> Iterator[Descriptor]:
-        """All that *image* refers to, and what that refers to."""
+        """Yield all that *image* refers to, and what that refers to."""
         if isinstance(image, Manifest):
             yield image.config
             yield from image.layers
@@ -139,7 +139,7 @@ class ImageContent:
 
 
 def read_blob(channel: grpc.Channel, digest: str, *, most: int, timeout: float) -> bytes:
-    """At most so many bytes, in at most so many seconds. Raises grpc.RpcError."""
+    """Read at most *most* bytes, in at most *timeout* seconds. Raises grpc.RpcError."""
     read = channel.unary_stream(
         _READ,
         request_serializer=pb.ReadContentRequest.SerializeToString,

@@ -43,7 +43,7 @@ class Manifest:
 
 
 def parse(document: bytes) -> Index | Manifest:
-    """Raises MalformedManifest."""
+    """Parse an index or a manifest. Raises MalformedManifest."""
     fields = _object(_loaded(document))
     if "manifests" in fields:
         entries = tuple(_descriptor(entry) for entry in _array(fields["manifests"]))
@@ -53,7 +53,7 @@ def parse(document: bytes) -> Index | Manifest:
 
 
 def platform_of(config: bytes) -> str:
-    """What an image's config says that it runs on. Raises MalformedManifest."""
+    """Return the platform that an image's config says it runs on. Raises MalformedManifest."""
     return _platform(_object(_loaded(config)))
 
 

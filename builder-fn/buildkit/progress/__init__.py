@@ -1,4 +1,4 @@
-"""What Status says of a build, made into what people and callers read.
+"""A build's Status responses, made into what people and callers read.
 
 status_stream    Status, read in a thread
 printer          log lines

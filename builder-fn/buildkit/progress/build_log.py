@@ -20,10 +20,10 @@ class BuildLog(Protocol):
     """Takes a build's StatusResponses in order."""
 
     def update(self, response: pb.StatusResponse) -> list[str]:
-        """The log lines that *response* adds."""
+        """Return the log lines that *response* adds."""
 
     def finish(self) -> list[str]:
-        """Those still held back when there is no more to come."""
+        """Return the lines still held back when there is no more to come."""
 
     @property
     def steps(self) -> tuple[Step, ...]: ...
@@ -36,7 +36,7 @@ class DaemonLog:
     """The log of a build that the daemon recorded itself."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """*names* are what its image is to be pushed as."""
+        """Watch for pushes under *names*."""
         self.printer = Printer()
         self.pushes = Pushes(names)
         self._steps = Steps()

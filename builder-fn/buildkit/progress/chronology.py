@@ -1,8 +1,8 @@
 """Pure. A long StatusResponse as several short ones, in the order of time.
 
-Who follows a build from behind gets much of what it said in one response, sorted by kind, and so does the
+A follower that comes late gets much of what it said in one response, sorted by kind, and so does the
 daemon for its own history (moby/buildkit v0.32.2 solver/progress.go, util/progress). The log shall read as if
-one had been there.
+it had been there all the time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def chronological(response: pb.StatusResponse) -> Iterator[pb.StatusResponse]:
-    """Each of one kind; what has no time, the warnings, comes last."""
+    """Split *response* into responses of one kind each, by time; warnings, which have none, come last."""
     dated = sorted(_dated(response), key=lambda each: each[0])
     for kind, run in groupby((what for _, what in dated), key=type):
         if kind is pb.VertexLog:
@@ -33,7 +33,10 @@ def chronological(response: pb.StatusResponse) -> Iterator[pb.StatusResponse]:
 def _dated(
     response: pb.StatusResponse,
 ) -> Iterator[tuple[int, Any]]:
-    """In nanoseconds. A vertex that has ended has begun before; one without times comes first."""
+    """Yield each part with its time in nanoseconds.
+
+    A vertex that has ended has begun before; one without times comes first.
+    """
     for vertex in response.vertexes:
         if vertex.HasField("started") and vertex.HasField("completed"):
             begun = pb.Vertex()

@@ -1,4 +1,4 @@
-"""Pure. Where a build's time went on the daemon, and how much of the context it was sent.
+"""Pure. The phases in which a build's time went on the daemon, and how much of the context it was sent.
 
 Steps run side by side, so a moment may belong to several phases; it counts for the one closest to the end
 of a build. So phases never add up to more than the build took, and what is left is nobody's: the daemon
@@ -77,11 +77,14 @@ class Phases:
 
     @property
     def sent_bytes(self) -> int:
-        """What the daemon was sent of the context: the files it did not have, and their names."""
+        """The bytes of the context that the daemon was sent: the files it did not have, and their names."""
         return sum(self._sent.values())
 
     def seconds(self, *, silence: float = 0.0) -> dict[str, float]:
-        """By phase, those that the build came to. *silence* is how long ago the last response came."""
+        """Return the seconds of each phase that the build came to.
+
+        *silence* is how many seconds ago the last response came.
+        """
         now = self._now + round(silence * _NANOSECONDS)
         spans = [
             _Span(span.phase, span.started, span.ended or now) for span in self._spans.values()
@@ -103,7 +106,7 @@ def _phase_of(name: str) -> str:
 
 
 def _shared_out(spans: Iterable[_Span]) -> Iterable[tuple[str, int]]:
-    """The time that *spans* cover, in pieces of one phase each."""
+    """Split the time that *spans* cover into pieces of one phase each."""
     changes = []
     for span in spans:
         if span.ended > span.started:

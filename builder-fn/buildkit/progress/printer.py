@@ -108,7 +108,7 @@ class Printer:
         return tuple(self._warnings)
 
     def update(self, response: pb.StatusResponse) -> list[str]:
-        """The log lines that *response* adds."""
+        """Return the log lines that *response* adds."""
         lines: list[str] = []
         for vertex in response.vertexes:
             self._begin(vertex, lines)
@@ -130,7 +130,7 @@ class Printer:
         return lines
 
     def step(self, digest: str) -> LoggedStep | None:
-        """The step of a vertex, if it was ever seen."""
+        """Return the step of a vertex, if it was ever seen."""
         return self._steps.get(digest)
 
     def _step(self, digest: str, name: str = "") -> LoggedStep:
@@ -204,7 +204,7 @@ class Printer:
 
 
 def _lines_of(text: str) -> list[str]:
-    """The lines of *text*, and what stands behind their last end; in pieces what is too long."""
+    """Split *text* into its lines and what stands behind their last end; what is too long comes in pieces."""
     lines = _LINE_ENDS.split(text)
     if len(text) <= MAX_LINE_CHARACTERS:
         return lines
@@ -232,7 +232,7 @@ def _seconds(timestamp: Timestamp) -> float:
 
 
 def _size(count: int) -> str:
-    """Bytes as Docker writes them: powers of 1,000, three digits."""
+    """Write a number of bytes as Docker does: powers of 1,000, three digits."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000 or unit == "GB":

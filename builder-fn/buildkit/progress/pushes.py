@@ -23,7 +23,7 @@ class Pushes:
     """The names an image is to be pushed under, and those it has been."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """*names* are canonical and tagged, as the daemon writes them."""
+        """Watch for pushes under *names*, which are canonical and tagged, as the daemon writes them."""
         self._names = set(names)
         self._last_ended: dict[str, tuple[int, int]] = {}  # vertex without error to time
         self._ended: dict[str, tuple[str, tuple[int, int]]] = {}  # name to vertex and time

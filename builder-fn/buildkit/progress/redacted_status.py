@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def redacted_status(response: pb.StatusResponse, redactor: Redactor) -> pb.StatusResponse:
-    """*response* itself if nothing is secret, else a copy."""
+    """Return *response* itself if nothing in it is secret, else a redacted copy."""
     if not redactor:
         return response
     redacted = pb.StatusResponse()

@@ -1,4 +1,4 @@
-"""I/O: what Status says of one build, from its beginning on, in a thread of its own."""
+"""I/O: read the Status of one build, from its beginning on, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StatusStream:
         into: Callable[[object], None],
         heard: Callable[[], None],
     ) -> None:
-        """*into* is called with each StatusResponse, then with STATUS_ENDED; *heard*, whenever one comes."""
+        """Call *into* with each StatusResponse, then with STATUS_ENDED; call *heard* whenever one comes."""
         self._into = into
         self._heard = heard
         self._call = control.status(pb.StatusRequest(Ref=ref))

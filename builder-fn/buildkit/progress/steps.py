@@ -1,4 +1,4 @@
-"""Pure. What became of a build's steps, and how long each took.
+"""Pure. Outcomes and durations of a build's steps.
 
 A vertex may run several times, each run told by its start: sources run once more for their cache key, an
 image's export for its push. Vertexes are the daemon's, not a build's: those that another build has begun or
@@ -51,7 +51,8 @@ class Steps:
             self._now = max(self._now, log.timestamp.ToNanoseconds())
 
     def started(self, silence: float = 0.0) -> tuple[Step, ...]:
-        """All that ever started, in the order of the log; what still runs has run until now.
+        """Return all steps that ever started, as the log orders them; those that still run have run until
+        now.
 
         *silence* is how many seconds ago the latest update came.
         """
@@ -95,7 +96,7 @@ class Steps:
 
 
 def stage_of(name: str) -> str:
-    """The stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
+    """Return the stage of the Dockerfile's step *name*; nothing for what BuildKit does on its own account."""
     match = STEP.match(name)
     return match["stage"] or _ONLY_STAGE if match else ""
 

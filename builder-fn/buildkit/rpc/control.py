@@ -76,7 +76,7 @@ def _solve_request(request: pb.SolveRequest) -> bytes:
 
 
 def _bytes_message(pieces: Sequence[Buffer]) -> bytes:
-    """The one copy that is made of what is sent, before gRPC's own."""
+    """Join *pieces* in the one copy that is made of what is sent, before gRPC's own."""
     return b"".join((_DATA_TAG, varint(sum(map(len, pieces))), *pieces))
 
 

@@ -1,8 +1,8 @@
-"""I/O: asks the daemon how it is, seldom and never for long, whoever wants to know and how often.
+"""I/O: asks the daemon how it is, seldom and never for long, however often it is asked itself.
 
-A silent daemon costs whoever asks one second, and the next ones nothing until the answer is old. The book
+A silent daemon costs the first asker one second, and the next ones nothing until the answer is old. The book
 of its disk usage may be long (0.15 s for 2,000 records, measured), so it is fetched once a minute, and not
-waited for beyond that second: it is then there for who asks next.
+waited for beyond that second: it is then there for the next that asks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _USAGE_PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonState:
-    """What is not known is empty."""
+    """The daemon's state; what is not known is empty."""
 
     up: bool = False
     version: str = ""
@@ -43,7 +43,7 @@ class DaemonState:
 
 @dataclass(slots=True)
 class _Usage:
-    """The daemon's book of its disk, as it was last read, and the call that reads it anew."""
+    """The daemon's book of its disk, as it was last read, and the call that reads it again."""
 
     cache_bytes: Mapping[str, int] = field(default_factory=dict)
     cache_limit: int = 0
@@ -61,7 +61,10 @@ class DaemonWatch:
         silent: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*control* leads to the daemon, or raises Misconfigured; *silent* is told when it did not answer."""
+        """Ask the daemon that *control* leads to; call *silent* when it did not answer.
+
+        *control* may raise Misconfigured.
+        """
         self._control = control
         self._silent = silent
         self._clock = clock
@@ -126,7 +129,7 @@ class DaemonWatch:
 
 
 def cache_bytes(usage: pb.DiskUsageResponse) -> Mapping[str, int]:
-    """By kind of record."""
+    """Return the bytes of the cache by kind of record."""
     totals: Counter[str] = Counter()
     for record in usage.record:
         totals[record.RecordType] += record.Size
@@ -134,7 +137,7 @@ def cache_bytes(usage: pb.DiskUsageResponse) -> Mapping[str, int]:
 
 
 def cache_limit(workers: pb.ListWorkersResponse) -> int:
-    """What the workers' garbage collection leaves at most of everything together; 0 if there is no limit."""
+    """Return what the workers' garbage collection leaves at most, in bytes; 0 if there is no limit."""
     return sum(
         max((policy.maxUsedSpace for policy in worker.GCPolicy if policy.all), default=0)
         for worker in workers.record

@@ -32,7 +32,7 @@ class RpcError(Exception):
 
 
 def details_of(error: grpc.RpcError) -> bytes:
-    """The google.rpc.Status that came with *error*, if one did."""
+    """Return the google.rpc.Status that came with *error*, or nothing if none did."""
     for item in error.trailing_metadata() or ():
         if item.key == _DETAILS and isinstance(item.value, bytes):
             return item.value

@@ -22,10 +22,10 @@ _QUIET_SECONDS = 1.0
 
 
 class Liveness:
-    """What one conversation knows of its daemon being there; the caller closes it."""
+    """The knowledge of one conversation that its daemon is there; its user closes it."""
 
     def __init__(self, control: Control, patience: float) -> None:
-        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        """Watch over the daemon, which may leave a question unanswered for *patience* seconds."""
         self._control = control
         self._patience = patience
         self._last_heard = time.monotonic()
@@ -33,11 +33,11 @@ class Liveness:
         self._probe_started = 0.0
 
     def heard(self) -> None:
-        """The daemon has said something. May be called from any thread."""
+        """Note that the daemon has said something. Any thread may call this."""
         self._last_heard = time.monotonic()
 
     def require(self) -> None:
-        """To be called again and again while waiting. Raises DaemonUnavailable."""
+        """Raise DaemonUnavailable if the daemon is gone; to be called again and again while waiting."""
         now = time.monotonic()
         if self._probe is not None:
             if self._probe.done():

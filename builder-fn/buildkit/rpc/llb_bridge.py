@@ -25,7 +25,7 @@ class LLBBridge:
         self._metadata = ((_BUILD, ref),)
 
     def solve(self, request: pb.SolveRequest) -> grpc.Future[pb.SolveResponse]:
-        """Takes as long as the build does."""
+        """Solve the *request*, which takes as long as the build does."""
         return self._call("Solve", request, pb.SolveResponse, None)
 
     def inputs(self, *, timeout: float) -> grpc.Future[pb.InputsResponse]:

@@ -13,7 +13,7 @@ _TLS_WORDS = ("handshake", "ssl", "tsi_", "certificate", "verification check")
 
 
 def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
-    """A connection that could not be made or was lost, told apart by gRPC's own words for it."""
+    """Return the error for a connection that failed or was lost, told apart by gRPC's own words."""
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return daemon_silent()
     details = error.details() or ""
@@ -41,5 +41,5 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
 
 
 def daemon_silent() -> DaemonUnavailable:
-    """No answer in time, on a connection that may be dead without knowing it."""
+    """Return the error for no answer in time, on a connection that may be dead without knowing it."""
     return DaemonUnavailable("buildkitd has not answered in time. Try again later.", Trouble.SILENT)

@@ -1,4 +1,4 @@
-"""What the daemon may call back for, over the Session stream.
+"""The services that the daemon may call back, over the Session stream.
 
 session      one Session stream: bytes to and fro
 grpc_server  a gRPC server on that stream, with h2

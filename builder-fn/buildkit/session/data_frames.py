@@ -37,7 +37,7 @@ class DataFrameJoiner:
         self._preface_left = len(PREFACE)
 
     def feed(self, data: bytes | memoryview) -> bytes:
-        """The whole frames that are complete with *data*; a frame still open stays here."""
+        """Return the whole frames that are complete with *data*; a frame still open stays here."""
         buffer = b"".join((self._pending, data)) if self._pending else bytes(data)
         out: list[bytes] = []
         position = 0
@@ -86,7 +86,7 @@ class DataFrameJoiner:
 
 
 def data_frames(stream: int, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
-    """The *buffers* one after the other as DATA frames of the *stream*, in pieces, and none of them copied.
+    """Yield the *buffers* as DATA frames of the *stream*, in pieces, and none of them copied.
 
     Slices of bytes are copies; memoryviews are not.
     """

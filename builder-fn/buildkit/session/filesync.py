@@ -22,7 +22,7 @@ DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
 
 
 def diff_copy(locals_: Mapping[str, Tree]) -> Callable[[Headers], Call]:
-    """The DiffCopy method over trees by directory name."""
+    """Return the DiffCopy method over trees by directory name."""
 
     def start(headers: Headers) -> Call:
         name = headers.get("dir-name", ("",))[0]

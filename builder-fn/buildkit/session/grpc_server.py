@@ -49,16 +49,16 @@ class Call(Protocol):
         """Take one request message; what has to be looked up before it is answered, if anything."""
 
     def send(self, limit: int) -> Sequence[Buffer]:
-        """About *limit* bytes of framed response messages; nothing if there are none for now."""
+        """Return about *limit* bytes of framed response messages; nothing if there are none for now."""
 
     @property
     def done(self) -> bool:
-        """Whether the response is complete once `send` has nothing more."""
+        """True if the response is complete once `send` has nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """What a call's answer waits for: `ask`, in any thread, then `deliver` what that returned.
+    """A lookup that a call's answer waits for: `ask`, in any thread, then `deliver` what that returned.
 
     To ask may take seconds; to deliver is for one thread at a time, as the server's own methods are.
     """
@@ -123,7 +123,7 @@ class _Stream:
     failed: RpcError | None = None
 
     def messages(self, data: bytes) -> list[bytes]:
-        """The request messages that are complete with *data*."""
+        """Return the request messages that are complete with *data*."""
         self.received += data
         found: list[bytes] = []
         position = 0
@@ -142,7 +142,7 @@ class _Stream:
         return found
 
     def take(self, limit: int) -> list[Buffer]:
-        """What is unsent, at most *limit* bytes of it, which from here on is sent."""
+        """Return at most *limit* bytes of what is unsent, which from here on counts as sent."""
         taken: list[Buffer] = []
         while limit > 0 and self.unsent:
             buffer = self.unsent.popleft()
@@ -162,7 +162,7 @@ class GrpcServer:
     """The server's side of the connection; not safe for use by two threads at once."""
 
     def __init__(self, services: Mapping[str, Callable[[Headers], Call]]) -> None:
-        """*services* maps a full method name, "/package.Service/Method", to what starts a call of it."""
+        """Serve *services*: by full method name, "/package.Service/Method", what starts a call of it."""
         self._services = services
         self._joiner = DataFrameJoiner()
         self._outgoing: list[Buffer] = []
@@ -198,7 +198,7 @@ class GrpcServer:
         return lookups
 
     def send(self, limit: int) -> Sequence[Buffer]:
-        """About *limit* bytes for the daemon, in pieces; none if there is nothing to send for now."""
+        """Return about *limit* bytes for the daemon, in pieces; none if there is nothing to send for now."""
         budget = limit
         for number in list(self._streams):
             if budget <= 0:

@@ -38,7 +38,7 @@ class Gateway:
     def __init__(
         self, channel: grpc.Channel, spec: SolveSpec, *, failed: Callable[[], None]
     ) -> None:
-        """*failed* is called if there will be no result, for which the Solve on *channel* would wait."""
+        """Call *failed* if there will be no result, for which the Solve on *channel* would wait."""
         self._bridge = LLBBridge(channel, spec.ref)
         self.error: BuildkitError | None = None  # once it has failed
         self._spec = spec
@@ -104,7 +104,7 @@ class Gateway:
 
 
 def _refs(result: pb.Result) -> Iterator[pb.Ref]:
-    """All that *result* refers to; an image of several platforms has one each."""
+    """Yield all that *result* refers to; an image of several platforms has one each."""
     if result.HasField("ref"):
         yield result.ref
     yield from result.refs.refs.values()
@@ -115,6 +115,6 @@ def _refs(result: pb.Result) -> Iterator[pb.Ref]:
 
 
 def _status(error: grpc.RpcError) -> bytes:
-    """*error* as a google.rpc.Status."""
+    """Return *error* as a google.rpc.Status."""
     status = rpc_status_pb2.Status(code=error.code().value[0], message=error.details() or "")
     return details_of(error) or status.SerializeToString()

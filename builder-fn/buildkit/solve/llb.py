@@ -4,7 +4,7 @@ An op names its inputs by the digests of their bytes, so that a change runs thro
 it (moby/buildkit v0.32.2 client/llb/marshal.go). What a definition keeps beside the ops goes by the same
 digests: a step's name and options, and where in the Dockerfile it is written.
 
-The daemon marshals every op anew before it takes the digest that its progress and errors speak of
+The daemon marshals every op again before it takes the digest that its progress and errors speak of
 (solver/llbsolver/vertex.go, recomputeDigests), and looks a step's line up by that. So our bytes have to be
 those that it would make, or an error loses its line: fields by number, but the member of a oneof last.
 """
@@ -28,7 +28,7 @@ class MalformedDefinition(Exception):
 
 
 def with_secret_ids(definition: bytes, ids: Mapping[str, str]) -> bytes:
-    """*definition*, a pb.Definition, with *ids* for those that they are given for.
+    """Return *definition*, a pb.Definition, with its secret *ids* replaced by those that they map to.
 
     The same object if no step uses any of them. Raises MalformedDefinition.
     """
@@ -48,7 +48,7 @@ def with_secret_ids(definition: bytes, ids: Mapping[str, str]) -> bytes:
 
 
 def _changed(ops: Mapping[str, pb.Op], ids: Mapping[str, str]) -> Mapping[str, bytes]:
-    """The new bytes of the *ops* that change with the *ids*, by the old digests."""
+    """Return the new bytes of the *ops* that change with the *ids*, by the old digests."""
     changed: dict[str, bytes] = {}
     digests: dict[str, str] = {}  # old to new
     for digest in _inputs_first(ops):
@@ -61,7 +61,10 @@ def _changed(ops: Mapping[str, pb.Op], ids: Mapping[str, str]) -> Mapping[str, b
 
 
 def _inputs_first(ops: Mapping[str, pb.Op]) -> Iterable[str]:
-    """A cycle cannot be: its digests would have to be known before its bytes."""
+    """Yield the digests of *ops*, each after its inputs.
+
+    A cycle cannot be: its digests would have to be known before its bytes.
+    """
     inputs = {digest: [each.digest for each in op.inputs] for digest, op in ops.items()}
     return (digest for digest in TopologicalSorter(inputs).static_order() if digest in ops)
 
@@ -83,7 +86,7 @@ def _rename_inputs(op: pb.Op, digests: Mapping[str, str]) -> bool:
 
 
 def _marshalled(op: pb.Op) -> bytes:
-    """As Go marshals it deterministically; Python would order the oneof's member by number, too."""
+    """Marshal *op* deterministically as Go does; Python would order the oneof's member by number, too."""
     others = pb.Op()
     others.CopyFrom(op)
     others.ClearField("exec")

@@ -1,4 +1,4 @@
-"""Pure. What a build wants as the SolveRequest that asks for it.
+"""Pure. A build's wishes as the SolveRequest that asks for it.
 
 Names of the exporter's attributes: moby/buildkit v0.32.2 exporter/containerimage/exptypes.
 """

@@ -68,7 +68,7 @@ class Solve:
         patience: float,
         images: KnownImages,
     ) -> None:
-        """*patience* is how many seconds the daemon may leave a question unanswered."""
+        """Prepare a build; the daemon may leave a question unanswered for *patience* seconds."""
         self._control = control
         self._redactor = redactor
         self._spec = spec
@@ -134,16 +134,16 @@ class Solve:
 
     @property
     def sent_bytes(self) -> int:
-        """What the daemon has been sent of the context so far."""
+        """The bytes of the context that the daemon has been sent so far."""
         return self._phases.sent_bytes
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
-        """What the daemon has warned of so far."""
+        """The warnings that the daemon has given so far."""
         return self._printer.warnings
 
     def result(self) -> BuildResult:
-        """What became of the build, once iterated to its end. Raises BuildkitError if it did not succeed."""
+        """Return the build's result, once iterated to its end. Raises BuildkitError if it did not succeed."""
         if self._pushes.done:
             return self._described(self._pushes.digest)
         try:
@@ -177,11 +177,11 @@ class Solve:
         self._liveness.close()
 
     def when_ended(self, then: Callable[[], None]) -> None:
-        """*then* is called, from any thread, once the daemon has done with the build, its record too."""
+        """Call *then*, from any thread, once the daemon has done with the build, its record too."""
         self._solve.add_done_callback(lambda _solve: then())
 
     def _arrived(self) -> list[Any]:
-        """The events that are there, after a wait for the first; none if none came for a tick."""
+        """Return the events that are there, after a wait for the first; none if none came for a tick."""
         events: list[Any] = []
         try:
             events.append(self._events.get(timeout=_TICK_SECONDS))
@@ -192,7 +192,7 @@ class Solve:
         return events
 
     def _take(self, response: pb.StatusResponse) -> list[str]:
-        """The log lines that *response* adds."""
+        """Return the log lines that *response* adds."""
         self._updated = time.monotonic()
         status = redacted_status(response, self._redactor)
         self._steps.update(status)

@@ -1,4 +1,4 @@
-"""Pure. What a build wrote, made fit to be repeated in an error: without control characters, and short."""
+"""Pure. Text that a build wrote, made fit for an error: without control characters, and short."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _DAEMON_PATH = re.compile(r"/[^\s\"':]*(?:/buildkit[^\s\"':]*|/runc-[a-z]+/|/sna
 
 
 def plain(text: str) -> str:
-    """*text* without escape sequences and control characters, tabs and newlines excepted."""
+    """Return *text* without escape sequences and control characters, tabs and newlines excepted."""
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
 def start_of(text: str, most: int) -> str:
-    """*text* in at most *most* characters; its end goes."""
+    """Cut *text* to at most *most* characters; its end goes."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def ends_of(text: str, most: int) -> str:
-    """*text* in at most *most* characters; its middle goes."""
+    """Cut *text* to at most *most* characters; its middle goes."""
     if len(text) <= most:
         return text
     head = (most - len(_CUT)) // 2
@@ -47,7 +47,7 @@ def ends_of(text: str, most: int) -> str:
 
 
 def fitting(lines: Iterable[str], most: int) -> list[str]:
-    """As many of *lines*, from the first on, as have at most *most* characters together."""
+    """Return as many of *lines*, from the first on, as have at most *most* characters together."""
     found: list[str] = []
     for line in lines:
         most -= len(line)
@@ -58,7 +58,7 @@ def fitting(lines: Iterable[str], most: int) -> list[str]:
 
 
 def clean_message(message: str) -> str:
-    """*message* without the daemon's own paths and the words that only say that it failed."""
+    """Return *message* without the daemon's own paths and the words that only say that it failed."""
     # Shortened first: a path is searched for in quadratic time.
     message = ends_of(plain(_NOISE.sub("", message)), MAX_CAUSE)
     message = _DAEMON_PATH.sub("(a path of the daemon)", CHECKSUM.pattern.sub("", message))
@@ -66,5 +66,5 @@ def clean_message(message: str) -> str:
 
 
 def is_cancelled(vertex_error: str) -> bool:
-    """Whether a step was given up because another one failed, or its caller left."""
+    """Return whether a step was given up because another one failed, or its caller left."""
     return CANCELED.search(vertex_error) is not None

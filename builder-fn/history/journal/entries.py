@@ -56,7 +56,7 @@ class Entries:
         yield _entry(_LINES, document)
 
     def rest(self) -> Iterator[gateway_pb2.WarnRequest]:
-        """What remains to be said when there are no more lines."""
+        """Yield what remains to be said when there are no more lines."""
         omitted = [_OMITTED.format(self._tail.omitted)] if self._tail.omitted else []
         if lines := [*omitted, *self._tail.lines]:
             yield _entry(_LINES, lines_document(lines))
@@ -77,7 +77,7 @@ class JournalLog:
         self.warnings: tuple[BuildWarning, ...] = ()
 
     def update(self, response: control_pb2.StatusResponse) -> list[str]:
-        """The log lines that *response* adds."""
+        """Return the log lines that *response* adds."""
         lines: list[str] = []
         for entry in response.warnings:
             for document in entry.detail:

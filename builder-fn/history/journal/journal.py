@@ -1,8 +1,8 @@
 """I/O: the public record of a build whose own must not be kept, because its steps may print secrets.
 
-It is a held build under the public ref, that the daemon keeps in its history: the log as we redacted it goes
-through the LLBBridge's warnings, which Status shows to whoever asks while the build runs and afterwards; the
-end is what we return.
+It is a lock on the public ref (ref_lock.py), whose build the daemon keeps in its history: the log as we
+redacted it goes through the LLBBridge's warnings, which Status shows to all that ask while the build runs and
+afterwards; the end is what we return.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Journal:
         *,
         patience: float,
     ) -> None:
-        """Raises Busy if the ref is taken, DaemonUnavailable."""
+        """Open a journal under *ref*. Raises Busy if the ref is taken, DaemonUnavailable."""
         self._patience = patience
         attrs = journal_attrs(annotations)
         self._lock = RefLock(control, str(ref), attrs, patience=patience)
@@ -70,7 +70,7 @@ class Journal:
     def fail(
         self, error: BuilderError, steps: Iterable[Step], warnings: Iterable[BuildWarning]
     ) -> None:
-        """Like `succeed`."""
+        """Close the journal as that of a failed build, like `succeed`."""
         status = failed_with(str(error), ERROR_DETAIL, error_document(error).encode())
         self._end(pb.ReturnRequest(error=status), steps, warnings)
 

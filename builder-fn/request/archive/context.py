@@ -20,7 +20,7 @@ DOCKERIGNORE = ".dockerignore"
 
 
 def assemble(entries: dict[str, Entry], most: int, most_name_bytes: int) -> Tree:
-    """The tree of *entries*, by path, to which it adds the parents that no member states.
+    """Make the tree of *entries*, by path, and add the parents that no member states.
 
     Raises ArchiveError for an entry below one that is no directory, and BodyTooLarge for more than
     *most* entries, or names of more than *most_name_bytes*.
@@ -70,7 +70,7 @@ def names_too_long(most: int) -> BodyTooLarge:
 
 
 def rooted_at(context: Tree, names: Sequence[str]) -> Tree:
-    """*context*, or the directory in it where a file of *names* is, if nothing else is beside that.
+    """Return *context*, or the directory in it where a file of *names* is, if nothing else is beside that.
 
     go-sdk puts a directory that it was given as "./a/b" below context/a/b (builder/builder.go,
     MakeTar). Earlier names go before later ones; without any of them *context* is left as it is.
@@ -92,7 +92,7 @@ def find(context: Tree, path: str) -> Entry | None:
 
 
 def require_dockerfile(context: Tree, path: str) -> None:
-    """Raises ArchiveError, naming *path*."""
+    """Raise ArchiveError, naming *path*, if the context has no such file."""
     found = [entry for name in _spellings(path) if (entry := find(context, name))]
     if all(entry.kind is Kind.DIRECTORY for entry in found):
         raise ArchiveError(f"There is no {quoted(path)[1:-1]} in context/ of the archive.")
@@ -115,12 +115,12 @@ def _refuse_pipes(context: Tree, names: Sequence[str]) -> None:
 
 
 def _text_bytes(text: str) -> int:
-    """Python gives all characters of a text what its widest one needs."""
+    """Return the bytes of a text in memory: Python gives each character what the widest one needs."""
     return len(text) if text.isascii() else 4 * len(text)
 
 
 def _lone_directories(context: Tree) -> Iterator[str]:
-    """The root as "", and then, as "a/", "a/b/", each directory that nothing else is beside."""
+    """Yield the root as "", and then, as "a/", "a/b/", each directory that nothing else is beside."""
     prefix = ""
     for top in context.entries:
         yield prefix
@@ -131,7 +131,10 @@ def _lone_directories(context: Tree) -> Iterator[str]:
 
 
 def _spellings(dockerfile: str) -> tuple[str, ...]:
-    """moby/buildkit v0.32.2 frontend/dockerui/config.go takes the default name in lower case too."""
+    """Return the names to look for: upstream takes the default name in lower case too.
+
+    See moby/buildkit v0.32.2 frontend/dockerui/config.go.
+    """
     parent, slash, name = dockerfile.rpartition("/")
     if name != DOCKERFILE:
         return (dockerfile,)

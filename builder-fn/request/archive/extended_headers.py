@@ -1,4 +1,4 @@
-"""Pure. What the headers before a member say of it, beyond what its own has room for: PAX' and GNU's."""
+"""Pure. Headers before a member, which say of it what its own has no room for: PAX' and GNU's."""
 
 from __future__ import annotations
 

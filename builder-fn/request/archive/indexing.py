@@ -60,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """What a request holds. All data are views into its body."""
+    """The members that a request holds. All data are views into its body."""
 
     config: memoryview
     sealed_secrets: memoryview | None
@@ -68,7 +68,7 @@ class Archive:
 
 
 def index(body: memoryview, limits: Limits) -> Archive:
-    """Raises ArchiveError and BodyTooLarge."""
+    """Index the archive in *body*. Raises ArchiveError and BodyTooLarge."""
     if not body:
         raise ArchiveError("The body is empty; send a tar archive.")
     found = _Index(limits)
@@ -78,7 +78,7 @@ def index(body: memoryview, limits: Limits) -> Archive:
 
 
 class _Index:
-    """What was found so far, path by path."""
+    """The members found so far, path by path."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -94,7 +94,7 @@ class _Index:
         self._beside: dict[str, Entry] = {}  # no folders, for they are never linked to
 
     def admit(self, member: Member) -> None:
-        """The one place where a member is kept, passed over or refused."""
+        """Keep a member, pass it over or refuse it: the one place where that is decided."""
         self._members += 1
         if self._members > self._limits.entries:
             raise too_many(self._limits.entries)
@@ -220,7 +220,7 @@ class _Index:
         )
 
     def _forget_lone_inodes(self) -> None:
-        """A linked file whose other names were taken by later members is a file like any other."""
+        """Forget the inode of a linked file whose other names later members took: it is linked no more."""
         if not self._inodes:
             return
         names = Counter(entry.inode for entry in self._entries.values())

@@ -114,7 +114,7 @@ def _old_sparse(body: memoryview, start: int, length: int, name: bytes) -> tuple
 
 
 def _ends_at(body: memoryview, start: int) -> bool:
-    """Whether the archive ends: at the end of the bytes, or at the two zero blocks that mark it."""
+    """Return whether the archive ends: at the end of the bytes, or at the two zero blocks that mark it."""
     if len(body) - start < BLOCK:
         # Some writers leave out the end, and with it the padding of the last member.
         if any(body[start:]):
@@ -141,7 +141,7 @@ def _no_header(start: int) -> ArchiveError:
 
 
 def _has_checksum(block: memoryview, field: bytes) -> bool:
-    """Whether the bytes of a header, its checksum *field* taken as spaces, add up to that field."""
+    """Return whether the bytes of a header, its checksum *field* taken as spaces, add up to that field."""
     try:
         stated = _number(field)
     except ArchiveError:
@@ -156,7 +156,7 @@ def _has_checksum(block: memoryview, field: bytes) -> bool:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits among spaces and NULs, or base-256: GNU's way to state what those cannot."""
+    """Read octal digits among spaces and NULs, or base-256: GNU's way to state what those cannot."""
     digits = field.strip(b"\0 ")
     if digits.isdigit():
         try:

@@ -1,4 +1,4 @@
-"""Pure. What a request wants built.
+"""Pure. The options of a build that a request may set.
 
 documents       JSON objects, strictly read
 readers         one kind of value each

@@ -103,7 +103,7 @@ class BuildConfig:
 
     @classmethod
     def parse(cls, request: Document, files: Sequence[Document] = ()) -> BuildConfig:
-        """Of *files* the later ones win, and *request* over all; maps are merged key by key.
+        """Read the config: the later ones of *files* win, and *request* over all; maps merge key by key.
 
         Raises ConfigError, naming the key and the document that is at fault.
         """
@@ -156,7 +156,7 @@ class BuildConfig:
 
     @property
     def frontend_attrs(self) -> dict[str, str]:
-        """What dockerfile.v0 is told; nothing of options that have their default."""
+        """The attributes that dockerfile.v0 is given; nothing of options that have their default."""
         found: dict[str, str] = {}
         for option in fields(self):
             attrs = option.metadata.get("attrs")
@@ -172,7 +172,7 @@ _FOLDED = {key.casefold(): key for key in _OPTIONS}
 
 
 def _read(document: Document, *, in_file: bool) -> tuple[dict[str, Any], list[BuildWarning]]:
-    """What *document* says, by the fields of BuildConfig, and hints for keys that are nearly known."""
+    """Return what *document* says, by the fields of BuildConfig, and hints for keys that are nearly known."""
     values: dict[str, Any] = {}
     unknown: list[str] = []
     for written, value in document.values().items():

@@ -29,7 +29,7 @@ class Document:
     data: bytes | memoryview
 
     def values(self) -> dict[str, object]:
-        """Raises ConfigError for anything but one JSON object without twins."""
+        """Return the members. Raises ConfigError for anything but one JSON object without twins."""
         try:
             text = bytes(self.data).decode("utf-8-sig")
             value = json.loads(
@@ -62,5 +62,5 @@ class Document:
 
 
 def type_of(value: object) -> str:
-    """What JSON calls the type of *value*."""
+    """Return JSON's name for the type of *value*."""
     return _JSON_TYPES[type(value)]

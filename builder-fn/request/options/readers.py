@@ -28,7 +28,7 @@ _MAX_ITEMS = 100  # each is one more platform to build, or one more push, and pa
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where a value stands: *name* in *document*."""
+    """The place of a value: *name* in *document*."""
 
     name: str
     document: str
@@ -45,7 +45,7 @@ def image(key: Key, value: object) -> Reference:
 
 
 def names(key: Key, value: object) -> tuple[str, ...]:
-    """More names for the image: each a tag alone, or a whole name with a "/" or ":" in it."""
+    """Read more names for the image: each a tag alone, or a whole name with a "/" or ":" in it."""
     found = array(key, value)
     for name in found:
         if "/" in name or ":" in name:
@@ -74,7 +74,7 @@ def labels(key: Key, value: object) -> dict[str, str]:
 
 
 def array(key: Key, value: object) -> tuple[str, ...]:
-    """Strings without the white space around them, without blank ones, and each once; not very many."""
+    """Read strings without the white space around them, without blank ones, and each once; not very many."""
     if not isinstance(value, list):
         _refuse(key, value, "an array of strings")
     if len(value) > _MAX_ITEMS:
@@ -84,7 +84,7 @@ def array(key: Key, value: object) -> tuple[str, ...]:
 
 
 def platforms(key: Key, value: object) -> tuple[str, ...]:
-    """faas-cli splits its flag at commas: without one it sends [""], and entries may be padded."""
+    """Read platforms as faas-cli sends them: split at commas, perhaps padded, and [""] for none."""
     found = array(key, value)
     for text in found:
         if not _PLATFORM.fullmatch(text):
@@ -105,7 +105,7 @@ def stage(key: Key, value: object) -> str:
 
 
 def path(key: Key, value: object) -> str:
-    """A path below the context, in its plain form."""
+    """Read a path below the context, in its plain form."""
     text = string(key, value)
     parts = [part for part in text.split("/") if part not in ("", ".")]
     if text and (text.startswith("/") or text.endswith("/") or ".." in parts or not parts):
@@ -117,7 +117,7 @@ def path(key: Key, value: object) -> str:
 
 
 def duration(key: Key, value: object) -> float:
-    """In seconds."""
+    """Read a duration, in seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         _refuse(key, value, 'a duration such as "10m" or a number of seconds')
     try:
@@ -157,7 +157,7 @@ def string(key: Key, value: object) -> str:
 
 
 def _positive(number: float) -> float:
-    """Raises ValueError; JSON has numbers of any length, and 1e999 is infinite."""
+    """Return *number* if it is positive and finite (JSON's 1e999 is not). Raises ValueError."""
     if not 0 < number <= sys.float_info.max:
         raise ValueError(number)
     return float(number)

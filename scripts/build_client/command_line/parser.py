@@ -55,14 +55,14 @@ def add_builder(where: argparse._ArgumentGroup) -> None:
 
 def fill_in(given: argparse.Namespace, environ: Mapping[str, str]) -> None:
     """Remember in *given* what the command line said of the builder, and take the rest from *environ*."""
-    said: list[str] = []
+    arguments: list[str] = []
     if given.url:
-        said += ["--url", gateway.function_url(given.url)]  # a queue answers no questions
+        arguments += ["--url", gateway.function_url(given.url)]  # a queue answers no questions
     if given.payload_secret:
-        said += ["--payload-secret", str(given.payload_secret)]
+        arguments += ["--payload-secret", str(given.payload_secret)]
     if given.require_signed:
-        said += ["--require-signed"]
-    given.said = tuple(said)
+        arguments += ["--require-signed"]
+    given.said = tuple(arguments)
     given.url = given.url or environ.get("BUILDER_URL", "")
     file = environ.get("PAYLOAD_SECRET_FILE", "")
     given.payload_secret = given.payload_secret or (Path(file) if file else None)

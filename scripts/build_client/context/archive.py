@@ -35,9 +35,9 @@ _IS_WINDOWS: Final = os.name == "nt"
 
 
 def build_config(options: Mapping[str, object]) -> bytes:
-    """Return go-sdk's BuildConfig with builder-fn's own options; what is not asked for is not said."""
-    said = {key: value for key, value in options.items() if value}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return go-sdk's BuildConfig with builder-fn's own options, without those that are not given."""
+    given = {key: value for key, value in options.items() if value}
+    text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
         return text.encode()
     except UnicodeEncodeError as exc:

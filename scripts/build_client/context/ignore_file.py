@@ -98,6 +98,8 @@ def _patterns(text: bytes) -> Iterator[_Pattern]:
             continue
         pattern = posixpath.normpath(pattern)
         pattern = pattern.lstrip("/") or "/"
+        if pattern.startswith("!") and not is_exception:
+            raise _NotUnderstoodError  # "/!a": upstream loses the slash, and then sees an exception
         prefix = pattern.removesuffix("/**").removesuffix("/*")
         yield _Pattern(
             _compiled(pattern), is_exception, None if _WILDCARDS & set(prefix) else prefix

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _AROUND: Final = 2  # lines of the Dockerfile shown before and after the failing one
 _OF_THE_BUILD: Final = "The build "
 _TIMED_OUT: Final = "build_timed_out"
-# What 128 and a signal's number mean to who has not sent it (signal(7)).
+# What 128 and a signal's number mean to users that have not sent it (signal(7)).
 _KILLED_BY: Final = {
     134: "aborted by the program itself",
     137: "killed, perhaps out of memory",
     139: "a segmentation fault",
-    143: "told to end",
+    143: "kept to end",
 }
 # The words of `error` that the fields of `failedStep` and the step's output say again (builder-fn,
 # buildkit/failure): where it failed, what the shell said of it, and the heading of the output.
@@ -93,20 +93,20 @@ def _exit(step: FailedStep) -> str:
 
 def _advice(cause: list[str], step: FailedStep, output: Sequence[str]) -> list[str]:
     """Keep of the builder's words those that are not shown already."""
-    told = cause
+    kept = cause
     if _OUTPUT_BELOW in cause:
         at = cause.index(_OUTPUT_BELOW)
-        told = cause[:at] + [
+        kept = cause[:at] + [
             line for line in cause[at + 1 :] if line.strip() not in _stripped(output)
         ]
-    if told:
+    if kept:
         name = printable(step.name)
-        begins = _WHERE.match(told[0].removeprefix(name))
-        if told[0].startswith(name) and begins:
-            told = [told[0].removeprefix(name)[begins.end() :], *told[1:]]
+        begins = _WHERE.match(kept[0].removeprefix(name))
+        if kept[0].startswith(name) and begins:
+            kept = [kept[0].removeprefix(name)[begins.end() :], *kept[1:]]
     if step.exit_code is not None:
-        told = [line for line in told if not _EXIT.fullmatch(line)]
-    return [line for line in told if line]
+        kept = [line for line in kept if not _EXIT.fullmatch(line)]
+    return [line for line in kept if line]
 
 
 def _stripped(lines: Sequence[str]) -> set[str]:

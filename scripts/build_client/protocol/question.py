@@ -25,10 +25,12 @@ def request(
     *,
     now: float,
     live: bool = False,
-    **said: object,
+    **fields: object,
 ) -> Request:
-    """Ask at *now*, in seconds since 1970; *said* is what else the document says, if it says anything."""
-    document = {"op": operation, "time": now} | {key: value for key, value in said.items() if value}
+    """Ask at *now*, in seconds since 1970; *fields* are the document's others; empty ones are left out."""
+    document = {"op": operation, "time": now} | {
+        key: value for key, value in fields.items() if value
+    }
     return Request(
         url=builder.url,
         body=json.dumps(document).encode(),

@@ -71,7 +71,7 @@ class Refusal:
 
     *complaint* is the builder's own words; *retry_after* as RFC 9110 has it, or empty. *slow* is how many
     seconds our clock is behind the builder's, where that is known. With *starting* it was not the builder
-    who answered, but of-watchdog, which listens before the function behind it does.
+    that answered, but of-watchdog, which listens before the function behind it does.
     """
 
     status: int
@@ -129,9 +129,9 @@ class Refusal:
 
     def _slow(self, about: str) -> float:
         """Tell by how many seconds our clock is to blame for a signature that is not accepted; 0 if not."""
-        if said := _SIGNED_AT.search(self.complaint):
-            seconds = float(said["seconds"])
-            return seconds if said["when"] == "ago" else -seconds
+        if found := _SIGNED_AT.search(self.complaint):
+            seconds = float(found["seconds"])
+            return seconds if found["when"] == "ago" else -seconds
         timed = about != "build"
         return self.slow if timed and abs(self.slow) > _CLOCKS_DIFFER else 0.0
 

@@ -296,9 +296,9 @@ def _slow(response: http.client.HTTPResponse) -> float:
         return 0.0
 
 
-def _wait(refusal: Refusal, tried: int) -> float:
+def _wait(refusal: Refusal, attempts: int) -> float:
     if refusal.starting:
-        return min(_FIRST_STARTING_WAIT * 2.0 ** min(tried, 10), _LONGEST_STARTING_WAIT)
+        return min(_FIRST_STARTING_WAIT * 2.0 ** min(attempts, 10), _LONGEST_STARTING_WAIT)
     return _seconds(refusal.retry_after)
 
 

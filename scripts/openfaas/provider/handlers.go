@@ -72,7 +72,7 @@ func (f *functions) remove(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// scale notes how many replicas are wanted. Whoever runs the function registers those that there are.
+// scale notes how many replicas are wanted. The program that runs the function registers those that there are.
 func (f *functions) scale(w http.ResponseWriter, r *http.Request) {
 	var wanted types.ScaleServiceRequest
 	if !read(w, r, &wanted) {

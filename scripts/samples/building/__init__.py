@@ -1,7 +1,7 @@
-"""What functions need that build and deploy other functions; the standard library is enough.
+"""Modules for functions that build and deploy other functions; the standard library is enough.
 
 request    the tar that builder-fn is sent
-signature  who said so
+signature  the sender's proof
 gateway    calls through OpenFaaS
 template   a link to the template of the functions that are built
 

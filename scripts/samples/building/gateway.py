@@ -39,14 +39,14 @@ CREATED = "com.openfaas.builder.created"
 
 
 def deployed_since(name: str) -> float:
-    """When the build of the function's image was ordered, in seconds since 1970; 0 if nobody knows."""
+    """Return when the build of the function's image was ordered, in seconds since 1970; 0 if unknown."""
     answer = _asked(f"/system/function/{name}", None, "GET")
     labels = json.loads(answer.body).get("labels") or {} if answer.status == 200 else {}
     return float(labels.get(CREATED, 0))
 
 
 def deploy(name: str, image: str, created: float = 0) -> Answer:
-    """Updates the function; if there is none of that name, makes it. *created* is its build's."""
+    """Update the function, or make it if there is none of that name. *created* is its build's."""
     labels = {CREATED: f"{created:.3f}"}
     wanted = json.dumps({"service": name, "image": image, "labels": labels}).encode()
     answer = _asked("/system/functions", wanted, "PUT")

@@ -11,7 +11,7 @@ _TEMPLATE = Path(__file__).parent / "template"
 
 
 def build_request(image: str, handler: bytes) -> bytes:
-    """The template with *handler* as its handler.py. Compressed: a queue takes 256,000 bytes."""
+    """Return the template with *handler* as its handler.py. Compressed: a queue takes 256,000 bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         # With a time and a word of its own nobody can order the same build again later (request_max_age).

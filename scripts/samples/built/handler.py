@@ -1,6 +1,6 @@
 """Is told how builds ended, believes what builder-fn signed, and deploys the images.
 
-Whoever has seen a signed result can send it once more; one that is older than what is deployed is refused.
+Anyone who has seen a signed result can send it once more; one that is older than what is deployed is refused.
 """
 
 import json

@@ -23,7 +23,7 @@ PUBLIC_REGISTRIES = ("docker.io", "ghcr.io")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySettings:
-    """How the daemon reaches one registry, as buildkitd.toml has it.
+    """The settings by which the daemon reaches one registry, as buildkitd.toml has them.
 
     On loopback a registry is taken to speak plain HTTP unless `http` says otherwise.
     """
@@ -70,7 +70,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     registries: Mapping[str, RegistrySettings] | None = None,
     tls: Certificates | None = None,
 ) -> Buildkitd:
-    """Starts a daemon, on a free port and with a root that goes with it unless told.
+    """Start a daemon, on a free port and with a root that goes with it unless hosts.
 
     `mirror` is the host:port of the local registry asked first for images of the mirrored
     registries; `registries`, by host, says whatever else is to be known of one. With `tls` it
@@ -80,8 +80,8 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     ownership.keep(folder)
     runtime = machine.account.own(folder / "run")
     known = {
-        host: replace(told, ca=[_copy(machine, ca, folder / "ca" / host) for ca in told.ca])
-        for host, told in (registries or {}).items()
+        host: replace(hosts, ca=[_copy(machine, ca, folder / "ca" / host) for ca in hosts.ca])
+        for host, hosts in (registries or {}).items()
     }
     config = ownership.write(
         folder / "buildkitd.toml", _HISTORY + configuration(mirror, mirrored, plain_http, known)
@@ -121,14 +121,14 @@ def configuration(
     plain_http: Iterable[str],
     registries: Mapping[str, RegistrySettings] | None = None,
 ) -> str:
-    """buildkitd.toml (moby/buildkit v0.32.2 docs/buildkitd.toml.md)."""
-    told: dict[str, RegistrySettings] = {}
+    """Return buildkitd.toml (moby/buildkit v0.32.2 docs/buildkitd.toml.md)."""
+    hosts: dict[str, RegistrySettings] = {}
     if mirror:
-        told |= dict.fromkeys(mirrored, RegistrySettings(mirrors=[mirror]))
+        hosts |= dict.fromkeys(mirrored, RegistrySettings(mirrors=[mirror]))
     for host in sorted({*plain_http, *([mirror] if mirror else [])}):
-        told[host] = replace(told.get(host, RegistrySettings()), http=True)
-    told |= registries or {}
-    return "".join(_registry(host, settings) for host, settings in told.items())
+        hosts[host] = replace(hosts.get(host, RegistrySettings()), http=True)
+    hosts |= registries or {}
+    return "".join(_registry(host, settings) for host, settings in hosts.items())
 
 
 def _registry(host: str, settings: RegistrySettings) -> str:

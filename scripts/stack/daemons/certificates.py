@@ -27,7 +27,7 @@ class Certificates:
 
 
 def make(folder: Path, *, host: str = ports.LOOPBACK, name: str = "buildkitd") -> Certificates:
-    """Fills the folder. The server's certificate is good for the address and for the name."""
+    """Fill the folder. The server's certificate is good for the address and for the name."""
     authority = self_signed(folder, "authority")
     return Certificates(
         authority=authority,
@@ -37,7 +37,7 @@ def make(folder: Path, *, host: str = ports.LOOPBACK, name: str = "buildkitd") -
 
 
 def self_signed(folder: Path, name: str, *, key: Sequence[str] = _CURVE) -> Pair:
-    """An authority of its own. *key* are openssl's options for it."""
+    """Make an authority of its own. *key* are openssl's options for it."""
     pair = _pair(folder, name)
     files = ["-nodes", "-keyout", str(pair.key), "-out", str(pair.certificate)]
     subject = ["-subj", f"/CN=builder-fn test {name}"]
@@ -47,7 +47,7 @@ def self_signed(folder: Path, name: str, *, key: Sequence[str] = _CURVE) -> Pair
 
 
 def expired(folder: Path, authority: Pair, *, host: str = ports.LOOPBACK) -> Pair:
-    """A server's certificate that was good for the address on one day in 2020."""
+    """Make a server's certificate that was good for the address on one day in 2020."""
     pair, request, extensions = _requested(folder, "expired", f"subjectAltName=IP:{host}")
     # `openssl x509` has chosen dates since 3.4 only; `openssl ca` wants a book-keeping of its own.
     (folder / "index.txt").touch()
@@ -72,7 +72,7 @@ def _signed(folder: Path, name: str, authority: Pair, extension: str) -> Pair:
 
 
 def _requested(folder: Path, name: str, extension: str) -> tuple[Pair, Path, Path]:
-    """A pair whose certificate is yet to be signed, the request for it, and its extensions."""
+    """Make a pair whose certificate is yet to be signed, the request for it, and its extensions."""
     pair = _pair(folder, name)
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
     extensions.write_text(extension + "\n")

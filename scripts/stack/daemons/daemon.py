@@ -49,11 +49,11 @@ class Daemon:
         return self.process.alive
 
     def members(self) -> set[Process]:
-        """Return all who must be gone when the daemon is."""
+        """Return all processes that must be gone when the daemon is."""
         return processes.family(self.process, self._namespaces)
 
     def stop(self, grace: float = STOP_SECONDS) -> None:
-        """Asks with SIGTERM, kills what is left after the grace, and removes the belongings."""
+        """Ask with SIGTERM, kill what is left after the grace, and remove the belongings."""
         remaining = self.members()
         self.process.send(signal.SIGTERM)
         deadline = time.monotonic() + grace
@@ -65,11 +65,11 @@ class Daemon:
             shutil.rmtree(folder, ignore_errors=True)
 
     def kill(self) -> None:
-        """Ends every member at once with SIGKILL; the belongings stay until `stop`."""
+        """End every member at once with SIGKILL; the belongings stay until `stop`."""
         self._kill(self.members())
 
     def pause(self) -> None:
-        """Silences every member with SIGSTOP: sockets stay open and nothing answers."""
+        """Silence every member with SIGSTOP: sockets stay open and nothing answers."""
         for member in self.members():
             member.send(signal.SIGSTOP)
 
@@ -109,7 +109,7 @@ class Daemon:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """What a running daemon is to who uses it. As a context manager it stops at the end of the block."""
+    """A running daemon, as its users see it. As a context manager it stops at the end of the block."""
 
     daemon: Daemon
 
@@ -117,7 +117,7 @@ class Service:
         self.daemon.stop()
 
     def kill(self) -> None:
-        """Ends it, with all that it runs, at once; its folders stay until `stop`."""
+        """End it, with all that it runs, at once; its folders stay until `stop`."""
         self.daemon.kill()
 
     def __enter__(self) -> Self:
@@ -156,7 +156,7 @@ def launch(  # noqa: PLR0913 - keywords
 def wait_until_ready(
     daemon: Daemon, ready: Callable[[], bool], seconds: float = READY_SECONDS
 ) -> None:
-    """Returns as soon as the daemon answers; stops it and says why if it does not."""
+    """Wait until the daemon answers; stop it and say why if it does not."""
     deadline = time.monotonic() + seconds
     while daemon.alive and time.monotonic() < deadline:
         if ready():

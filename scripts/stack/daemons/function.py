@@ -46,7 +46,7 @@ def start(  # noqa: PLR0913 - keywords
     watchdog: Path | None = None,
     handler: Path = BUILDER,
 ) -> Function:
-    """Starts a copy of the function with these settings in its environment.
+    """Start a copy of the function with these settings in its environment.
 
     On a free port and in a folder that goes with it unless told. It has builder-fn's packages.
     """
@@ -84,7 +84,7 @@ def start(  # noqa: PLR0913 - keywords
 
 
 def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, str]:
-    """of-watchdog's settings (its README.md, version 0.11.6).
+    """Return of-watchdog's settings (its README.md, version 0.11.6).
 
     `port` is the watchdog's own; the template finds its port in `upstream_url`, as the watchdog
     does.
@@ -102,7 +102,7 @@ def behind_watchdog(serve: Iterable[str | Path], upstream: int) -> Mapping[str, 
 
 
 def lay_out(paths: Paths, home: Path, handler: Path = BUILDER) -> None:
-    """A fresh copy, since the account that runs the function may not read the clone.
+    """Lay out a fresh copy, since the account that runs the function may not read the clone.
 
     `handler` is a folder below the clone.
     """
@@ -117,6 +117,6 @@ def lay_out(paths: Paths, home: Path, handler: Path = BUILDER) -> None:
 
 
 def sources(paths: Paths) -> str:
-    """A fingerprint of everything that is served."""
+    """Return a fingerprint of everything that is served."""
     template = fingerprint.of_folder(paths.repository / "template" / "python3-http")
     return fingerprint.of_folder(paths.repository / BUILDER, template)

@@ -1,4 +1,4 @@
-"""Reads /proc and opens sockets. Which ports are free, who holds one, who is listening."""
+"""Reads /proc and opens sockets. Finds which ports are free, and which process holds one."""
 
 import http.client
 import secrets
@@ -33,7 +33,7 @@ def free() -> int:
 
 
 def require(port: int, purpose: str, option: str = "") -> None:
-    """Raises a sentence that names the holder when the port is taken."""
+    """Raise a sentence that names the holder when the port is taken."""
     if not _is_free(port):
         choice = f", or choose another port with {option}" if option else ""
         raise StackError(
@@ -50,7 +50,7 @@ def answers(host: str, port: int) -> bool:
 
 
 def answers_http(host: str, port: int, path: str) -> bool:
-    """Whether a web server answers, whatever it thinks of the request."""
+    """Return whether a web server answers, whatever it thinks of the request."""
     connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", path)

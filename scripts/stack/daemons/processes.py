@@ -73,7 +73,7 @@ class UserNamespaces:
 
 
 def find(pid: int) -> Process | None:
-    """The process with this id, unless it has ended (a zombie has ended)."""
+    """Find the process with this id, unless it has ended (a zombie has ended)."""
     status = _status(pid)
     return None if status is None else status[0]
 

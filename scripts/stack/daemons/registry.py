@@ -26,7 +26,7 @@ class Credentials:
 
 
 class Tokens(Protocol):
-    """What a registry knows a token server by (distribution docs/spec/auth/token.md)."""
+    """A token server, as a registry knows it (distribution docs/spec/auth/token.md)."""
 
     realm: str
     service: str
@@ -59,7 +59,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     tls: Pair | None = None,
     read_only: bool = False,
 ) -> Registry:
-    """Starts a registry, on a free port and in a folder that goes with it unless told.
+    """Start a registry, on a free port and in a folder that goes with it unless told.
 
     With credentials every call must carry them (htpasswd, HTTP basic); with tokens, one of that
     server's. `storage` is that of another registry, which then shows the same images.
@@ -112,7 +112,7 @@ def configuration(
     tls: Pair | None = None,
     read_only: bool = False,
 ) -> Mapping[str, object]:
-    """What docker-registry 2.8 is told (distribution docs/configuration.md)."""
+    """Return docker-registry 2.8's settings (distribution docs/configuration.md)."""
     http: dict[str, object] = {"addr": address}
     if tls:
         http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
@@ -141,7 +141,7 @@ def token_settings(tokens: Tokens, certificate: Path) -> Mapping[str, object]:
 
 
 def bcrypt(password: str) -> str:
-    """The only hash docker-registry takes, made by Debian's libcrypt.
+    """Hash a password with bcrypt, the only hash docker-registry takes, by Debian's libcrypt.
 
     Python's own crypt module is gone since 3.13.
     """

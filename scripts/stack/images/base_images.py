@@ -46,12 +46,12 @@ class BaseImage:
 
 
 def unreachable(registries: Iterable[str] = PUBLIC_REGISTRIES) -> tuple[str, ...]:
-    """The public registries that do not answer from here and need a mirror."""
+    """Return the public registries that do not answer from here and need a mirror."""
     return tuple(name for name in registries if not _answers(_HOSTS.get(name, name)))
 
 
 def push(images: Iterable[BaseImage], registry: RegistryClient) -> None:
-    """Uploads what the registry lacks."""
+    """Upload what the registry lacks."""
     for image in images:
         registry.push(
             image.repository,
@@ -67,7 +67,7 @@ def architecture() -> str:
 
 
 def debian_and_python(paths: Paths, log: Path, working: Callable[[str], None]) -> list[BaseImage]:
-    """Debian, and Python on top of it, made once and kept."""
+    """Return Debian, and Python on top of it, made once and kept."""
     bundle = _ca_bundle()
     folder = paths.images / fingerprint.of_files([bundle], RECIPE, SUITE, _pip_settings())
     if not kept_layers.are_in(folder):
@@ -91,7 +91,7 @@ def debian_and_python(paths: Paths, log: Path, working: Callable[[str], None]) -
 
 
 def watchdog(paths: Paths, program: Path) -> BaseImage:
-    """The image that functions copy /fwatchdog from."""
+    """Return the image that functions copy /fwatchdog from."""
     folder = paths.images / f"watchdog-{fingerprint.of_files([program], RECIPE)}"
     if not kept_layers.are_in(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def _make_layers(folder: Path, bundle: Path, log: Path) -> None:
     try:
         with log.open("ab") as output:
             rootfs.debootstrap(SUITE, debian.mirror(), root, output)
-            # Builds reach the network as this machine does, so they trust whom it trusts.
+            # Builds reach the network as this machine does, so they trust the authorities that it trusts.
             shutil.copyfile(bundle, root / CA_BUNDLE)
             lower = rootfs.layer(root, folder / "debian.tar.gz")
             marker = rootfs.change_marker(root)
@@ -132,7 +132,7 @@ def _like_the_public_python_image(root: Path) -> None:
 
 
 def _pip_settings() -> str:
-    """The index that this machine's pip uses, which images need as much."""
+    """Return the index that this machine's pip uses, which images need as much."""
     names = ("index-url", "extra-index-url", "trusted-host")
     asked = {name: _pip_config(name) for name in names}
     lines = [f"{name} = {value}" for name, value in asked.items() if value]

@@ -10,7 +10,7 @@ _NOTE = "layers.json"
 
 
 def are_in(folder: Path) -> bool:
-    """Whether the folder is finished: the note comes last."""
+    """Return whether the folder is finished: the note comes last."""
     return (folder / _NOTE).exists()
 
 

@@ -91,7 +91,7 @@ def process_of(config: bytes) -> Process:
 
 
 def manifest_for(index: bytes, architecture: str) -> str:
-    """The digest of the index's linux image for this architecture.
+    """Return the digest of the index's linux image for this architecture.
 
     BuildKit lists attestations beside images, with the platform unknown/unknown.
 

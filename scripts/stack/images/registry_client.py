@@ -23,7 +23,7 @@ _ACCEPT = f"{oci.MANIFEST}, {oci.INDEX}, {oci.DOCKER_MANIFEST}, {oci.DOCKER_INDE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """What a registry says about an image: the digest asked for, its config and its layers."""
+    """An image as a registry has it: the digest asked for, its config and its layers."""
 
     digest: str
     config: bytes
@@ -47,7 +47,7 @@ class RegistryClient:
         process: oci.Process,
         architecture: str,
     ) -> str:
-        """Uploads what the registry lacks, points every tag at it and returns the digest."""
+        """Upload what the registry lacks, point every tag at it and return the digest."""
         for layer in layers:
             if not self._has_blob(repository, layer.digest):
                 with layer.path.open("rb") as file:
@@ -61,7 +61,7 @@ class RegistryClient:
         return oci.digest_of(manifest)
 
     def image(self, repository: str, reference: str, architecture: str) -> Image:
-        """Reads an image by tag or digest, choosing from an index by architecture."""
+        """Read an image by tag or digest, choosing from an index by architecture."""
         media_type, digest, document = self._manifest(repository, reference)
         if media_type in oci.INDEXES:
             chosen = oci.manifest_for(document, architecture)
@@ -76,7 +76,7 @@ class RegistryClient:
 
     @contextmanager
     def blob(self, repository: str, digest: str) -> Iterator[IO[bytes]]:
-        """A stream of the blob's bytes, open for the length of the block."""
+        """Yield a stream of the blob's bytes, open for the length of the block."""
         with self._exchange("GET", f"/v2/{repository}/blobs/{digest}") as response:
             _expect(response, 200, f"read {digest} of {repository}")
             yield response

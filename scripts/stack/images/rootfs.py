@@ -46,13 +46,13 @@ class _Writable(Protocol):
 
 
 def debootstrap(suite: str, mirror: str, root: Path, log: IO[bytes]) -> None:
-    """Installs the smallest Debian of this suite, plus CA certificates, into an empty folder."""
+    """Install the smallest Debian of this suite, plus CA certificates, into an empty folder."""
     command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", suite]
     _run([*command, str(root), mirror], log)
 
 
 def unpack(layers: Iterable[oci.Layer], root: Path, log: IO[bytes]) -> None:
-    """Makes a root that packages can be installed in from layers of a smaller image."""
+    """Make a root that packages can be installed in from layers of a smaller image."""
     for each in layers:
         options = ["--numeric-owner", "--same-permissions", "--gzip"]
         _run(
@@ -68,7 +68,7 @@ def unpack(layers: Iterable[oci.Layer], root: Path, log: IO[bytes]) -> None:
 def install(
     root: Path, packages: Iterable[str], log: IO[bytes], without: Iterable[str] = ()
 ) -> None:
-    """Installs packages with the root's own apt, without starting any service.
+    """Install packages with the root's own apt, without starting any service.
 
     `without` are patterns of files that are left out (dpkg(1), --path-exclude).
     """
@@ -84,7 +84,7 @@ def install(
 
 
 def layer(root: Path, into: Path, newer_than: int | None = None) -> oci.Layer:
-    """Packs the root, or only what changed after a `change_marker`, in sorted order.
+    """Pack the root, or only what changed after a `change_marker`, in sorted order.
 
     Deletions are not recorded: installing packages deletes nothing that a lower layer holds.
     """
@@ -109,7 +109,7 @@ def layer(root: Path, into: Path, newer_than: int | None = None) -> oci.Layer:
 
 
 def single_file_layer(source: Path, name: str, into: Path) -> oci.Layer:
-    """A layer that holds one executable file."""
+    """Make a layer that holds one executable file."""
     with _folder_beside(into) as folder:
         target = folder / name
         shutil.copyfile(source, target)
@@ -119,7 +119,7 @@ def single_file_layer(source: Path, name: str, into: Path) -> oci.Layer:
 
 
 def change_marker(root: Path) -> int:
-    """A time, by the file system's own clock, that everything written later is newer than."""
+    """Return a time, by the file system's own clock, that everything written later is newer than."""
     marker = root / "tmp" / "change-marker"
     marker.touch()
     return marker.lstat().st_ctime_ns

@@ -28,7 +28,7 @@ SWITCHES: Mapping[str, str] = {
     "kernel.apparmor_restrict_unprivileged_userns": "0",
     "user.max_user_namespaces": "15000",
 }
-# Where programs are, how text is read, whom this machine trusts, and how it reaches the network.
+# Where programs are, how text is read, which authorities this machine trusts, and how it reaches the network.
 _INHERITED = (
     *("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
@@ -56,7 +56,7 @@ class Account:
 
     @property
     def identity(self) -> Identity:
-        """How a process is started as the account. Only root may change who it is."""
+        """The identity by which a process is started as the account. Only root may change identities."""
         if os.geteuid() == self.uid != 0:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
@@ -96,7 +96,7 @@ def find() -> Account | None:
 
 
 def ensure(paths: Paths) -> Account:
-    """Creates what is missing: the account, its home, its subordinate ids."""
+    """Create what is missing: the account, its home, its subordinate ids."""
     if find() is None:
         shell = "/usr/sbin/nologin"
         home = ["--home-dir", str(paths.state), "--no-create-home", "--shell", shell]
@@ -114,7 +114,7 @@ def ensure(paths: Paths) -> Account:
 
 
 def require_user_namespaces(account: Account) -> None:
-    """Raises a sentence with the switch to turn when the account may make no user namespace."""
+    """Raise a sentence with the switch to turn when the account may make no user namespace."""
     tried = subprocess.run(
         ["unshare", "--user", "true"],
         **account.identity,
@@ -148,7 +148,7 @@ def allows_process_sandbox(account: Account) -> bool:
 
 
 def advice(switches: Mapping[str, str]) -> str:
-    """What to do, from the values the kernel's switches have."""
+    """Return what to do, from the values the kernel's switches have."""
     for name, value in switches.items():
         if value == _FORBIDDING[name]:
             return f"run `sysctl -w {name}={SWITCHES[name]}` as root"
@@ -163,7 +163,7 @@ def has_range(table: str, name: str) -> bool:
 
 
 def first_free_id(table: str) -> int:
-    """The lowest id above every range that subuid(5) or subgid(5) gives away."""
+    """Return the lowest id above every range that subuid(5) or subgid(5) gives away."""
     ends = (first + count for _, first, count in _ranges(table))
     return max([FIRST_SUBORDINATE_ID, *ends])
 

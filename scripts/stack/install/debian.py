@@ -2,11 +2,11 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import StackError
+from . import logged
 
 # What must be on PATH, and the package that brings it.
 PROGRAMS: Mapping[str, str] = {
@@ -33,7 +33,7 @@ def missing(wanted: Mapping[str, str]) -> list[str]:
 
 
 def install(packages: list[str], log: Path) -> None:
-    """Installs without questions. No service of a package is started: the stack starts its own."""
+    """Install without questions. No service of a package is started: the stack starts its own."""
     apt = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120"]
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1"]
     _run([*quiet, *apt, "update"], log)
@@ -41,7 +41,7 @@ def install(packages: list[str], log: Path) -> None:
 
 
 def mirror(sources: Path = Path("/etc/apt")) -> str:
-    """The archive named first in this machine's own apt sources."""
+    """Return the archive named first in this machine's own apt sources."""
     for file in sorted(sources.glob("sources.list.d/*.sources")):
         for uri in _DEB822_URI.findall(file.read_text()):
             if _is_debian_archive(uri):
@@ -66,12 +66,8 @@ def _is_debian_archive(uri: str) -> bool:
 
 
 def _run(command: list[str], log: Path) -> None:
-    with log.open("ab") as output:
-        finished = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        )
-    if finished.returncode:
+    if status := logged.status(command, log):
         raise StackError(
-            f"apt-get failed with status {finished.returncode}: {log} says why; check this "
+            f"apt-get failed with status {status}: {log} says why; check this "
             "machine's apt sources and network, then try again."
         )

@@ -20,7 +20,7 @@ def of_files(files: Iterable[Path], *parts: str) -> str:
 
 
 def of_folder(folder: Path, *parts: str) -> str:
-    """Names and content of every file below the folder, bytecode aside."""
+    """Return a fingerprint of names and content of every file below the folder, bytecode aside."""
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )

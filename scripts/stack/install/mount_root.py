@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def leave_chroot() -> bool:
-    """Returns whether this process was in a chroot; if so it is not any more."""
+    """Leave the chroot that this process is in, and return whether it was in one."""
     if not Path("/proc/self/ns/mnt").exists():
         raise StackError("/proc is not mounted: run `mount -t proc proc /proc` first.")
     if not _is_chroot():

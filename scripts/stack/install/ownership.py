@@ -1,6 +1,6 @@
 """Disk I/O. Folders and files that root makes for the account, without being led astray by it.
 
-Whoever owns a folder decides what its names lead to, at any moment. So root makes, writes and gives away only
+The owner of a folder decides what its names lead to, at any moment. So root makes, writes and gives away only
 what stands in folders of its own, follows no link, and gives away what it has opened, never a name.
 """
 
@@ -79,7 +79,7 @@ def _require_ours(path: Path) -> None:
 
 
 def _above(path: Path) -> Iterator[Path]:
-    """The folders that lead there, by the names given and, where those are links, by those behind them."""
+    """Yield the folders that lead there, by the names given and, for links, by those behind them."""
     yield from path.absolute().parents
     yield from path.absolute().parent.resolve().parents
     yield path.absolute().parent.resolve()

@@ -78,7 +78,7 @@ def ensure(
 
 
 def real_watchdog() -> Path | None:
-    """OpenFaaS' own of-watchdog, when this machine has it."""
+    """Return OpenFaaS' own of-watchdog, when this machine has it."""
     found = shutil.which("of-watchdog") or shutil.which("fwatchdog")
     return Path(found).resolve() if found else None
 

@@ -3,14 +3,13 @@
 Every package is pinned with its hashes (scripts/generate-requirements), and pip takes no other.
 """
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import StackError
 from ..paths import Paths
-from . import fingerprint
+from . import fingerprint, logged
 from .completion import is_complete, mark_complete
 
 
@@ -49,11 +48,7 @@ def ensure(paths: Paths, name: str, files: Sequence[Path], *, log: Path) -> Path
 
 
 def _run(command: list[str], log: Path) -> None:
-    with log.open("ab") as output:
-        finished = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
-        )
-    if finished.returncode:
+    if logged.status(command, log):
         raise StackError(
             f"Python packages could not be installed: {log} says why; check this machine's pip "
             "settings and network, then try again."

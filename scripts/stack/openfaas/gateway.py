@@ -47,9 +47,9 @@ def start(  # noqa: PLR0913 - keywords
     directory: Path | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> Gateway:
-    """Starts a gateway, on a free port and in a folder that goes with it unless told.
+    """Start a gateway, on a free port and in a folder that goes with it unless told.
 
-    `nats` and `prometheus` are the host:port of the queue and of who knows how often functions were
+    `nats` and `prometheus` are the host:port of the queue and of what knows how often functions were
     called, which is the provider unless told. `settings` go into the gateway's environment, before
     the DEFAULTS.
     """
@@ -61,7 +61,7 @@ def start(  # noqa: PLR0913 - keywords
     )
     reached = {provider_port, nats_port, prometheus_port}
     programs = openfaas_programs.built(machine.paths)
-    told = {
+    variables = {
         **DEFAULTS,
         "functions_provider_url": f"{provider_url}/",
         "faas_nats_address": ports.LOOPBACK,
@@ -79,7 +79,7 @@ def start(  # noqa: PLR0913 - keywords
             programs.gateway,
         ],
         account=machine.account,
-        environment=machine.account.environment(**told),
+        environment=machine.account.environment(**variables),
         folder=folder,
         log=folder / "gateway.log",
         belongings=() if directory else (folder,),

@@ -23,7 +23,7 @@ class Nats(Service):
 
 
 def start(machine: Machine, *, port: int | None = None, directory: Path | None = None) -> Nats:
-    """Starts a queue, on a free port and in a folder that goes with it unless told."""
+    """Start a queue, on a free port and in a folder that goes with it unless told."""
     folder = directory or machine.account.scratch(machine.paths, "nats")
     ownership.keep(folder)
     log = folder / "nats.log"

@@ -27,11 +27,11 @@ class OpenFaaS:
         return self.gateway.url
 
     def register(self, name: str, urls: Sequence[str]) -> None:
-        """These are the running replicas of the function from now on; none is none."""
+        """Declare these the running replicas of the function from now on; none is none."""
         self.provider.client().register(name, urls)
 
     def deployments(self) -> list[dict[str, Any]]:
-        """Every deployment that was asked for, oldest first (faas-provider FunctionDeployment)."""
+        """Return every deployment that was asked for, oldest first (faas-provider FunctionDeployment)."""
         return self.provider.client().deployments()
 
     def stop(self) -> None:
@@ -55,7 +55,7 @@ def start(
     worker_settings: Mapping[str, str] | None = None,
     workers: int = 1,
 ) -> OpenFaaS:
-    """Starts all of it on free ports and in folders that go with it."""
+    """Start all of it on free ports and in folders that go with it."""
     with ExitStack() as started:
         queue = started.enter_context(nats.start(machine))
         behind = started.enter_context(provider.start(machine))

@@ -42,7 +42,7 @@ class OpenFaaSPrograms:
 
 
 def find(paths: Paths) -> OpenFaaSPrograms:
-    """Where the programs of this clone's sources are, or will be once built."""
+    """Return where the programs of this clone's sources are, or will be once built."""
     return OpenFaaSPrograms(paths.openfaas_programs / fingerprint.of_folder(_module(paths)))
 
 

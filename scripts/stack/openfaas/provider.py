@@ -29,7 +29,7 @@ def start(
     directory: Path | None = None,
     timeout: str = LONGEST_BUILD,
 ) -> Provider:
-    """Starts a provider, on a free port and in a folder that goes with it unless told.
+    """Start a provider, on a free port and in a folder that goes with it unless told.
 
     `timeout` is a Go duration, the longest that an invocation may take.
     """

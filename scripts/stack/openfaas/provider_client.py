@@ -15,11 +15,11 @@ class ProviderClient:
     url: str
 
     def register(self, name: str, urls: Sequence[str]) -> None:
-        """These are the running replicas of the function from now on; none is none."""
+        """Declare these the running replicas of the function from now on; none is none."""
         self._call("PUT", f"/endpoints/{quote(name)}", list(urls))
 
     def deployments(self) -> list[dict[str, Any]]:
-        """Every deployment that was asked for, oldest first (faas-provider FunctionDeployment)."""
+        """Return every deployment that was asked for, oldest first (faas-provider FunctionDeployment)."""
         found: list[dict[str, Any]] = json.loads(self._call("GET", "/deployments"))
         return found
 

@@ -35,7 +35,7 @@ def start(
     directory: Path | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> QueueWorker:
-    """Starts a worker, in a folder that goes with it unless told.
+    """Start a worker, in a folder that goes with it unless told.
 
     `nats` is the queue's host:port. `settings` go into its environment, before the DEFAULTS. A call
     that takes longer than `ack_wait` is made again: at once by another worker, if there is one, or
@@ -47,7 +47,7 @@ def start(
     log.unlink(missing_ok=True)  # what it says now tells that it is ready
     nats_host, _, nats_port = nats.rpartition(":")
     gateway_host, _, gateway_port = gateway_url.removeprefix("http://").rpartition(":")
-    told = {
+    variables = {
         **DEFAULTS,
         "faas_nats_address": nats_host,
         "faas_nats_port": nats_port,
@@ -62,7 +62,7 @@ def start(
             openfaas_programs.built(machine.paths).queue_worker,
         ],
         account=machine.account,
-        environment=machine.account.environment(**told),
+        environment=machine.account.environment(**variables),
         folder=folder,
         log=log,
         belongings=() if directory else (folder,),

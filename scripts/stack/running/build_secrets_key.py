@@ -10,7 +10,7 @@ from ..paths import Paths
 
 
 def ensure(paths: Paths, account: Account) -> None:
-    """Makes the pair once, beside the payload secret."""
+    """Make the pair once, beside the payload secret."""
     key = paths.payload_secret.with_name("build-secrets-key")
     if not key.exists():
         script = paths.repository / "scripts" / "generate-key"

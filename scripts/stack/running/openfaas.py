@@ -14,7 +14,7 @@ FUNCTION_NAME = "builder-fn"
 def ensure(
     machine: Machine, upkeep: Upkeep, function_url: str, asked: int | None, default: int | None
 ) -> str:
-    """Brings all four up and registers the function; returns the gateway's URL."""
+    """Bring all four up and register the function; return the gateway's URL."""
     queue = _nats(machine, upkeep)
     behind = _provider(machine, upkeep)
     front, remark = _gateway(machine, upkeep, behind, queue, asked, default)

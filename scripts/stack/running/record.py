@@ -14,7 +14,7 @@ from ..paths import Paths
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One daemon: who it is, where it answers, and what it was started from."""
+    """One daemon: its processes, where it answers, and what it was started from."""
 
     pid: int
     started: int
@@ -47,7 +47,7 @@ def entry(daemon: Daemon, address: str, made_from: str) -> Entry:
 
 
 def load(paths: Paths) -> dict[str, Entry]:
-    """The daemons that still live, in the order they were started."""
+    """Return the daemons that still live, in the order they were started."""
     if not paths.record.exists():
         return {}
     stored = json.loads(paths.record.read_text())
@@ -56,7 +56,7 @@ def load(paths: Paths) -> dict[str, Entry]:
 
 
 def save(paths: Paths, entries: Mapping[str, Entry]) -> None:
-    """Replaces the record in one step, so that a crash leaves the old one or the new one."""
+    """Replace the record in one step, so that a crash leaves the old one or the new one."""
     document = json.dumps({name: asdict(each) for name, each in entries.items()}, indent=2)
     paths.runtime.mkdir(parents=True, exist_ok=True)
     written = paths.record.with_suffix(".new")
@@ -66,7 +66,7 @@ def save(paths: Paths, entries: Mapping[str, Entry]) -> None:
 
 @contextmanager
 def locked(paths: Paths) -> Iterator[None]:
-    """One `up` or `down` at a time; another waits."""
+    """Let one `up` or `down` run at a time; another waits."""
     paths.runtime.mkdir(parents=True, exist_ok=True)
     with paths.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

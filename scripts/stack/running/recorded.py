@@ -15,7 +15,7 @@ OPENFAAS = frozenset({"nats", "provider", "gateway", "queue-worker"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the stack listens. What already runs keeps its port unless another one is asked for."""
+    """The stack's ports. What already runs keeps its port unless another one is asked for."""
 
     registry: int | None = None
     function: int | None = None

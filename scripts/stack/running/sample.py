@@ -18,7 +18,7 @@ def image(running: Running) -> str:
 
 
 def build(machine: Machine, running: Running) -> str:
-    """Builds and pushes the sample, its log on standard error as it comes.
+    """Build and push the sample, its log on standard error as it comes.
 
     Returns:
         What the function answered, as indented JSON.
@@ -33,7 +33,7 @@ def build(machine: Machine, running: Running) -> str:
 
 
 def request(machine: Machine, running: Running) -> Path:
-    """Writes the same request as a tar, ready for curl."""
+    """Write the same request as a tar, ready for curl."""
     tar = machine.paths.state / "sample.tar"
     finished = _build_py(machine, running, "--tar", "-")
     if finished.returncode:
@@ -43,7 +43,7 @@ def request(machine: Machine, running: Running) -> Path:
 
 
 def curl(running: Running, tar: Path) -> str:
-    """A command line that builds the tar through the function, its log as it comes."""
+    """Return a command line that builds the tar through the function, its log as it comes."""
     secret = Path(running.payload_secret_file).read_text().strip()
     signature = hmac.new(secret.encode(), tar.read_bytes(), hashlib.sha256).hexdigest()
     return (

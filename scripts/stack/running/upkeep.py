@@ -35,7 +35,7 @@ class Upkeep:
         self._entries = record.load(paths)
 
     def keep_or_start(self, part: Part) -> tuple[str, str]:
-        """The daemon's address, and a remark for the terminal when it was already running."""
+        """Return the daemon's address, and a remark for the terminal when it was already running."""
         found = self._entries.get(part.name)
         port = part.asked or (found.port if found else part.default)
         if found and found.made_from == part.made_from and found.port == port:

@@ -71,12 +71,12 @@ def ensure(  # noqa: PLR0913 - keywords, each with a default
 
 
 def names(paths: Paths) -> set[str]:
-    """The daemons that are up."""
+    """Return the names of the daemons that are up."""
     return set(record.load(paths))
 
 
 def stop(paths: Paths, chosen: set[str] | None = None) -> Iterator[tuple[str, Entry]]:
-    """Stops what was started last first, yielding each; all of it unless some are chosen."""
+    """Stop what was started last first, yielding each; all of it unless some are chosen."""
     entries = record.load(paths)
     for name, entry in reversed(list(entries.items())):
         if chosen is None or name in chosen:

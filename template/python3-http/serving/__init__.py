@@ -1,9 +1,9 @@
-"""What index.py serves a handler with.
+"""Modules by which index.py serves a handler.
 
 settings    Pure: the environment as numbers, with every default and its reason
 app         the handler's contract as a WSGI application: Event, Context, kinds of answer
 hooks       what a handler module may have beside handle()
-server      the HTTP server: connections, threads, whom to make room for
+server      the HTTP server: connections, threads, which request to make room for
 connection  one client's requests, from the first byte to the last
 head        Pure: the head of a request, judged
 chunked     Pure: a body in chunks, decoded

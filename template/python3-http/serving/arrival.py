@@ -23,7 +23,7 @@ _log = logging.getLogger("serving")
 
 
 class Arrived(Protocol):
-    """What a handler's hook `arriving` returns."""
+    """A value that a handler's hook `arriving` returns."""
 
     def update(self, piece: memoryview, /) -> object: ...
 

@@ -46,7 +46,7 @@ class Body:
     __slots__ = ("_mapped", "_room", "_share", "_small", "_step", "limit", "size")
 
     def __init__(self, share: Share, *, limit: int) -> None:
-        """*limit* is its length, or the most that a chunked one may have."""
+        """Make a body of *limit* bytes, or of at most as many if it is chunked."""
         self.limit = limit
         self.size = 0
         self._share = share

@@ -1,6 +1,6 @@
 """Pure. Divides the memory for bodies among the requests in flight, so that their sum has a bound.
 
-Nothing here allocates: whoever is about to asks for a share first. Safe for use by many threads.
+Nothing here allocates: code that is about to asks for a share first. Safe for use by many threads.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ByteBudget:
 
 
 class Share:
-    """What one buffer may take up. Goes back when released, or with the last reference to it."""
+    """A share of memory for one buffer. It goes back when released, or with the last reference to it."""
 
     __slots__ = ("_budget", "size")
 

@@ -123,7 +123,7 @@ def _tokens(headers: tuple[tuple[str, str], ...], name: str) -> list[str]:
 
 
 def _check_host(headers: tuple[tuple[str, str], ...], version: str) -> None:
-    """RFC 9112 3.2: refuse a request with no Host, with several, or with one that is no host."""
+    """Refuse a request with no Host, with several, or with one that is no host (RFC 9112 3.2)."""
     hosts = _values(headers, "host")
     if len(hosts) > 1 or (not hosts and version != "1.0"):
         raise Refused(HTTPStatus.BAD_REQUEST, "The request must have one Host header.")

@@ -66,7 +66,7 @@ class Server:
         probes: frozenset[str] = frozenset(),
         arriving: Callable[[Head], Arrived | None] | None = None,
     ) -> None:
-        """*probes* are paths that are answered whatever else goes on; *arriving* is the hook."""
+        """Serve *application*; answer *probes* whatever else goes on, and call *arriving* as the hook."""
         self.settings = settings
         self.draining = False
         self.budget = ByteBudget(settings.body_budget or memory_limit() // _PART_FOR_BODIES)
@@ -98,7 +98,7 @@ class Server:
         loop.run_forever()
 
     def drain(self) -> None:
-        """From now on refuse every new request. Those that run go on."""
+        """Refuse every new request from now on. Those that run go on."""
         self.draining = True
         self.call(self._drain)
 

@@ -66,7 +66,7 @@ class ServerSettings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ServerSettings:
-        """Raises SettingsError naming the variable whose value makes no sense."""
+        """Read the settings. Raises SettingsError naming the variable whose value makes no sense."""
         readers = {
             "host": _text,
             "port": _port,

@@ -30,7 +30,7 @@ class Signals:
     """SIGTERM and SIGINT, as something to wait for."""
 
     def __init__(self, earlier: list[int]) -> None:
-        """*earlier* are those that came before there was anybody to wait."""
+        """Begin with the *earlier* signals, which came before there was anybody to wait."""
         # Unlike an Event's set(), put() may interrupt get() in the same thread, as signal handlers
         # do.
         self._received: queue.SimpleQueue[int | None] = queue.SimpleQueue()

@@ -28,7 +28,7 @@ def solve_failed(*args: Any, **kwargs: Any) -> SolveFailed:
 
 
 def details_bin(**values: Any) -> bytes:
-    """The trailer with one detail of each type named, in JSON."""
+    """Return the trailer with one detail of each type named, in JSON."""
     return rpc_status_pb2.Status(
         code=2,
         message="…",

@@ -56,19 +56,19 @@ def status(
 
 
 def shown(*responses: pb.StatusResponse) -> list[str]:
-    """Every line of a build whose Status streams *responses*."""
+    """Return every line of a build whose Status streams *responses*."""
     progress = Printer()
     lines = [line for response in responses for line in progress.update(response)]
     return lines + progress.finish()
 
 
 def output(*pieces: bytes) -> list[str]:
-    """The lines of one step's output that comes in *pieces*, without number and time."""
+    """Return the lines of one step's output that comes in *pieces*, without number and time."""
     return [line for lines in outputs(Printer(), pieces) for line in lines]
 
 
 def outputs(progress: Printer, pieces: Iterable[bytes]) -> Iterator[list[str]]:
-    """The lines of `output`, by the pieces that brought them, then what came at the end."""
+    """Yield the lines of `output`, by the pieces that brought them, then what came at the end."""
     progress.update(vertex(started=100))
     for piece in pieces:
         yield without_time(progress.update(log(piece)))

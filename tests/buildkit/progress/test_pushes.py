@@ -12,7 +12,7 @@ DIGEST = "sha256:" + "a" * 64
 def status(
     at: int | None, name: str = NAME, digest: str = DIGEST, vertex: str = "export"
 ) -> pb.StatusResponse:
-    """The push of *name*'s manifest; ended *at* that second, or still going."""
+    """Return the push of *name*'s manifest; ended *at* that second, or still going."""
     pushed = pb.VertexStatus(ID=f"pushing manifest for {name}@{digest}", vertex=vertex)
     if at is not None:
         pushed.completed.seconds = at
@@ -78,7 +78,7 @@ def test_every_name_must_have_been_pushed() -> None:
 
 
 def named(*names: str) -> pb.StatusResponse:
-    """Statuses that say no more than what is done."""
+    """Return statuses that say no more than what is done."""
     return pb.StatusResponse(statuses=[pb.VertexStatus(ID=name) for name in names])
 
 

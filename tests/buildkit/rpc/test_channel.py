@@ -1,4 +1,4 @@
-"""What a connection must survive, in a process of its own, since what it does not survive aborts that."""
+"""Events that a connection must survive, in a process of their own, since a failure aborts that."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ except grpc.RpcError as error:
 
 
 def goaway(code: int) -> bytes:
-    """The frame by which a server says goodbye (RFC 9113, section 6.8)."""
+    """Return the frame by which a server says goodbye (RFC 9113, section 6.8)."""
     return b"\0\0\x08\x07\0\0\0\0\0" + struct.pack(">II", 0, code)
 
 

@@ -63,7 +63,7 @@ def test_a_daemon_that_answers_is_up(control: Control) -> None:
     )
 
 
-def test_who_asks_again_at_once_gets_the_same_answer(
+def test_a_question_repeated_at_once_gets_the_same_answer(
     daemon: FakeBuildkitd, control: Control
 ) -> None:
     clock = Clock()

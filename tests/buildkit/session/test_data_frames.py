@@ -48,7 +48,7 @@ def joined(raw: bytes, *boundaries: int) -> bytes:
 
 
 def understood(raw: bytes) -> list[object]:
-    """What h2 makes of *raw*: all events in order, neighbouring data of a stream as one."""
+    """Return what h2 makes of *raw*: all events in order, neighbouring data of a stream as one."""
     server = h2.connection.H2Connection(
         h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
     )

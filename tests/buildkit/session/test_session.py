@@ -56,7 +56,7 @@ class Helper:
         self._may_end = os.open(folder / "may_end", os.O_RDWR)
 
     def has_begun(self, within: float = PATIENCE) -> bool:
-        """Whether it is run once more."""
+        """Return whether it is run once more."""
         if not select.select([self._begun], [], [], within)[0]:
             return False
         pid = b""
@@ -66,7 +66,7 @@ class Helper:
         return True
 
     def runs(self) -> bool:
-        """Whether it does that was begun last."""
+        """Return whether it does that was begun last."""
         try:
             os.kill(self.pid, 0)
         except ProcessLookupError:
@@ -108,7 +108,7 @@ def may_end(daemon: FakeBuildkitd) -> Ends:
 
 @pytest.fixture
 def start(daemon: FakeBuildkitd, may_end: Ends) -> Iterator[Callable[..., Solve]]:
-    """Starts builds on one client: `start(ref, lookup)`."""
+    """Start builds on one client: `start(ref, lookup)`."""
     assert may_end is daemon.solver.script
     client = daemon.client()
     with ExitStack() as started:

@@ -42,7 +42,7 @@ def ref(name: str, *, uses: str = "token") -> pb.Ref:
 
 @pytest.fixture
 def channel(control: Control) -> Iterator[grpc.Channel]:
-    """Leads to a daemon on which the build waits for its frontend."""
+    """Connect to a daemon on which the build waits for its frontend."""
     waiting = control.solve.future(control_pb2.SolveRequest(Ref=SPEC.ref))
     yield control.channel
     waiting.cancel()
@@ -224,7 +224,7 @@ def test_a_fault_of_ours_ends_the_build_and_is_logged(
 def test_a_gateway_that_was_cancelled_asks_nothing_more(
     daemon: FakeBuildkitd, channel: grpc.Channel
 ) -> None:
-    """Its frontend's answer comes when nobody waits for it any more."""
+    """Let the frontend's answer come when nobody waits for it any more."""
     asked, may_answer = threading.Event(), threading.Event()
 
     def late(_request: pb.SolveRequest, _call: grpc.ServicerContext) -> pb.Result:

@@ -155,7 +155,7 @@ def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd, control
         assert build.result().platforms == ("linux/amd64",)
 
 
-def test_an_image_other_than_the_one_foretold_is_described_anew(
+def test_an_image_other_than_the_one_foretold_is_described_again(
     daemon: FakeBuildkitd, control: Control
 ) -> None:
     def script(build: Build) -> dict[str, str]:
@@ -209,7 +209,7 @@ def test_a_build_that_fails_says_where(daemon: FakeBuildkitd, control: Control) 
 def test_a_refused_build_does_not_tell_of_the_one_that_is_there(
     control: Control, running: Running
 ) -> None:
-    """Its Status does not end with it."""
+    """Begin a build whose Status does not end with the refused one."""
     with closing(solve(control)) as first:
         assert next(lines for lines in first if lines)
         with closing(solve(control)) as second:
@@ -331,7 +331,7 @@ def test_a_daemon_that_falls_silent_is_given_up(
 def test_a_build_that_has_nothing_to_say_is_waited_for(
     daemon: FakeBuildkitd, control: Control, running: Running
 ) -> None:
-    """As long as the daemon answers when it is asked."""
+    """Wait as long as the daemon answers when it is asked."""
     with closing(solve(control, patience=SHORT)) as build:
         lines = iter(build)
         until = time.monotonic() + 2 * SHORT

@@ -51,7 +51,7 @@ def archive(image: str) -> bytes:
 
 
 def events(lines: Iterable[bytes]) -> Iterator[dict[str, str]]:
-    """The fields of each event, and each comment. An event that no blank line ends is not one."""
+    """Yield the fields of each event, and each comment. An event that no blank line ends is not one."""
     fields: dict[str, str] = {}
     for raw in lines:
         line = raw.decode().rstrip("\r\n")

@@ -1,5 +1,5 @@
 def handle(event: bytes) -> bytes:
-    """Shouts.
+    """Shout.
 
     >>> handle(b"a")
     b'A'
