@@ -558,6 +558,13 @@ def test_keeps_a_users_attributes_of_files_and_folders() -> None:
     assert found["y"].xattrs == found["l"].xattrs == ()
 
 
+def test_reads_the_names_of_attributes_that_bsdtar_writes() -> None:
+    """It has read "user.é=%41" on a disk."""
+    found = entries(pax({"SCHILY.xattr.user.%C3%A9%3D%2541": "1"}), file("context/x"))
+
+    assert found["x"].xattrs == (("user.é=%41".encode(), b"1"),)
+
+
 def test_a_hard_link_has_its_files_attributes() -> None:
     found = entries(
         pax({"SCHILY.xattr.user.a": "1"}), file("context/x"), hard_link("context/y", "context/x")
