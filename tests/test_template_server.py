@@ -693,6 +693,38 @@ def test_a_client_of_http_1_0_that_closes_its_side_gets_its_answer(serve: Serve)
         assert read_all(connection).endswith(b"POST 4")
 
 
+HEARTBEAT_TO_THE_HALF_CLOSED = """
+    import sys, threading
+
+    def handle(event, context):
+        try:
+            yield f"{event.client_half_closed()} "
+            while not event.client_half_closed():
+                threading.Event().wait(0.01)
+            yield "True "
+            for _ in range(1000):
+                threading.Event().wait(0.01)
+                if event.client_disconnected():
+                    return
+            yield "still there"
+        finally:
+            print("gone:", event.client_disconnected(), file=sys.stderr, flush=True)
+    """
+
+
+def test_a_handler_can_tell_in_a_stream_whose_client_hung_up_when_it_had_read_all(
+    serve: Serve,
+) -> None:
+    served = serve(HEARTBEAT_TO_THE_HALF_CLOSED)
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        received = b""
+        while b"False " not in received:
+            received += connection.recv(4096)
+
+    served.wait_for("gone: True")
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3000])
 def test_a_hang_up_is_noticed_behind_whatever_else_was_sent(serve: Serve, sent: bytes) -> None:
     served = serve(

@@ -502,7 +502,7 @@ class Connection(asyncio.BufferedProtocol):
 class RunningRequest:
     """A request with the application, and the way back for its answer.
 
-    head, keep_alive, begin_answer, send, finish and client_disconnected are for other threads.
+    head, keep_alive, begin_answer, send, finish and the questions about the client are for other threads.
     """
 
     def __init__(  # noqa: PLR0913 - keywords
@@ -540,6 +540,9 @@ class RunningRequest:
 
     def client_disconnected(self) -> bool:
         return self._gone
+
+    def client_half_closed(self) -> bool:
+        return self._probed is not None
 
     def begin_answer(self) -> None:
         self._begun = True
