@@ -893,6 +893,19 @@ def test_a_context_without_a_dockerfile_is_not_sent(
     assert builder.bodies == []
 
 
+def test_a_file_that_no_memory_holds_is_named(
+    handler: Path, call_as_a_process: CallAsAProcess
+) -> None:
+    with (handler / "core").open("wb") as file:
+        file.truncate(1 << 43)  # a hole
+
+    # Where memory may be promised without bounds, only a limit says no.
+    ended = call_as_a_process('ulimit -v 4000000 && exec "$@"')
+
+    assert ended.returncode == 2
+    assert b"name in .dockerignore what is not needed; core is the largest" in ended.stderr
+
+
 def test_tar_writes_what_would_be_sent(
     builder: Builder, call: Callable[..., int], tmp_path: Path
 ) -> None:
