@@ -450,7 +450,9 @@ class Connection(asyncio.BufferedProtocol):
         """Go on after an answer; called by the RunningRequest in the server's thread."""
         if self.state is not State.RUNNING:
             return
-        keep = intact and not self._close_after and not self._eof and not self._server.draining
+        keep = intact and not self._close_after and not self._server.draining
+        # One that closed its side has sent all its requests, which may be more than this one.
+        keep = keep and (not self._eof or bool(self._early))
         self._forget_request()
         if not intact:
             self._transport.abort()
@@ -459,7 +461,17 @@ class Connection(asyncio.BufferedProtocol):
             self.state = State.HEAD
             self._since = time.monotonic()
             self._advance()
+            if self._eof and not self.waits_for_room:
+                self._end_input()
         else:
+            self._linger()
+
+    def _end_input(self) -> None:
+        """Refuse a request of which the end will not come, or close where none was begun."""
+        begun = self.state is State.HEAD and self._early
+        if begun or self.state in (State.BODY, State.DISCARDING):
+            self._refuse_now(_CUT_SHORT)
+        elif self.state is State.HEAD:
             self._linger()
 
     def _refuse_now(self, why: Refusal) -> None:
