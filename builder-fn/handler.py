@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Response
 
+    from .answers.ongoing import Ongoing
+    from .answers.streams import Stream
     from .callbacks.target import Target
     from .request.bundle import Bundle
     from .request.signature import Key
@@ -223,7 +225,15 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     if stream is None or unsigned.is_queued(event):
         most = build_answers.MAX_CALLBACK_BYTES if unsigned.is_queued(event) else None
         return build_answers.whole(build, failed_status=failed_status, most=most).signed(key)
-    return build_answers.streamed(build, stream, heartbeat=settings.heartbeat, key=key)
+    return _streamed(event, build, stream, key)
+
+
+def _streamed(event: Any, build: Ongoing, stream: Stream, key: Key | None) -> Answer:
+    heartbeat = builder().settings.heartbeat
+    half_closed = unsigned.caller_half_closed(event)
+    return build_answers.streamed(
+        build, stream, heartbeat=heartbeat, half_closed=half_closed, key=key
+    )
 
 
 def _status(event: Any) -> Answer:
@@ -249,8 +259,7 @@ def _logs(event: Any) -> Answer:
     build = running.follow(asked.build_id, unsigned.caller_gone(event), offset=asked.offset)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None:
-        heartbeat = running.settings.heartbeat
-        return build_answers.streamed(build, stream, heartbeat=heartbeat, key=key)
+        return _streamed(event, build, stream, key)
     return build_answers.log_so_far(build).signed(key)
 
 

@@ -21,9 +21,10 @@ _MARKS = {
 }
 
 # A machine that does something else, too, must not fail a test for its slowness.
-settings.register_profile(
-    "fast", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+_UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("unhurried", _UNHURRIED)
+settings.register_profile("fast", _UNHURRIED, max_examples=30)
+settings.load_profile("unhurried")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m leaves any out

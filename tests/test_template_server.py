@@ -693,6 +693,64 @@ def test_a_client_of_http_1_0_that_closes_its_side_gets_its_answer(serve: Serve)
         assert read_all(connection).endswith(b"POST 4")
 
 
+HEARTBEAT_TO_THE_HALF_CLOSED = """
+    import sys, threading
+
+    def handle(event, context):
+        try:
+            yield f"{event.client_half_closed()} "
+            while not event.client_half_closed():
+                threading.Event().wait(0.01)
+            yield "True "
+            for _ in range(1000):
+                threading.Event().wait(0.01)
+                if event.client_disconnected():
+                    return
+            yield "still there"
+        finally:
+            print("gone:", event.client_disconnected(), file=sys.stderr, flush=True)
+    """
+
+
+def test_a_handler_can_tell_in_a_stream_whose_client_hung_up_when_it_had_read_all(
+    serve: Serve,
+) -> None:
+    served = serve(HEARTBEAT_TO_THE_HALF_CLOSED)
+    with served.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        received = b""
+        while b"False " not in received:
+            received += connection.recv(4096)
+
+    served.wait_for("gone: True")
+
+
+@pytest.mark.parametrize(
+    ("rest", "statuses"),
+    [
+        pytest.param(b"", [b"200", b"200"], id="two"),
+        pytest.param(b"GET / HT", [b"200", b"200", b"400"], id="half a head"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx",
+            [b"200", b"200", b"400"],
+            id="half a body",
+        ),
+    ],
+)
+def test_every_request_is_answered_that_came_before_its_client_closed_its_side(
+    serve: Serve, rest: bytes, statuses: list[bytes]
+) -> None:
+    served = serve(LENGTH_OF_BODY)
+    request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+    with served.connect() as connection:
+        connection.sendall(2 * request + rest)
+        connection.shutdown(socket.SHUT_WR)
+
+        answered = re.findall(rb"HTTP/1.1 (\d+) ", read_all(connection))
+
+    assert [status for status in answered if status != b"100"] == statuses
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3000])
 def test_a_hang_up_is_noticed_behind_whatever_else_was_sent(serve: Serve, sent: bytes) -> None:
     served = serve(

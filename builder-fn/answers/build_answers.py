@@ -17,7 +17,7 @@ from . import documents
 from .answer import Answer, json_answer, unexpected, with_signature
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..request.signature import Key
     from .ongoing import Ongoing
@@ -53,12 +53,23 @@ def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Ans
     return json_answer(documents.with_log_tail(document, most) if most else document, status, error)
 
 
-def streamed(build: Ongoing, stream: Stream, *, heartbeat: float, key: Key | None = None) -> Answer:
-    """Answer at once, and stream the build as it goes; *heartbeat* is in seconds."""
+def streamed(
+    build: Ongoing,
+    stream: Stream,
+    *,
+    heartbeat: float,
+    half_closed: Callable[[], bool],
+    key: Key | None = None,
+) -> Answer:
+    """Answer at once, and stream the build as it goes; *heartbeat* is in seconds.
+
+    A caller who is *half_closed* gets a heartbeat at once: whether it has hung up shows when something is
+    sent to it, and not before.
+    """
     return Answer(
         content_type=stream.content_type,
         headers={**stream.headers, "X-Build-Id": build.id},
-        chunks=_chunks(build, stream, heartbeat, key),
+        chunks=_chunks(build, stream, heartbeat, half_closed, key),
         close=build.close,
     )
 
@@ -71,19 +82,27 @@ def refused_stream(error: BuilderError, stream: Stream, key: Key | None = None) 
     return Answer(content_type=stream.content_type, headers=stream.headers, chunks=iter([chunk]))
 
 
-def _chunks(build: Ongoing, stream: Stream, heartbeat: float, key: Key | None) -> Iterator[bytes]:
+def _chunks(
+    build: Ongoing,
+    stream: Stream,
+    heartbeat: float,
+    half_closed: Callable[[], bool],
+    key: Key | None,
+) -> Iterator[bytes]:
     """Yield the build as it goes; whatever happens, the last chunk says how it ended."""
     last_sent = time.monotonic()
     earliest = last_sent + SETTLING_SECONDS
+    asked = False  # whether it is still there, since it was half closed
     chunk = stream.begin(_running(build))
     log = LogTail(0)  # nothing more: it has been sent
     try:
         for lines in build.lines():
             chunk += stream.progress(lines, _running(build))
             now = time.monotonic()
-            if not chunk and now - last_sent > heartbeat:
+            if not chunk and (now - last_sent > heartbeat or (not asked and half_closed())):
                 chunk = stream.heartbeat(_running(build))
             if chunk and now > earliest:
+                asked = half_closed()
                 yield chunk
                 chunk, last_sent = b"", now
         final = _succeeded(build, log)

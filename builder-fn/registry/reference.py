@@ -28,7 +28,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{1
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _FOREIGN = re.compile(r"[^a-zA-Z0-9._/:@\[\]-]")
 
-_EXAMPLE = "registry.example.com/team/name:1.0"
+EXAMPLE = "registry.example.com/team/name:1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 def _require_plain(text: str) -> None:
     if not text:
-        raise ConfigError(f'The image name is empty; write one such as "{_EXAMPLE}".')
+        raise ConfigError(f'The image name is empty; write one such as "{EXAMPLE}".')
     scheme, colon, rest = text.partition("://")
     if colon:
         raise ConfigError(
@@ -112,7 +112,7 @@ def _require_plain(text: str) -> None:
     if foreign := _FOREIGN.search(text):
         raise ConfigError(
             f"The image name {quoted(text)} has the character {quoted(foreign[0])}, which no image "
-            f'name can have; write one such as "{_EXAMPLE}".'
+            f'name can have; write one such as "{EXAMPLE}".'
         )
     if _IMAGE_ID.fullmatch(text):
         raise ConfigError(
@@ -123,7 +123,7 @@ def _require_plain(text: str) -> None:
 def _require_repository(text: str, domain: str, path: str, start: int) -> None:
     if not path or not domain:
         raise ConfigError(
-            f'The image name {quoted(text)} names no repository; write one such as "{_EXAMPLE}".'
+            f'The image name {quoted(text)} names no repository; write one such as "{EXAMPLE}".'
         )
     if path != path.lower():
         corrected = text[:start] + path.lower() + text[start + len(path) :]

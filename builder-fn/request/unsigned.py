@@ -23,6 +23,12 @@ def caller_gone(event: Any) -> Callable[[], bool]:
     return gone
 
 
+def caller_half_closed(event: Any) -> Callable[[], bool]:
+    """Return what tells whether the caller has closed its sending side, as one who hangs up does, too."""
+    half_closed: Callable[[], bool] = getattr(event, "client_half_closed", never)
+    return half_closed
+
+
 def never() -> bool:
     return False
 

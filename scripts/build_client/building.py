@@ -228,7 +228,13 @@ def _tar(options: BuildOptions, context: Context) -> bytes:
     # to a builder with `request_max_age`.
     signed = {"time": round(time.time(), 3), "nonce": token_hex(16)}
     config = archive.build_config({**options.config, **signed})
-    return archive.tar(context, config, _sealed(options))
+    try:
+        return archive.tar(context, config, _sealed(options))
+    except MemoryError as exc:
+        raise UsageError(
+            "The context does not fit into this machine's memory, holes of its files included: "
+            f"name in .dockerignore what is not needed; {shown(context.largest())} is the largest file."
+        ) from exc
 
 
 def _sent(options: BuildOptions, body: bytes) -> bytes:

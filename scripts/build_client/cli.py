@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
 
 from . import building, command_line, operations
 from .command_line import BuildOptions, Delivery, Question
@@ -27,27 +28,63 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     asked: BuildOptions | Question | None = None
     try:
         asked = command_line.parse(argv, environ)
-        if not isinstance(asked, BuildOptions):
-            return operations.ask(asked, environ)
-        if asked.tar is not None:
-            return building.write_tar(asked, asked.tar)
-        return building.build(asked, environ)
+        return _done(asked, environ)
     except ClientError as exc:
-        print(f"build.py: {printable(str(exc))}", file=sys.stderr)
+        _tell(printable(str(exc)))
         return exc.exit_code
     except KeyboardInterrupt:
         ours = isinstance(asked, BuildOptions) and asked.delivery is Delivery.WATCHED
         then = "the builder stops as well." if ours else "a build that was begun goes on."
-        print(f"build.py: Interrupted; {then}", file=sys.stderr)
+        _tell(f"Interrupted; {then}")
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone. Nothing is left to tell, not even at Python's own flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as exc:
+        _give_up_output(exc)
         return 1
 
 
+def _done(asked: BuildOptions | Question, environ: Mapping[str, str]) -> int:
+    if not isinstance(asked, BuildOptions):
+        code = operations.ask(asked, environ)
+    elif asked.tar is not None:
+        code = building.write_tar(asked, asked.tar)
+    else:
+        code = building.build(asked, environ)
+    sys.stdout.flush()  # Python itself would only do so at its end, and fail with a code of its own
+    return code
+
+
 def _print_whatever_comes() -> None:
-    """Print as an escape what a stream's encoding lacks: a log may say anything, and a C locale little."""
+    """Print as an escape what a stream's encoding lacks: a log may say anything, and a C locale little.
+
+    What was closed before the start is written nowhere.
+    """
+    # Python has None for such a stream.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
+def _give_up_output(error: OSError) -> None:
+    """Say why the log or the result cannot be written; files and connections have errors of their own."""
+    _drop(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        return  # its reader has gone, and knows
+    _tell(f"Its output cannot be written: {error.strerror}. What became of the build is not known.")
+
+
+def _tell(sentence: str) -> None:
+    try:
+        print(f"build.py: {sentence}", file=sys.stderr)
+    except OSError:
+        _drop(sys.stderr)  # the exit code says the rest
+
+
+def _drop(stream: TextIO) -> None:
+    """Let nothing be left to write, not even at Python's own flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

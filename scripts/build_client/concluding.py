@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,10 +54,16 @@ def conclude(result: Result, steps: Steps, environ: Mapping[str, str], wanted: W
 
 
 def remove_old_files(output: Output) -> None:
-    """Remove what an earlier build wrote, so that no other one is taken for this one's. Raises UsageError."""
+    """Remove what an earlier build wrote, so that no other one is taken for this one's. Raises UsageError.
+
+    A device, a pipe or a link, such as /dev/stdout, stays.
+    """
     for file in filter(None, (output.digest_file, output.metadata_file)):
         try:
-            file.unlink(missing_ok=True)
+            if stat.S_ISREG(file.lstat().st_mode):
+                file.unlink()
+        except FileNotFoundError:
+            pass
         except OSError as exc:
             raise UsageError(f"{shown(file)} cannot be written: {exc.strerror}.") from exc
 

@@ -26,6 +26,10 @@ and more:
         Limits: one that vanished without closing is not noticed before something is sent to it; one
         of HTTP/1.0 that closed not before its answer; behind of-watchdog it is the watchdog that
         hangs up, when it sees its own client close, be it only one side.
+    client_half_closed()
+        whether the client has closed its sending side, as one that hangs up does, too. In an answer that
+        has begun only what the handler itself sends can tell the two apart: a heartbeat, say, once this
+        turns true.
 
 `context.hostname` names the replica. A handler returns one of
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from .scripted_builder import Reply
 
+    CallAsAProcess = Callable[[str], subprocess.CompletedProcess[bytes]]
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "build.py"
 
 BUILD_ID = "0123456789abcdef" * 2
@@ -66,6 +68,16 @@ def call(builder: Builder, handler: Path, secret: Path) -> Callable[..., int]:
         return main([*asked(handler), *arguments], environ)
 
     return run
+
+
+@pytest.fixture
+def call_as_a_process(builder: Builder, handler: Path, secret: Path) -> CallAsAProcess:
+    """Runs it by a line of shell, in which "$@" is the command."""
+    told = {"BUILDER_URL": builder.url, "PAYLOAD_SECRET_FILE": str(secret)}
+    command = [sys.executable, "-B", str(SCRIPT), *asked(handler)]
+    return lambda line: subprocess.run(
+        ["/bin/sh", "-c", line, "sh", *command], capture_output=True, env=told, check=False
+    )
 
 
 def asked(handler: Path) -> list[str]:
@@ -683,6 +695,22 @@ class TestAsDockerBuild:
         assert not digest.exists()
         assert not metadata.exists()
 
+    def test_writes_to_a_pipe_and_does_not_remove_it(
+        self, builder: Builder, docker: Callable[..., int], tmp_path: Path
+    ) -> None:
+        """As /dev/stdout is one, which a build by root could remove."""
+        builder.will(stream(SUCCESS))
+        pipe, link = tmp_path / "pipe", tmp_path / "link"
+        os.mkfifo(pipe)
+        link.symlink_to("/dev/null")
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+        assert docker("-t", "r/a:1", "--iidfile", str(pipe), "--metadata-file", str(link)) == 0
+
+        assert os.read(reading, 100) == b"sha256:1"
+        os.close(reading)
+        assert link.is_symlink()
+
     def test_a_file_that_cannot_be_written_is_told(
         self, builder: Builder, docker: Callable[..., int], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -761,6 +789,33 @@ def test_any_log_can_be_printed_in_any_locale(
     assert b"\xe2\x80\xae" not in ended.stdout + ended.stderr
 
 
+FULL = b"Its output cannot be written: No space left on device."
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "words"),
+    [
+        (">/dev/full", 1, FULL),
+        ("--json >/dev/full", 1, FULL),
+        (">/dev/full 2>/dev/full", 1, b""),
+        (">&-", 0, b""),
+        ("2>&-", 0, b""),
+        (">&- 2>&-", 0, b""),
+        ("--handler /nonexistent 2>/dev/full", 2, b""),
+    ],
+)
+def test_output_that_nothing_can_take_is_no_traceback(
+    builder: Builder, call_as_a_process: CallAsAProcess, redirected: str, code: int, words: bytes
+) -> None:
+    builder.will(stream(progress(*LOG), SUCCESS))
+
+    ended = call_as_a_process(f'exec "$@" {redirected}')
+
+    assert ended.returncode == code
+    assert words in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
 ABSURD = {
     "duration": 10**400,
     "created": 1e308,
@@ -836,6 +891,19 @@ def test_a_context_without_a_dockerfile_is_not_sent(
     assert call() == 2
     assert "There is no Dockerfile" in capsys.readouterr().err
     assert builder.bodies == []
+
+
+def test_a_file_that_no_memory_holds_is_named(
+    handler: Path, call_as_a_process: CallAsAProcess
+) -> None:
+    with (handler / "core").open("wb") as file:
+        file.truncate(1 << 43)  # a hole
+
+    # Where memory may be promised without bounds, only a limit says no.
+    ended = call_as_a_process('ulimit -v 4000000 && exec "$@"')
+
+    assert ended.returncode == 2
+    assert b"name in .dockerignore what is not needed; core is the largest" in ended.stderr
 
 
 def test_tar_writes_what_would_be_sent(

@@ -76,10 +76,10 @@ def large(body: bytes, *words: str) -> Bad:
     return Bad(status=413, reason="too_large", words=words, body=body)
 
 
-def sparse(size: int, said: str) -> bytes:
+def sparse(size: int, said: str, name: str = "context/holes") -> bytes:
     """Store a file as GNU tar does with --sparse-version=0.1."""
     records: dict[str, str | bytes] = {"GNU.sparse.map": said, "GNU.sparse.size": str(size)}
-    return request(pax(records), file("context/holes", b"x"))
+    return request(pax(records), file(name, b"x"))
 
 
 def million_entries() -> bytes:
@@ -130,6 +130,10 @@ BAD = {
     "hard link out of the archive": archive(request(hard_link("context/a", "../a")), '".."'),
     "sparse file that contradicts itself": archive(sparse(9, "0,2"), "sparse"),
     "more holes than the context may have": large(sparse(MAX_CONTEXT + 1, "0,1"), "holes included"),
+    "Dockerfile that buildkitd would drown in": large(
+        sparse(4 * MIB + 1, "0,1", "context/Dockerfile"),
+        '"Dockerfile" in context/ has 4194305 bytes',
+    ),
     "file below a file": archive(
         request(file("context/a"), file("context/a/b")), '"a/b" lies below "a"'
     ),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import closing
+import socket
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
-from .caller import NDJSON, Request, build, connect, read_until, signature, stream
+from .caller import NDJSON, PATIENCE, Request, build, connect, read_until, signature, stream
 from .waiting import commands, wait_until
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ LOUD = Request(
         f"RUN yes $(seq 200) | head -c 32M && exec sleep {NAP}\n"
     },
     config={"skipPush": True},
+)
+BRIEF = Request(
+    {"Dockerfile": "FROM debian:trixie-slim\nRUN sleep 1\n"},
+    config={"skipPush": True, "noCache": True},
 )
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 
@@ -61,6 +67,27 @@ def test_hanging_up_unread_cancels_the_build(function: Function, accept: str) ->
     assert build(function.url, QUICK).status == 200
 
 
+@pytest.mark.parametrize("accept", [NDJSON, "text/event-stream"])
+def test_hanging_up_with_all_read_cancels_the_build_before_a_heartbeat_is_due(
+    shared_daemon: str, start_function: StartFunction, accept: str
+) -> None:
+    """Bytes that are left unread reset the connection; without them a hang-up looks like a closed side."""
+    with start_function(shared_daemon, heartbeat="10m") as function:
+        with sent(function.url, SLEEPING, accept) as connection:
+            wait_until(sleeps)
+            read_all_there_is(connection)
+        wait_until(lambda: not sleeps())
+
+
+@pytest.mark.parametrize("accept", ["application/json", NDJSON, "text/event-stream"])
+def test_closing_the_sending_side_alone_cancels_nothing(function: Function, accept: str) -> None:
+    with sent(function.url, BRIEF, accept) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").read()
+
+    assert b'"status": "success"' in answer
+
+
 def test_reading_no_further_cancels_the_build(
     shared_daemon: str, start_function: StartFunction
 ) -> None:
@@ -82,6 +109,30 @@ def test_hanging_up_in_the_line_gives_its_place_to_the_next(function: Function) 
             assert build(function.url, QUICK).status == 429
         wait_until(lambda: takes_one_more(function))
         assert sleeps()
+
+
+@contextmanager
+def sent(url: str, request: Request, accept: str) -> Iterator[socket.socket]:
+    """A connection on which *request* has been sent, and nothing is read by itself."""
+    parts = urlsplit(url)
+    assert parts.hostname
+    assert parts.port
+    body = request.tar()
+    head = (
+        f"POST /build HTTP/1.1\r\nHost: a\r\nAccept: {accept}\r\nContent-Length: {len(body)}\r\n"
+        f"X-Build-Signature: {signature(body)}\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection((parts.hostname, parts.port), PATIENCE) as connection:
+        connection.sendall(head.encode() + body)
+        yield connection
+
+
+def read_all_there_is(connection: socket.socket) -> None:
+    """Read until nothing comes for a second."""
+    connection.settimeout(1)
+    with suppress(TimeoutError):
+        while connection.recv(65536):
+            pass
 
 
 def takes_one_more(function: Function) -> bool:

@@ -81,6 +81,8 @@ def test_secrets_are_optional() -> None:
         pytest.param(["/context/a", "/context/a/b"], id="absolute"),
         pytest.param(["context//a///b", ".//./context/./a"], id="as nobody should"),
         pytest.param(["context\\a", "context\\a\\b"], id="as go-sdk on Windows"),
+        pytest.param(["./context\\a", ".\\context\\a/b"], id="from a folder of Windows"),
+        pytest.param(["/context\\a", "\\context\\a\\b"], id="absolute on Windows"),
     ],
 )
 def test_every_spelling_of_a_path_is_the_same_path(names: list[str]) -> None:
@@ -512,6 +514,25 @@ def test_a_link_of_windows_leads_to_where_it_led_there() -> None:
     assert (found["l"].linkname, found["h"].data) == ("d/f", b"data")
 
 
+def test_a_link_of_windows_to_a_file_beside_the_context_is_executable_as_well() -> None:
+    found = entries(
+        file("shared\\run.sh", b"data", mode=b"0000666\0"),
+        hard_link(".\\context\\h", "shared\\run.sh"),
+    )
+
+    assert (found["h"].mode, found["h"].data) == (0o755, b"data")
+
+
+def test_config_and_secrets_may_have_the_separators_of_windows() -> None:
+    body = tar(
+        config().but(name=".\\com.openfaas.docker.config"),
+        file(f".\\{SECRETS_NAME}", b"version: v1"),
+        file(".\\context\\Dockerfile", b"FROM x"),
+    )
+
+    assert read(body).sealed_secrets == b"version: v1"
+
+
 def test_modes_and_targets_of_other_archives_stay_as_they_are() -> None:
     found = entries(file("context/x", mode=b"0000666\0"), symlink("context/l", "d\\f"))
 
@@ -535,6 +556,13 @@ def test_keeps_a_users_attributes_of_files_and_folders() -> None:
 
     assert found["x"].xattrs == found["d"].xattrs == ((b"user.a=%", b"1"), (b"user.b", b"\xff\0\n"))
     assert found["y"].xattrs == found["l"].xattrs == ()
+
+
+def test_reads_the_names_of_attributes_that_bsdtar_writes() -> None:
+    """It has read "user.é=%41" on a disk."""
+    found = entries(pax({"SCHILY.xattr.user.%C3%A9%3D%2541": "1"}), file("context/x"))
+
+    assert found["x"].xattrs == (("user.é=%41".encode(), b"1"),)
 
 
 def test_a_hard_link_has_its_files_attributes() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
-from function.errors import ArchiveError
+from function.errors import ArchiveError, BodyTooLarge
+from function.fsutil.sparse import SparseFile
 from function.fsutil.tree import Entry, Kind, Tree, sort_key
 from function.request.archive import DOCKERFILE, find, require_dockerfile, rooted_at
 
@@ -108,6 +111,30 @@ def test_rejects_a_context_without_a_dockerfile(context: Tree) -> None:
 def test_refuses_a_pipe_that_the_daemon_would_wait_at(names: list[str], pipe: str) -> None:
     with pytest.raises(ArchiveError, match=f'^"{pipe}" in context/ is a named pipe'):
         require_dockerfile(tree(*names), DOCKERFILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("Dockerfile", []),
+        (".dockerignore", ["Dockerfile"]),
+        ("Dockerfile.dockerignore", ["Dockerfile"]),
+        ("d/large", ["Dockerfile -> d/large", "d/"]),
+    ],
+)
+def test_refuses_a_file_that_the_daemon_would_drown_in(name: str, names: list[str]) -> None:
+    def context(size: int) -> Tree:
+        content = SparseFile(memoryview(b""), array("q"), size)  # no memory here
+        large = Entry(name, Kind.FILE, 0o644, 1, content)
+        return Tree(
+            tuple(sorted((*tree(*names).entries, large), key=lambda each: sort_key(each.path)))
+        )
+
+    require_dockerfile(context(4 << 20), DOCKERFILE)
+    with pytest.raises(
+        BodyTooLarge, match=f'^"{name}" in context/ has 4194305 bytes; a Dockerfile'
+    ):
+        require_dockerfile(context((4 << 20) + 1), DOCKERFILE)
 
 
 def test_another_pipe_is_none_of_the_daemons() -> None:

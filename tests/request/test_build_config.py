@@ -165,6 +165,14 @@ def test_rejects_a_config_without_an_image(document: bytes) -> None:
         BuildConfig.parse(Document(CONFIG, document))
 
 
+@pytest.mark.parametrize("image", [{}, {"image": None}, {"image": ""}], ids=str)
+def test_a_build_that_is_not_pushed_needs_no_image(image: dict[str, object]) -> None:
+    """Go's programs, such as go-sdk's, write an image that they do not have as an empty one."""
+    document = Document(CONFIG, json.dumps({"skipPush": True, **image}).encode())
+
+    assert BuildConfig.parse(document).image.text == ""
+
+
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
 def test_rejects_strings_that_no_environment_can_hold(value: str) -> None:
     with pytest.raises(ConfigError, match=r"buildArgs\.FOO in .* has a NUL or half a surrogate"):

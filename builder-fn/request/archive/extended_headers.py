@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote_to_bytes
+
 from ...errors import ArchiveError
 from . import pax, sparse
 
@@ -106,8 +108,8 @@ class ExtendedHeaders:
                 self.sparse.add(keyword, value)
 
     def _keep_xattr(self, keyword: bytes, value: bytes) -> None:
-        # GNU tar's way to write what would end a keyword.
-        name = keyword.removeprefix(_XATTR).replace(b"%3D", b"=").replace(b"%25", b"%")
+        # GNU tar's way to write what would end a keyword; bsdtar writes all but ASCII so, too.
+        name = unquote_to_bytes(keyword.removeprefix(_XATTR))
         # What Linux does not have, no client could read from a disk.
         if len(name) <= _MAX_XATTR_NAME and len(value) <= _MAX_XATTR_VALUE and b"\0" not in name:
             self._xattrs[name] = value

@@ -19,7 +19,7 @@ from ...fsutil.tree import Entry, Kind, Tree
 from ...quoting import quoted
 from . import members as tar
 from .context import assemble, name_bytes, names_too_long, too_many
-from .names import OF_WINDOWS, fault, fault_of_target, to_path, to_target
+from .names import fault, fault_of_target, is_of_windows, to_path, to_target
 
 if TYPE_CHECKING:
     from .members import Member
@@ -148,9 +148,8 @@ class _Index:
     def _entry(self, path: str, member: Member) -> Entry:
         name, unfit = member.name, fault(member.name, path)
         mode, mtime = member.mode & _PERMISSIONS, member.mtime
-        if name.startswith(OF_WINDOWS):
-            # Windows has no such bit: its archives would hold no program (fsutil stat.go does the same).
-            mode = mode & ~0o777 | (mode | 0o111) & 0o755
+        if is_of_windows(name):
+            mode = _mode_of_windows(mode)
         if mtime not in _TIMES:
             unfit, mtime = f"{quoted(name)} has a time of change out of all range.", 0
         xattrs = member.xattrs if member.type in _WITH_ATTRIBUTES else ()
@@ -203,6 +202,8 @@ class _Index:
             target = entries[key] = replace(target, inode=self._inodes)
             if entries is self._entries:
                 self._counted.add(self._inodes)
+        if is_of_windows(member.name):
+            target = replace(target, mode=_mode_of_windows(target.mode))
         return replace(target, path=path)
 
     def archive(self) -> Archive:
@@ -227,3 +228,11 @@ class _Index:
         for path, entry in self._entries.items():
             if entry.inode and names[entry.inode] == 1:
                 self._entries[path] = replace(entry, inode=0)
+
+
+def _mode_of_windows(mode: int) -> int:
+    """Return *mode* with the bit that Windows does not have, or its archives would hold no program.
+
+    BuildKit's own client does the same there (fsutil stat.go).
+    """
+    return mode & ~0o777 | (mode | 0o111) & 0o755

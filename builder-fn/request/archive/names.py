@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from ...errors import ArchiveError
 from ...fsutil.tree import decoded, encoded
 from ...quoting import quoted
 
-# What the names of an archive from Windows begin with: go-sdk joins them by the local separator.
-OF_WINDOWS = b"context\\"
+# Programs on Windows may join names by the local separator, as go-sdk does, and put "./" in front.
+_OF_WINDOWS = re.compile(rb"\.?\\|(?:\.?/)*context\\")
 _MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 _MAX_PART_BYTES = 255  # NAME_MAX
 # Far more than real paths have. Each is a directory, which a name of 4 KiB could imply 2,000 of.
 _MAX_PARTS = 256
 _MEANINGLESS = ("", "/", ".")  # as a name's first character: it may be "./x", "../x" or ".x"
+
+
+def is_of_windows(name: bytes) -> bool:
+    """Return whether *name* has the separators of Windows: below context/ a backslash is a character."""
+    return b"\\" in name and _OF_WINDOWS.match(name) is not None
 
 
 def to_path(name: bytes) -> str:
@@ -21,7 +28,7 @@ def to_path(name: bytes) -> str:
     A leading "/" and the parts "." and "" mean nothing, as for tar. Raises ArchiveError for a name
     that is longer than any path, for one too deep, and for one that has a NUL or a part "..".
     """
-    if name.startswith(OF_WINDOWS):
+    if is_of_windows(name):
         name = name.replace(b"\\", b"/")
     text = _to_text(name, "name")
     if len(name) > _MAX_PART_BYTES:
@@ -39,7 +46,7 @@ def to_target(name: bytes, target: bytes) -> str:
 
     Raises ArchiveError for one that has a NUL.
     """
-    if name.startswith(OF_WINDOWS):
+    if is_of_windows(name):
         target = target.replace(b"\\", b"/")
     return _to_text(target, "symlink target")
 

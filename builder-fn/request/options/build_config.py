@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...buildkit.outcome import BuildWarning
 from ...errors import ConfigError
 from ...quoting import quoted
-from ...registry.reference import Reference
+from ...registry.reference import EXAMPLE, Reference
 from ..archive import DOCKERFILE
 from . import readers
 from .readers import Key
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 # The root of a context is its template's; faas-cli lays the handler's folder below it.
 OPTIONS_FILES = ("builder-fn.json", "function/builder-fn.json")
-
-# Of a build that is not pushed, and so needs no name.
-_UNNAMED = Reference(domain="", path="unnamed")
 
 # Each that looks like a secret is looked for in all that the build prints, in every form, as are the sealed
 # secrets, of which there may be as many.
@@ -115,10 +112,12 @@ class BuildConfig:
             for name, value in values.items():
                 merges = isinstance(value, dict)
                 chosen[name] = {**chosen.get(name, {}), **value} if merges else value
-        if "image" not in chosen:
-            if not chosen.get("skip_push"):
+        image = chosen.setdefault("image", None) or readers.UNNAMED
+        if image is readers.UNNAMED and not chosen.get("skip_push"):
+            if chosen["image"] is None:
                 raise ConfigError(f'{request.name} has no "image"; it must be there.')
-            chosen["image"] = _UNNAMED
+            raise ConfigError(f'The image name is empty; write one such as "{EXAMPLE}".')
+        chosen["image"] = image
         if (count := len(chosen.get("build_args", ()))) > _MAX_BUILD_ARGS:
             raise ConfigError(
                 f"The build has {count} build arguments; {_MAX_BUILD_ARGS} are the most. Put what does "

@@ -40,8 +40,14 @@ class Key:
         return f"{quoted(self.name)[1:-1]} in {self.document}"
 
 
+# Of a build that is not pushed, and so needs no name.
+UNNAMED = Reference(domain="", path="unnamed")
+
+
 def image(key: Key, value: object) -> Reference:
-    return _without_digest(Reference.parse(string(key, value)))
+    text = string(key, value)
+    # Go writes an absent text as an empty one.
+    return _without_digest(Reference.parse(text)) if text else UNNAMED
 
 
 def names(key: Key, value: object) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request, Response
 
 from . import refusal
 from .hooks import hook
-from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, REFUSAL, SHARE
+from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, CLIENT_HALF_CLOSED, REFUSAL, SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,6 +42,7 @@ class Event:
         self.buffer: memoryview = _body(request)
         self.arrived: Any = environ.get(ARRIVED)
         self._gone: Callable[[], bool] | None = environ.get(CLIENT_DISCONNECTED)
+        self._half_closed: Callable[[], bool] | None = environ.get(CLIENT_HALF_CLOSED)
         self._share: Callable[[], Share] | None = environ.get(SHARE)
         self._copied: bytes | None = None
 
@@ -56,6 +57,9 @@ class Event:
 
     def client_disconnected(self) -> bool:
         return bool(self._gone and self._gone())
+
+    def client_half_closed(self) -> bool:
+        return bool(self._half_closed and self._half_closed())
 
 
 class Context:

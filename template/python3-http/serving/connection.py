@@ -450,7 +450,9 @@ class Connection(asyncio.BufferedProtocol):
         """Go on after an answer; called by the RunningRequest in the server's thread."""
         if self.state is not State.RUNNING:
             return
-        keep = intact and not self._close_after and not self._eof and not self._server.draining
+        keep = intact and not self._close_after and not self._server.draining
+        # One that closed its side has sent all its requests, which may be more than this one.
+        keep = keep and (not self._eof or bool(self._early))
         self._forget_request()
         if not intact:
             self._transport.abort()
@@ -459,7 +461,17 @@ class Connection(asyncio.BufferedProtocol):
             self.state = State.HEAD
             self._since = time.monotonic()
             self._advance()
+            if self._eof and not self.waits_for_room:
+                self._end_input()
         else:
+            self._linger()
+
+    def _end_input(self) -> None:
+        """Refuse a request of which the end will not come, or close where none was begun."""
+        begun = self.state is State.HEAD and self._early
+        if begun or self.state in (State.BODY, State.DISCARDING):
+            self._refuse_now(_CUT_SHORT)
+        elif self.state is State.HEAD:
             self._linger()
 
     def _refuse_now(self, why: Refusal) -> None:
@@ -502,7 +514,7 @@ class Connection(asyncio.BufferedProtocol):
 class RunningRequest:
     """A request with the application, and the way back for its answer.
 
-    head, keep_alive, begin_answer, send, finish and client_disconnected are for other threads.
+    head, keep_alive, begin_answer, send, finish and the questions about the client are for other threads.
     """
 
     def __init__(  # noqa: PLR0913 - keywords
@@ -540,6 +552,9 @@ class RunningRequest:
 
     def client_disconnected(self) -> bool:
         return self._gone
+
+    def client_half_closed(self) -> bool:
+        return self._probed is not None
 
     def begin_answer(self) -> None:
         self._begun = True

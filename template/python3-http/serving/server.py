@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # What a request's environ holds beside what PEP 3333 names; serving/app.py reads it.
 CLIENT_DISCONNECTED = "serving.client_disconnected"
+CLIENT_HALF_CLOSED = "serving.client_half_closed"
 BODY = "serving.body"
 ARRIVED = "serving.arrived"
 SHARE = "serving.share"
@@ -193,6 +194,7 @@ class Server:
                 request.head, request.body, server=self.address, client=request.peer
             )
             environ[CLIENT_DISCONNECTED] = request.client_disconnected
+            environ[CLIENT_HALF_CLOSED] = request.client_half_closed
             environ[BODY] = request.body
             environ[ARRIVED] = arrived
             environ[SHARE] = self.budget.share
