@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from io import StringIO
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ _TAIL = 16 * 1024
 # threads wait for no longer than one call into C takes for it.
 _WINDOW, _MARGIN = 32 * 1024, 2 * 1024
 # Of many lines that come at once, so many characters are joined.
-_BATCH = 256 * 1024
+_BATCH = 64 * 1024
 
 _SECRET = re.compile(rb"\x01+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
@@ -181,9 +182,11 @@ class RedactedLines:
 def _replaced(text: str, secret: bytearray) -> str:
     if 1 not in secret:
         return text
-    pieces: list[str] = []
+    shown = StringIO()  # a list of its pieces would take several times the text
     position = 0
     for match in _SECRET.finditer(secret):
-        pieces += (text[position : match.start()], REDACTED)
+        shown.write(text[position : match.start()])
+        shown.write(REDACTED)
         position = match.end()
-    return "".join((*pieces, text[position:]))
+    shown.write(text[position:])
+    return shown.getvalue()
