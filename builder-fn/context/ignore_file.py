@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 DOCKERIGNORE = ".dockerignore"
 
 _MAX_BYTES = 1 << 20  # of one that is worth a second copy
+# The daemon refuses a longer line, and names the file that it is in (Go's bufio.MaxScanTokenSize, in bytes).
+_MAX_LINE = 64 * 1024 - 1
 
 # An empty file would be looked past; a comment ignores nothing.
 _NOT_EMPTY = b"\n#\n"
 
 
 def with_ignore_file(context: Tree, dockerfile: str = "Dockerfile") -> Tree:
-    """*context* with `Dockerfile.dockerignore` saying what .dockerignore says, if that changes nothing."""
+    """Return *context* with `Dockerfile.dockerignore` as .dockerignore, where that changes nothing."""
     name = dockerfile + DOCKERIGNORE
     ignore, mtime = b"", 0
     for entry in context.entries:
@@ -33,6 +35,8 @@ def with_ignore_file(context: Tree, dockerfile: str = "Dockerfile") -> Tree:
             return context
         if entry.path == DOCKERIGNORE:
             ignore, mtime = bytes(entry.data), entry.mtime
+            if any(len(line) > _MAX_LINE for line in ignore.split(b"\n")):
+                return context
     # It looks changed to the daemon when .dockerignore does.
     offered = Entry(name, Kind.FILE, 0o644, mtime, memoryview(ignore + _NOT_EMPTY))
     entries = list(context.entries)

@@ -2,8 +2,9 @@
 
     redactor   a text, or a stream of lines, with what must not be read taken out
     views      a text as a terminal, a URL's reader, or a parser of JSON or XML would see it
-    index      where in a text any of many strings stands, or a long piece of one
-    short_forms    what counts only where it stands alone
+    index      where in a text any of many forms stands, or a long piece of one
+    pieces     long pieces of long forms
+    words      where in a text any of many words stands; where one stands alone
     forms      a secret as programs write it: plainly, in base64, in hexadecimal
     parts      what in a secret is secret even when it stands alone: its lines, tokens, passwords
     detection  what looks like a secret where nobody said that it is one: in build arguments

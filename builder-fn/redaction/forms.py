@@ -10,8 +10,10 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
-from .index import MIN_FORM, Form
-from .parts import Part, parts_of
+from .index import MIN_FORM
+from .parts import Part, cleaned, parts_of
+from .pieces import Form
+from .views import as_views_have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,28 +34,31 @@ _ASCII_SPACE = b" \t\r\n\x0b\x0c"
 
 
 def forms_of(value: bytes) -> Iterator[Form]:
-    """Yield all forms of *value* but the short ones; see `short_forms_of`."""
+    """All but the short ones; see `short_forms_of`."""
     core = value.strip(_ASCII_SPACE)
     yield from _encoded(core, begins=True)
     short = 0 if _run(2 * len(core)) > _RUN else _BYTES_OF_RUN
-    for number, text in enumerate(_texts(core)):
+    texts = list(_texts(core))
+    for number, text in enumerate(texts):
         for index, part in enumerate(parts_of(text)):
             begins = index == 0 and number == 0
-            yield from _plain(part, begins=begins)
+            yield from _plain(part, begins=begins, is_utf_8=len(texts) == 1)
             data = part.text.encode()
             if index and number == 0 and (len(data) < short or not part.verbatim):
                 yield from _encoded(data, begins=False)
 
 
 def short_forms_of(value: bytes) -> Iterator[str]:
-    """Yield the forms that are looked for where they stand alone, since they are short or no word at all."""
+    """Those that are looked for where they stand alone, since they are short or no word at all."""
     core = value.strip(_ASCII_SPACE)
     if not core:
         return
-    for text in _texts(core):
+    texts = list(_texts(core))
+    for text in texts:
         whole = next(parts_of(text)).text
-        if whole and not _is_findable(whole):
-            yield whole
+        for viewed in _as_viewed(whole, is_utf_8=len(texts) == 1):
+            if viewed and not _is_findable(viewed):
+                yield viewed
     if len(core) < MIN_FORM:
         for data in (core, core + b"\n", core + b"\r\n"):
             for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -62,7 +67,7 @@ def short_forms_of(value: bytes) -> Iterator[str]:
 
 
 def _texts(core: bytes) -> Iterator[str]:
-    """Yield *core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
+    """*core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
     try:
         yield core.decode()
     except UnicodeDecodeError:
@@ -70,15 +75,22 @@ def _texts(core: bytes) -> Iterator[str]:
         yield core.decode("latin-1")
 
 
-def _plain(part: Part, *, begins: bool) -> Iterator[Form]:
-    if _is_findable(part.text):
-        run = _run(len(part.text)) if part.opaque else _TEXT_RUN
-        yield Form(part.text, run, begins=begins or part.opaque)
+def _plain(part: Part, *, begins: bool, is_utf_8: bool) -> Iterator[Form]:
+    for text in _as_viewed(part.text, is_utf_8=is_utf_8):
+        if _is_findable(text):
+            run = _run(len(text)) if part.opaque else _TEXT_RUN
+            yield Form(text, run, begins=begins or part.opaque)
+
+
+def _as_viewed(text: str, *, is_utf_8: bool) -> set[str]:
+    viewed = as_views_have(text, is_utf_8=is_utf_8)
+    return {text, *(cleaned(other) for other in viewed if other != text)}
 
 
 def _is_findable(text: str) -> bool:
-    """Return whether *text* is long enough to be looked for inside words, and more than spaces and dashes."""
-    return len(text) >= MIN_FORM and bool(re.search(r"\w", text.replace("_", "")))
+    """Tell whether it is long enough to be looked for inside words, and more than a rule or an indent."""
+    words = re.search(r"\w", text.replace("_", ""))
+    return len(text) >= (MIN_FORM if words else _TEXT_RUN)
 
 
 def _encoded(data: bytes, *, begins: bool) -> Iterator[Form]:

@@ -63,7 +63,7 @@ class Part(NamedTuple):
 
 def parts_of(text: str) -> Iterator[Part]:
     """The parts of a secret, the whole first; maybe one twice, and one within another."""
-    whole = _cleaned(text)
+    whole = cleaned(text)
     yield Part(whole, _is_opaque(whole))
     if (written := _stripped(on_one_line(View(text)))) != whole:
         yield Part(written, opaque=False)  # where an escape sequence hides its beginning
@@ -86,7 +86,7 @@ def parts_of(text: str) -> Iterator[Part]:
 def _lines_of(text: str, *, verbatim: bool) -> Iterator[Part]:
     lines = _LINES.split(text)
     if len(lines) > 1:
-        for line in map(_cleaned, lines):
+        for line in map(cleaned, lines):
             if len(line) >= _MIN_LINE and any(map(str.isalnum, line)):
                 yield Part(line, _is_opaque(line), verbatim)
 
@@ -94,7 +94,7 @@ def _lines_of(text: str, *, verbatim: bool) -> Iterator[Part]:
 def _word(word: str, *, verbatim: bool) -> Iterator[Part]:
     """Yield a password or token, and what it is the base64 of."""
     yield from _lines_of(word, verbatim=verbatim)
-    word = _cleaned(word)
+    word = cleaned(word)
     if len(word) >= _MIN_NAMED:
         yield Part(word, opaque=True, verbatim=verbatim)
         decoded = _decoded(word)
@@ -110,8 +110,8 @@ def _meanings(word: str) -> set[str]:
     return {*read, *(unquote(text, errors="replace") for text in read)} - {word}
 
 
-def _cleaned(text: str) -> str:
-    """*text* as a view has it."""
+def cleaned(text: str) -> str:
+    """Return *text* as a view has it."""
     return _stripped(on_one_line(as_shown(View(text))))
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from itertools import accumulate, chain, pairwise
+from io import StringIO
+from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .forms import forms_of, short_forms_of
 from .index import Index
-from .short_forms import ShortForms
 from .views import View, as_shown, unwrapped, views_of
+from .words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,13 +28,14 @@ _MAX_HELD_LINES = 100
 _MAX_HELD_CHARACTERS = 4 * 1024  # of several lines: one alone may be as long as it is
 # Of the lines before, for pieces that go on: the longest run, and room for escape sequences.
 _CONTEXT = 256
-# No more characters decide whether something secret stands beside them: the longest run, and a little.
-_REACH = 80
 # The end of a text is looked at for a beginning: a beginning, and more escape sequences than anybody writes.
 _TAIL = 16 * 1024
-# So many characters are worked on at once, and of a longer text whole lines: memory is a few times this.
-_BATCH = 256 * 1024
-_MAX_AT_ONCE = 2 * 1024 * 1024
+# So many characters are worked on at once, with some on either side, which decide what is found in them: a
+# run, each of its characters as an escape with colours around it. Memory is a few times as much, and other
+# threads wait for no longer than one call into C takes for it.
+_WINDOW, _MARGIN = 32 * 1024, 2 * 1024
+# Of many lines that come at once, so many characters are joined.
+_BATCH = 64 * 1024
 
 _SECRET = re.compile(rb"\x01+")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]")
@@ -50,8 +52,7 @@ class Redactor:
         forms = {form for value in values for form in forms_of(value)}
         self._index = Index(forms)
         texts = {text for value in values for text in short_forms_of(value)}
-        self._short = ShortForms(texts)
-        self._wide = not all(map(str.isascii, chain(texts, (form.text for form in forms))))
+        self._short = Words(dict.fromkeys(texts, (False, False)), apart=True)
         self._knows_any = bool(values)
 
     def __bool__(self) -> bool:
@@ -61,9 +62,6 @@ class Redactor:
         """Return *text* with everything secret in it replaced; over the end of a line, too."""
         if not self._knows_any:
             return text
-        if len(text) > _MAX_AT_ONCE:
-            lines = self.lines()
-            return "\n".join(lines.feed(text.split("\n")) + lines.finish())
         return _replaced(text, self.secret_in(text))
 
     def lines(self) -> RedactedLines:
@@ -73,8 +71,23 @@ class Redactor:
     def secret_in(self, text: str) -> bytearray:
         """Return a byte for each character of *text*: 1 where something secret stands, else 0."""
         secret = bytearray(len(text))
-        for view in views_of(text, wide=self._wide):
-            for start, end in self._found(view, text):
+        for start in range(0, len(text), _WINDOW):
+            first, end = max(start - _MARGIN, 0), start + _WINDOW
+            found = self._secret_at_once(text[first : end + _MARGIN])
+            secret[start:end] = found[start - first : end - first]
+        return secret
+
+    def _secret_at_once(self, text: str) -> bytearray:
+        secret = bytearray(len(text))
+        seen: set[str] = set()
+        for view in views_of(text):
+            for line in unwrapped(view):
+                if line.text not in seen:
+                    seen.add(line.text)
+                    for start, end in self._found(line, text):
+                        secret[start:end] = b"\1" * (end - start)
+            for match in self._short.find(view.text):
+                start, end = view.origin(match.start, match.end)
                 secret[start:end] = b"\1" * (end - start)
         return secret
 
@@ -91,31 +104,15 @@ class Redactor:
             return len(text), 0
         return skipped + line.origin(len(line.text) - length, len(line.text))[0], length
 
-    def _found(self, view: View, text: str) -> Iterator[tuple[int, int]]:
-        """Yield where in *text* something secret stands by *view*, and by none that was read before."""
-        for line in unwrapped(view):
-            for begin, stop in _worth_reading(view, line):
-                for match in self._index.find(line.text[begin:stop]):
-                    start, end = line.origin(begin + match.start, begin + match.end)
-                    if match.before and _BASE64.match(text, max(start - 1, 0)):
-                        start = max(start - 1, 0)
-                    if match.after and (padded := _PADDED.match(text, end)):
-                        end = padded.end()
-                    yield start, end
-            view.read = True
-        for start, end in self._short.find(view.text):
-            yield view.origin(start, end)
-
-
-def _worth_reading(view: View, line: View) -> Iterator[tuple[int, int]]:
-    """Yield the parts of *line* that may hold more than the views that were read before it."""
-    start = end = 0
-    for first, last in sorted(view.unread(line)):
-        if first - _REACH > end:
+    def _found(self, line: View, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where in *text* something secret stands that *line* shows."""
+        for match in self._index.find(line.text):
+            start, end = line.origin(match.start, match.end)
+            if match.before and _BASE64.match(text, max(start - 1, 0)):
+                start = max(start - 1, 0)
+            if match.after and (padded := _PADDED.match(text, end)):
+                end = padded.end()
             yield start, end
-            start = first - _REACH
-        end = max(end, last + _REACH)
-    yield start, end
 
 
 class RedactedLines:
@@ -185,9 +182,11 @@ class RedactedLines:
 def _replaced(text: str, secret: bytearray) -> str:
     if 1 not in secret:
         return text
-    pieces: list[str] = []
+    shown = StringIO()  # a list of its pieces would take several times the text
     position = 0
     for match in _SECRET.finditer(secret):
-        pieces += (text[position : match.start()], REDACTED)
+        shown.write(text[position : match.start()])
+        shown.write(REDACTED)
         position = match.end()
-    return "".join((*pieces, text[position:]))
+    shown.write(text[position:])
+    return shown.getvalue()

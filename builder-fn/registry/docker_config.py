@@ -11,14 +11,14 @@ import base64
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..buildkit import ANONYMOUS, Credentials
 from ..errors import NotReady, SecretsError
 from ..quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # The registry of Docker Hub answers to more names than one: `docker login` writes the index's, images
 # have "docker.io", and buildkitd asks for the host it connects to
@@ -30,6 +30,8 @@ _DOCKER_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docke
 # What a program's name is made from: it must never lead out of the folders that hold programs.
 _HELPER = re.compile(r"[A-Za-z0-9._-]+")
 
+_Found = TypeVar("_Found")
+
 # JSON can escape one half of a surrogate pair, of which no encoding makes bytes.
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 
@@ -40,82 +42,109 @@ def is_sendable(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unusable:
+    """An odd entry, kept until its registry is asked for: no other registry's build fails because of it."""
+
+    error: type[NotReady | SecretsError]
+    message: str  # quotes nothing secret
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryAuth:
     """Credentials for registries, each by the name that _registry() gives its key."""
 
-    _known: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
-    _helpers: Mapping[str, str] = field(default_factory=dict)
-    _store: str = ""  # the helper for every registry that _helpers does not name
+    _known: Mapping[str, Credentials | _Unusable] = field(default_factory=dict, repr=False)
+    _helpers: Mapping[str, str | _Unusable] = field(default_factory=dict)
+    _store: str | _Unusable = ""  # the helper for every registry that _helpers does not name
+    # All passwords and tokens that stand in the file, those of odd entries too.
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> RegistryAuth:
-        """The operator's file. Raises NotReady; the message quotes nothing secret."""
-        try:
-            return cls(*_parsed(text))
-        except _MalformedError as exc:
-            raise NotReady(f"The registry credentials (config.json) cannot be used: {exc}") from exc
+        """Read the operator's file. Raises NotReady; the message quotes nothing secret."""
+        return cls._read(text, NotReady, "The registry credentials (config.json)")
 
     @classmethod
     def from_caller(cls, text: str | bytes) -> RegistryAuth:
-        """What came with a request. Raises SecretsError; the message quotes nothing secret.
+        """Read what came with a request. Raises SecretsError; the message quotes nothing secret.
 
         Helpers are refused, since they would run programs of the caller's choice here.
         """
         source = "The registry credentials in the build secrets"
-        try:
-            known, helpers, store = _parsed(text)
-        except _MalformedError as exc:
-            raise SecretsError(f"{source} cannot be used: {exc}") from exc
-        if store or any(helpers.values()):
+        auth: RegistryAuth = cls._read(text, SecretsError, source)
+        if auth._store or any(auth._helpers.values()):
             raise SecretsError(
                 f'{source} may hold "auths" only: "credsStore" and "credHelpers" are the operator\'s.'
             )
-        return cls(known)
+        return cls(auth._known, secrets=auth.secrets)
+
+    @classmethod
+    def _read(
+        cls, text: str | bytes, error: type[NotReady | SecretsError], source: str
+    ) -> RegistryAuth:
+        def judged(judge: Callable[[str, Any], _Found], key: str, value: Any) -> _Found | _Unusable:
+            try:
+                return judge(key, value)
+            except _MalformedError as exc:
+                return _Unusable(error, f"{source} cannot be used: {exc}")
+
+        try:
+            document = _document(text)
+            auths = _object(document.get("auths"), '"auths"')
+            helpers = _object(document.get("credHelpers"), '"credHelpers"')
+        except _MalformedError as exc:
+            raise error(f"{source} cannot be used: {exc}") from exc
+        known = {_registry(key): judged(_entry, key, auths[key]) for key in _by_precedence(auths)}
+        return cls(
+            # Docker leaves empty entries behind for what it gave to a helper.
+            {registry: found for registry, found in known.items() if found != ANONYMOUS},
+            {
+                _registry(key): judged(_helper, f'"credHelpers" for {_shown(key)}', helpers[key])
+                for key in _by_precedence(helpers)
+            },
+            judged(_helper, '"credsStore"', document.get("credsStore")),
+            frozenset(secret for entry in auths.values() for secret in _secrets_in(entry)),
+        )
 
     def over(self, other: RegistryAuth) -> RegistryAuth:
-        """These, and for every registry that these say nothing about, the *other*'s."""
+        """Return these, and for every registry that these say nothing about, the *other*'s."""
         return RegistryAuth(
             {**other._known, **self._known},
             {**other._helpers, **dict.fromkeys(self._known, ""), **self._helpers},
             self._store or other._store,
+            self.secrets | other.secrets,
         )
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """All passwords and tokens that stand in the file."""
-        return tuple(known.secret for known in self._known.values() if known.secret)
-
     def credentials(self, host: str) -> Credentials:
-        """What stands in the file about a registry as buildkitd names it, "host" or "host:port"."""
-        return self._known.get(_registry(host), ANONYMOUS)
+        """Return what the file says about a registry as buildkitd names it, "host" or "host:port".
+
+        Raises what reading the file would raise if that entry is one that cannot be used.
+        """
+        return _usable(self._known.get(_registry(host), ANONYMOUS))
 
     def helper(self, host: str) -> str:
-        """The credential helper in charge of a registry, without "docker-credential-"; or nothing."""
-        return self._helpers.get(_registry(host), self._store)
+        """Return the credential helper in charge of a registry, without "docker-credential-", or "".
+
+        Raises what reading the file would raise if what names it cannot be used.
+        """
+        return _usable(self._helpers.get(_registry(host), self._store))
 
 
 class _MalformedError(Exception):
     """Why a file cannot be used; whose fault that is depends on whose file it is."""
 
 
-def _parsed(text: str | bytes) -> tuple[dict[str, Credentials], dict[str, str], str]:
-    """The file's "auths", "credHelpers" and "credsStore"."""
+def _usable(found: _Found | _Unusable) -> _Found:
+    if isinstance(found, _Unusable):
+        raise found.error(found.message)
+    return found
+
+
+def _document(text: str | bytes) -> dict[str, Any]:
     try:
-        document = _object(json.loads(text), "The file")
+        return _object(json.loads(text), "The file")
     except (ValueError, RecursionError) as exc:
         raise _MalformedError("It is not valid JSON.") from exc
-    auths = _object(document.get("auths"), '"auths"')
-    helpers = _object(document.get("credHelpers"), '"credHelpers"')
-    known = {_registry(key): _entry(key, auths[key]) for key in _by_precedence(auths)}
-    return (
-        # Docker leaves empty entries behind for what it gave to a helper.
-        {registry: found for registry, found in known.items() if found != ANONYMOUS},
-        {
-            _registry(key): _helper(f'"credHelpers" for {_shown(key)}', helpers[key])
-            for key in _by_precedence(helpers)
-        },
-        _helper('"credsStore"', document.get("credsStore")),
-    )
 
 
 def server(host: str) -> str:
@@ -169,6 +198,17 @@ def _basic(key: str, auth: str) -> Credentials:
     if not (username and colon):
         raise _MalformedError(f'"auth" for {_shown(key)} must be the base64 of "user:password".')
     return Credentials(username=username, secret=password.strip("\0"))
+
+
+def _secrets_in(entry: Any) -> Iterator[str]:
+    """Yield what may be secret in an entry of "auths", whether it can be used or not."""
+    try:
+        written: list[Any] = [_entry("", entry).secret]
+    except _MalformedError:
+        written = [entry.get("auth") if isinstance(entry, dict) else entry]
+    if isinstance(entry, dict):
+        written += [entry.get(name) for name in ("password", "identitytoken", "registrytoken")]
+    yield from (text for text in written if isinstance(text, str) and text and is_sendable(text))
 
 
 def _helper(what: str, value: Any) -> str:

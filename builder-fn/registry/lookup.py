@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..buildkit import ANONYMOUS, CredentialsUnavailable
-from ..errors import NotReady
+from ..errors import BuilderError
 from . import credential_helper
 from .docker_config import server
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..buildkit import Credentials
-    from ..errors import BuilderError
     from .docker_config import RegistryAuth
 
 # At its first use of a registry the daemon asks once for each session it remembers there, to see whose
@@ -35,7 +34,7 @@ _FAILURE = re.compile(rf"\(lookup ([0-9a-f]{{{2 * _ID_BYTES}}})\)")
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    found: Credentials | NotReady
+    found: Credentials | BuilderError
     until: float  # monotonic
 
 
@@ -45,13 +44,13 @@ class RegistryLookup:
     def __init__(
         self, known: Callable[[], RegistryAuth], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """*known* says what there is at the moment, and may raise NotReady."""
+        """*known* says what there is at the moment, and may raise NotReady, as a helper may."""
         self._known = known
         self._clock = clock
         self._lock = threading.Lock()  # of the three below; nobody is asked under it
         self._answers: dict[str, _Answer] = {}
         self._asking: dict[str, threading.Lock] = {}  # held while a host is looked up
-        self._failures: dict[str, NotReady] = {}  # by the id that the daemon was told
+        self._failures: dict[str, BuilderError] = {}  # by the id that the daemon was told
 
     def __call__(self, host: str) -> Credentials:
         """Return what is known about a registry, or ANONYMOUS; a helper is asked for as long as it takes.
@@ -62,7 +61,7 @@ class RegistryLookup:
             asking = self._asking.setdefault(host, threading.Lock())
         with asking:  # Of those that come together one asks, and all get its answer.
             answer = self._recent(host) or self._keep(host, self._found(host))
-        if isinstance(answer.found, NotReady):
+        if isinstance(answer.found, BuilderError):
             raise self._failed(answer.found)
         return answer.found
 
@@ -73,7 +72,7 @@ class RegistryLookup:
                 return self._failures.get(match[1], failure)
         return failure
 
-    def _found(self, host: str) -> Credentials | NotReady:
+    def _found(self, host: str) -> Credentials | BuilderError:
         try:
             known = self._known()
             if helper := known.helper(host):
@@ -82,10 +81,10 @@ class RegistryLookup:
                     return found
             # Docker's tools stop at the helper; but nobody writes down credentials not to be used.
             return known.credentials(host)
-        except NotReady as exc:
+        except BuilderError as exc:
             return exc.with_traceback(None)
 
-    def _failed(self, error: NotReady) -> CredentialsUnavailable:
+    def _failed(self, error: BuilderError) -> CredentialsUnavailable:
         failure_id = secrets.token_hex(_ID_BYTES)
         with self._lock:
             self._failures[failure_id] = error
@@ -96,7 +95,7 @@ class RegistryLookup:
             answer = self._answers.get(host)
         return answer if answer and answer.until >= self._clock() else None
 
-    def _keep(self, host: str, found: Credentials | NotReady) -> _Answer:
+    def _keep(self, host: str, found: Credentials | BuilderError) -> _Answer:
         answer = _Answer(found, self._clock() + _BURST_SECONDS)
         with self._lock:
             self._answers[host] = answer

@@ -77,6 +77,7 @@ def _attacks(chance: random.Random) -> Iterator[tuple[str, list[bytes], str]]:
     yield "pieces of 12; all of it", _values(blocks), repeated(stream)
     punctuation = [word(chance.randint(4, 63), string.punctuation) for _ in range(256)]
     yield "256 of punctuation; punctuation", _values(punctuation), word(_MIB, string.punctuation)
+    yield "`=` 100,000 times and `!`; `=`", _values(["=" * 100_000 + "!"]), "=" * _MIB
     yield (
         "256 of any bytes; any bytes",
         [chance.randbytes(40) for _ in range(256)],

@@ -37,7 +37,9 @@ def test_credentials_for_registries_are_for_no_step() -> None:
 def test_credentials_that_are_no_text_are_the_callers_to_mend(name: str) -> None:
     entry = {"username": "u", "password": "p"} | {name: "hunter2\ud800"}
 
+    secrets = opened({REGISTRY_AUTH: json.dumps({"auths": {"x": entry}}).encode()})
+
     with pytest.raises(SecretsError, match="half a surrogate pair") as raised:
-        opened({REGISTRY_AUTH: json.dumps({"auths": {"x": entry}}).encode()})
+        secrets.registry_auth.credentials("x")
 
     assert "hunter2" not in str(raised.value)

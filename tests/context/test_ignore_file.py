@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from function.context.ignore_file import local_trees, with_ignore_file
 from function.fsutil.tree import Entry, Kind, Tree, sort_key
 
@@ -50,3 +52,17 @@ def test_what_is_offered_looks_changed_when_the_ignore_file_does() -> None:
     ignore = Entry(".dockerignore", Kind.FILE, 0o644, 1_700_000_000_123_456_789)
     [_, _, offered] = with_ignore_file(Tree((ignore, *tree(Dockerfile=b"").entries))).entries
     assert (offered.path, offered.mtime) == (OFFERED, ignore.mtime)
+
+
+@pytest.mark.parametrize("before", [b"", b"a\n", b"\r\n"])
+@pytest.mark.parametrize("after", [b"", b"\n", b"\nb"])
+def test_a_line_that_the_daemon_refuses_stays_in_the_file_it_is_in(
+    before: bytes, after: bytes
+) -> None:
+    def offered(size: int) -> bool:
+        ignore = before + b"x" * size + after
+        context = tree(**{"Dockerfile": b"FROM x", ".dockerignore": ignore})
+        return with_ignore_file(context) is not context
+
+    assert offered(65_535)
+    assert not offered(65_536)

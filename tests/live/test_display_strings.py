@@ -26,7 +26,7 @@ from function.buildkit.text.display_strings import all_of_them
 from function.fsutil.tree import Entry, Kind, Tree
 from function.pb import control_pb2 as pb
 
-from .refusing_registry import refusing
+from .refusing_registry import Refusal, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +80,7 @@ def said(shared_daemon: str, mirror: str) -> Said:
     texts: Said = defaultdict(set)
     with (
         grpc.insecure_channel(target(shared_daemon)) as channel,
-        refusing(403, "DENIED", "not for you") as forbidden,
+        refusing(Refusal(status=403, code="DENIED", message="not for you")) as forbidden,
         incomplete() as lacking,
     ):
         control = Control(channel)

@@ -12,8 +12,8 @@ from stack.daemons.buildkitd import RegistrySettings
 from stack.daemons.registry import Credentials
 
 from ..parts.token_server import Account, TokenServer
-from .caller import Request, build
-from .refusing_registry import refusing
+from .caller import Request, build, get
+from .refusing_registry import Refusal, refusing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +27,85 @@ OWNER = Credentials(username="owner", password="right")
 READER = Account(username="reader", password="right", pull=("team/",), push=())
 # Nobody's, for good (RFC 6761).
 NOWHERE = "registry.invalid"
+
+
+# Answers to a manifest's upload, in the words of registries that are not to be had here, and what is said.
+ANSWERS = {
+    "ECR, an immutable tag": (
+        Refusal(
+            status=400,
+            code="TAG_INVALID",
+            message="The image tag '1' already exists in the 'team/app' repository and cannot be "
+            "overwritten because the tag is immutable.",
+        ),
+        "HOST does not let team/app:1 be changed",
+    ),
+    "Harbor, an immutable tag": (
+        Refusal(
+            status=412,
+            code="PRECONDITION",
+            message="Failed to process request due to 'app:1' configured as immutable.",
+        ),
+        "HOST does not let team/app:1 be changed",
+    ),
+    "Nexus, no redeployment": (
+        Refusal(status=400, text="Repository does not allow updating assets: docker-hosted"),
+        "HOST does not let team/app:1 be changed",
+    ),
+    "Artifact Registry, immutable tags": (
+        Refusal(
+            status=400,
+            code="FAILED_PRECONDITION",
+            message="cannot update tag 1. The repository has enabled tag immutability",
+        ),
+        "HOST does not let team/app:1 be changed",
+    ),
+    "a manifest that is not taken": (
+        Refusal(status=400, code="MANIFEST_INVALID", message="manifest invalid"),
+        "HOST does not take the image's manifest",
+    ),
+    "an error without words": (
+        Refusal(status=500, code="UNKNOWN", message="unknown error"),  # the daemon's words for it
+        "HOST had an error of its own",
+    ),
+    "a proxy's 503": (
+        Refusal(status=503, text="<html><h1>503 Service Unavailable</h1></html>"),
+        "HOST had an error of its own",
+    ),
+    "a 503 in the registry's words": (
+        Refusal(status=503, code="UNAVAILABLE", message="service unavailable"),
+        "HOST had an error of its own",
+    ),
+    "too many pushes": (
+        Refusal(
+            status=429,
+            code="TOOMANYREQUESTS",
+            message="Rate exceeded",
+            headers={"Retry-After": "77"},
+        ),
+        "HOST has had too many requests",
+    ),
+    "no right to push": (
+        Refusal(status=403, code="DENIED", message="requested access to the resource is denied"),
+        "HOST does not let the builder push to team/app",
+    ),
+    "a full disk": (
+        Refusal(
+            status=500,
+            code="UNKNOWN",
+            message="filesystem: write /var/lib/registry/x: no space left on device",
+        ),
+        "the disk of HOST is full",
+    ),
+    "a disk that cannot be written": (
+        Refusal(status=500, code="UNKNOWN", message="filesystem: mkdir /x: read-only file system"),
+        "HOST cannot write to its storage",
+    ),
+    "a rule of its own": (
+        Refusal(status=400, code="UNKNOWN", message="come back on Monday"),
+        "says: come back on Monday",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +143,7 @@ def failing(
             "a wrong password": start(credentials=OWNER),
             "a wrong password for tokens": start(tokens=tokens),
             "no right": start(tokens=tokens),
+            "an odd entry": start(credentials=OWNER),
             "read-only": start(read_only=True),
             "an expired certificate": start(tls=expired),
             "another's certificate": start(tls=other.server),
@@ -72,11 +152,22 @@ def failing(
             "TLS": start(tls=own.server),
             "nobody there": stopped.address,
             "no address": NOWHERE,
-            "forbidden": running.enter_context(refusing(403, "DENIED", "not for you")),
+            "forbidden": running.enter_context(
+                refusing(Refusal(status=403, code="DENIED", message="not for you"))
+            ),
             "too many requests": running.enter_context(
-                refusing(429, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
+                refusing(
+                    Refusal(
+                        status=429,
+                        code="TOOMANYREQUESTS",
+                        message="You have reached your pull rate limit.",
+                        headers={"Retry-After": "77"},
+                    )
+                )
             ),
         }
+        for name, (refusal, _said) in ANSWERS.items():
+            hosts[name] = running.enter_context(refusing(refusal, until_manifest=True))
         registries = {
             hosts["an expired certificate"]: over_tls(own.authority.certificate),
             hosts["another's certificate"]: over_tls(other.authority.certificate),
@@ -88,6 +179,9 @@ def failing(
             hosts["a wrong password"]: wrong,
             hosts["a wrong password for tokens"]: wrong,
             hosts["no right"]: {"username": READER.username, "password": READER.password},
+            hosts["an odd entry"]: {"registrytoken": "wrong"},
+            "elsewhere.example": "wrong",
+            "": {"auth": 7},
         }
         daemon = running.enter_context(
             buildkitd.start(machine, mirror=mirror, registries=registries)
@@ -159,3 +253,72 @@ def test_an_image_that_cannot_be_pushed(failing: Failing, name: str, said: str) 
     assert f"The image cannot be pushed to {failing.hosts[name]}/team/app: " in error
     assert said.replace("HOST", failing.hosts[name]) in error
     assert "wrong" not in error
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_registrys_answer_to_a_push_is_told_as_it_was_meant(failing: Failing, name: str) -> None:
+    files = {"Dockerfile": "FROM scratch\nCOPY . /\n", "file": name}
+    said = ANSWERS[name][1]
+
+    answer = build(failing.url, Request(files, f"{failing.hosts[name]}/team/app:1"))
+
+    assert (answer.status, answer.document["reason"]) == (422, "build_failed")
+    error = answer.document["error"]
+    assert f"The image cannot be pushed to {failing.hosts[name]}/team/app: " in error
+    assert said.replace("HOST", failing.hosts[name]) in error
+    assert "TLS" not in error
+    assert "has no place" not in error
+
+
+def test_an_odd_entry_stops_the_builds_that_need_its_registry_alone(failing: Failing) -> None:
+    assert get(failing.url, "/ready").status == 200
+    files = {"Dockerfile": "FROM scratch\nCOPY . /\n"}
+
+    answer = build(failing.url, Request(files, f"{failing.hosts['an odd entry']}/team/app:1"))
+
+    assert (answer.status, answer.document["reason"]) == (503, "not_ready")
+    host = failing.hosts["an odd entry"]
+    assert f'"registrytoken" for "{host}" is not supported' in answer.document["error"]
+
+
+def test_of_two_base_images_that_are_missing_both_are_named(failing: Failing) -> None:
+    first, second = (f"{failing.hosts['nothing']}/team/{name}:1" for name in "ab")
+    dockerfile = f"FROM {first} AS a\n\nFROM {second}\nCOPY --from=a / /\n"
+
+    answer = build(failing.url, Request({"Dockerfile": dockerfile}, config={"skipPush": True}))
+
+    assert (answer.status, answer.document["reason"]) == (422, "build_failed")
+    assert first in answer.document["error"]
+    assert second in answer.document["error"]
+
+
+def test_a_mirrors_404_is_not_told_as_its_registrys(
+    machine: Machine, mirror: str, start_function: StartFunction
+) -> None:
+    registries = {NOWHERE: RegistrySettings(mirrors=[mirror])}
+    with (
+        buildkitd.start(machine, mirror=mirror, registries=registries) as daemon,
+        start_function(daemon.address) as started,
+    ):
+        files = {"Dockerfile": f"FROM {NOWHERE}/team/none:1\n"}
+        answer = build(started.url, Request(files, config={"skipPush": True}))
+
+    assert answer.status == 422
+    assert "or a mirror of registry.invalid has none" in answer.document["error"]
+
+
+@pytest.mark.parametrize(
+    ("ignore", "named"), [(".dockerignore", False), ("Dockerfile.dockerignore", True)]
+)
+def test_a_line_that_is_too_long_is_blamed_on_the_file_it_is_in(
+    builder: str,
+    ignore: str,
+    named: bool,
+) -> None:
+    files = {"Dockerfile": "FROM scratch\nCOPY . /\n", ignore: "x" * 65_536}
+
+    answer = build(builder, Request(files, config={"skipPush": True}))
+
+    assert answer.status == 422
+    assert ".dockerignore: bufio.Scanner: token too long" in answer.document["error"]
+    assert ("Dockerfile.dockerignore" in answer.document["error"]) == named

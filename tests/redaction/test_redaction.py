@@ -7,6 +7,7 @@ import json
 import re
 import string
 import textwrap
+import tracemalloc
 import urllib.parse
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from function.buildkit.text.plain_text import plain
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 from function.redaction.detection import looks_secret
+from function.redaction.redactor import _WINDOW
 from function.redaction.views import View, as_shown
 
 if TYPE_CHECKING:
@@ -437,6 +439,65 @@ def test_a_large_value_is_found_in_large_text(value: bytes) -> None:
     assert redactor.text("x" * 1_000_000) == "x" * 1_000_000
     lines = redactor.lines()
     assert lines.feed(BUILD_OUTPUT) + lines.finish() == BUILD_OUTPUT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN,
+        b64(b"x" + TOKEN.encode()),
+        "".join(f"%{byte:02x}" for byte in TOKEN.encode()),
+        "".join(f"\x1b[38;5;196m{character}\x1b[m" for character in TOKEN),
+        json.dumps("".join(f"\\u{ord(character):04x}" for character in TOKEN))[1:-1],
+    ],
+    ids=["plain", "base64", "percent", "colours", "JSON in JSON"],
+)
+def test_what_stands_on_the_border_of_two_windows_is_found(text: str) -> None:
+    redactor = Redactor([TOKEN.encode()])
+    window = _WINDOW
+
+    for at in range(window - len(text) - 9, window + 9, max(len(text) // 9, 1)):
+        shown = redactor.text("\u00b7" * at + text + "\u00b7" * window)
+
+        assert MARK in shown
+        assert len(plain(shown.replace("\u00b7", ""))) <= len(MARK) + 2  # bits of neighbours
+
+
+def test_a_value_of_punctuation_is_found_across_windows() -> None:
+    value = "".join(a + b for a in "!#$*+,:;=?" for b in "()[]{}|~^." if a != b) * 30
+    redactor = Redactor([value.encode()])
+
+    assert redactor.text(" " * 50_000 + value + " " * 500_000).strip() == MARK
+
+
+def test_memory_is_a_fraction_of_a_long_line() -> None:
+    redactor = Redactor([b"a" * size for size in range(4, 64)])
+    text = "a%61" * (1 << 18)
+    tracemalloc.start()
+    try:
+        redactor.secret_in(text)
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < len(text) + (10 << 20)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("100%41 of it&amp;", "100%41 of it&amp;amp;"),  # as XML has it
+        ("it's%20k9&", "it'\\''s%20k9&"),  # as a shell has it
+        ("a%41\\x41&lt;ö", urllib.parse.quote("a%41\\x41&lt;ö")),
+        ("a%41\\x41&lt;ö", json.dumps("a%41\\x41&lt;ö")[1:-1]),
+        ("a%41\\x41&lt;ö", html.escape("a%41\\x41&lt;ö")),
+        ("a%41\\x41&lt;ö", json.dumps(html.escape("a%41\\x41&lt;ö"))[1:-1]),
+        ("grün9€Tisch", repr("grün9€Tisch".encode())[2:-1]),
+        ("grün9Tisch", "gr%FCn9Tisch"),
+    ],
+)
+def test_what_looks_encoded_in_a_value_is_found_in_what_is_encoded(value: str, text: str) -> None:
+    assert redacted(f"<{text}>", value) == f"<{MARK}>"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from function.buildkit import ANONYMOUS, Credentials, CredentialsUnavailable
-from function.errors import BuildFailed, NotReady
+from function.errors import BuildFailed, NotReady, SecretsError
 from function.registry.docker_config import RegistryAuth
 from function.registry.lookup import RegistryLookup
 
@@ -157,3 +157,17 @@ def test_a_malformed_file_fails_the_lookup_it_is_read_for() -> None:
 
     with pytest.raises(CredentialsUnavailable, match="not valid JSON"):
         of("a")
+
+
+def test_an_odd_entry_fails_the_lookup_of_its_registry_alone() -> None:
+    text = json.dumps({"auths": {"odd": {"registrytoken": "x"}, "a": entry("ada")}})
+    for known, error in (
+        (RegistryAuth.from_json(text), NotReady),
+        (RegistryAuth.from_caller(text), SecretsError),
+    ):
+        of = RegistryLookup(lambda known=known: known)  # type: ignore[misc]
+
+        assert of("a").username == "ada"
+        with pytest.raises(CredentialsUnavailable, match='"registrytoken" for "odd"') as raised:
+            of("odd")
+        assert type(of.cause_of(BuildFailed(str(raised.value)))) is error

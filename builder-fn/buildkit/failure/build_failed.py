@@ -18,12 +18,23 @@ from ...pb import rpc_status_pb2
 from ..errors import DaemonFault, SolveFailed
 from ..outcome import FailedStep
 from ..progress.redactor import NOTHING_SECRET
-from ..text.plain_text import MAX_CAUSE, clean_message, ends_of, fitting, plain, start_of
+from ..text.display_strings import LOAD_METADATA
+from ..text.plain_text import (
+    MAX_CAUSE,
+    clean_message,
+    ends_of,
+    fitting,
+    is_cancelled,
+    plain,
+    start_of,
+)
 from . import daemon
 from . import registry as registry_failure
 from . import step as step_failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..progress.printer import LoggedStep, Printer
     from ..progress.redactor import Redactor
 
@@ -71,6 +82,8 @@ def solve_failed(
     if not explained and details.exit_code is None and (trouble := daemon.trouble(message)):
         return DaemonFault(f"{trouble}. Have its operator look after it, then try again.")
     last_output = plain(step.tail[-1]) if step and step.tail else ""
+    if explained and not name:
+        explained = "\n".join((explained, *_other_bases(printer, message)))
     explained = explained or step_failure.explain(
         cause, step=name, last_output=last_output, platforms=platforms
     )
@@ -87,6 +100,25 @@ def solve_failed(
         excerpt=_excerpt(details),
     )
     return SolveFailed(_sentence(failed, cause), failed)
+
+
+def _other_bases(printer: Printer, message: str) -> Iterator[str]:
+    """Yield a sentence for each other base image that may be missing, too.
+
+    The daemon asks for all at once, names the first that it cannot have, and stops asking for the rest.
+    """
+    for step in sorted(printer.steps, key=lambda step: step.name):
+        loading = LOAD_METADATA.match(step.name)
+        image = plain(step.name[loading.end() :]) if loading and step.error else ""
+        if not image or f" {image}: " in message:
+            continue
+        if is_cancelled(step.error):
+            yield f"Whether {image} can be pulled is not known: buildkitd stopped asking for it then."
+        else:
+            words = clean_message(step.error)
+            yield registry_failure.explain_pull(image, words) or (
+                f"The base image {image} cannot be pulled: {words}"
+            )
 
 
 def _output(step: LoggedStep) -> tuple[str, ...]:

@@ -47,10 +47,16 @@ _DENIED = (
     "or h" + _CREDENTIALS
 )
 _NO_IMAGE = "{host} has no {repository}{version}. Check the name."
+# The daemon names none of the hosts that it asked, and a mirror's 404 goes before another's silence. Mirrors
+# are for registries far away: one with a port of its own is taken to have none.
+_NO_IMAGE_OR_MIRROR = (
+    "{host} has no {repository}{version}, or a mirror of {host} has none and {host} is out of reach. "
+    "Check the name."
+)
 _NO_PLATFORM = (
     "{host} has it for other platforms only. Build for one of those, or from another image."
 )
-_NO_LAYER = "{host} no longer has one of its layers. Use another version, or have it pushed anew."
+_NO_LAYER = "{peer} no longer has one of its layers. Use another version, or have it pushed anew."
 _NO_REPOSITORY = "{host} has no place for {repository}. Check the name, or create it there first."
 _NO_ADDRESS = "{peer} has no address. Check how it is written, and buildkitd's name server."
 _REFUSED = "nothing listens at {peer}. Check the port, and that the registry is running."
@@ -124,8 +130,8 @@ _BY_WORDS = tuple(
         (r"insufficient_scope|\bdenied\b", _DENIED),
         (r"\bunauthorized\b|authorization failed|no basic auth", _UNAUTHORIZED),
         (r"^no match for platform\b", _NO_PLATFORM),
-        (r"^manifest invalid\b", _MANIFEST_INVALID),
-        (r"^unknown: unknown error|^unavailable\b|^internal\b", _SERVER_ERROR),
+        (r"^(?:unknown: )?manifest invalid\b", _MANIFEST_INVALID),
+        (r"^unknown(?:: unknown error)?$|^unavailable\b|^internal\b", _SERVER_ERROR),
         (
             r"\bnot found\b|\b(?:name|manifest|repository|blob) unknown\b|not known to registry",
             _NO_IMAGE,
@@ -205,6 +211,8 @@ class _Attempt:
             return _NO_REPOSITORY if found == _NO_IMAGE else found
         if found == _NO_IMAGE and self.layer:
             return _NO_LAYER
+        if found == _NO_IMAGE and ":" not in self.host and not _URL.search(self.rest):
+            return _NO_IMAGE_OR_MIRROR
         return "" if found in _OF_PUSHES else found
 
 
@@ -215,6 +223,13 @@ def explain(message: str, step: str = "") -> str:
     *message* is how the daemon ended Solve, *step* the name of the step that failed.
     """
     attempt = _attempt(ends_of(plain(message), _MAX_MESSAGE), step)
+    reason = attempt.reason() if attempt else ""
+    return f"{attempt.beginning()}: {reason}" if attempt and reason else ""
+
+
+def explain_pull(name: str, words: str) -> str:
+    """Return the same of the base image *name*, of which the daemon says *words*."""
+    attempt = _named("pull", name, ends_of(plain(words), _MAX_MESSAGE))
     reason = attempt.reason() if attempt else ""
     return f"{attempt.beginning()}: {reason}" if attempt and reason else ""
 

@@ -51,6 +51,7 @@ class LoggedStep:
     started: float = 0.0
     announced: bool = False
     ended: bool = False
+    error: str = ""  # the daemon's word for how it ended
     output_at: float = 0.0  # seconds from the start to the latest output
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
     streams: dict[int, _Output] = field(default_factory=dict)
@@ -129,6 +130,11 @@ class Printer:
             _flush(step, lines)
         return lines
 
+    @property
+    def steps(self) -> Iterable[LoggedStep]:
+        """All that were seen, in the order of the log."""
+        return self._steps.values()
+
     def step(self, digest: str) -> LoggedStep | None:
         """Return the step of a vertex, if it was ever seen."""
         return self._steps.get(digest)
@@ -156,7 +162,7 @@ class Printer:
         step = self._step(vertex.digest, vertex.name)
         if step.ended:
             return
-        step.ended = True
+        step.ended, step.error = True, vertex.error
         _flush(step, lines)
         if vertex.error:
             cancelled = is_cancelled(vertex.error)

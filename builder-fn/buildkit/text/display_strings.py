@@ -77,7 +77,8 @@ LOAD = _displayed(
 LOAD_METADATA = _displayed(
     r"\[(?:[^\s\]]+ )?internal\] load metadata for ",
     "frontend/dockerfile/dockerfile2llb/convert.go:697",
-    "the phase pull (progress/phases)",
+    "the phase pull, and that all base images which may be missing are named (progress/phases, "
+    "failure/build_failed)",
 )
 RESOLVE_CONFIG = _displayed(
     r"resolve image config for ",

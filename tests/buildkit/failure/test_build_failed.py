@@ -155,13 +155,13 @@ def test_cleans_a_message_of_the_daemons_insides(message: str, shown: str) -> No
 
 
 def test_a_registrys_failure_is_explained_before_the_daemons_own_words() -> None:
-    details = details_bin(errdefs_Source=source("FROM a/b:1\n", 1, 1))
-    message = "a/b:1: failed to resolve source metadata for a/b:1: a/b:1: not found"
+    details = details_bin(errdefs_Source=source("FROM a:5/b:1\n", 1, 1))
+    message = "a:5/b:1: failed to resolve source metadata for a:5/b:1: a:5/b:1: not found"
 
     error = solve_failed(message, details, Printer())
 
     assert str(error) == (
-        "the build failed (Dockerfile:1): The base image a/b:1 cannot be pulled: a has no b:1. Check the "
+        "the build failed (Dockerfile:1): The base image a:5/b:1 cannot be pulled: a:5 has no b:1. Check the "
         f"name.\nbuildkitd said: {message}"
     )
     assert step_of(error).line == 1
@@ -294,3 +294,37 @@ def test_details_nested_too_deep_for_json_are_ignored() -> None:
     trailer = rpc_status_pb2.Status(details=[deep]).SerializeToString()
 
     assert str(solve_failed("the cause", trailer, Printer())) == "The build failed: the cause"
+
+
+def resolving(**errors: str) -> Printer:
+    """The progress of a build that asked for the images of those names."""
+    seen = Printer()
+    for name, error in errors.items():
+        vertex = pb.Vertex(
+            digest=f"sha256:{name}", name=f"[internal] load metadata for r.io/{name}:1"
+        )
+        vertex.started.seconds, vertex.completed.seconds = 1, 2
+        vertex.error = error
+        seen.update(pb.StatusResponse(vertexes=[vertex]))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            "context canceled",
+            "Whether r.io/b:1 can be pulled is not known: buildkitd stopped asking",
+        ),
+        ("r.io/b:1: not found", "The base image r.io/b:1 cannot be pulled: r.io has no b:1, or"),
+        ("something new", "The base image r.io/b:1 cannot be pulled: something new"),
+    ],
+)
+def test_of_two_base_images_that_may_be_missing_both_are_named(error: str, said: str) -> None:
+    message = "failed to resolve source metadata for r.io/a:1: r.io/a:1: not found"
+
+    cause = str(solve_failed(message, b"", resolving(b=error, a="r.io/a:1: not found", c="")))
+
+    assert cause.count("The base image r.io/a:1 cannot be pulled") == 1
+    assert said in cause
+    assert "r.io/c" not in cause

@@ -231,7 +231,9 @@ STATUS_OF_TAG = f"unexpected status from PUT request to http://{HOST}/v2/team/ap
         pytest.param(
             "manifest invalid: manifest invalid", "does not take the image's manifest", id="manifest"
         ),
+        pytest.param("unknown: manifest invalid", "does not take the image's manifest", id="400 so"),
         pytest.param("unknown: unknown error", "had an error of its own", id="500 UNKNOWN"),
+        pytest.param("unknown", "had an error of its own", id="500 UNKNOWN with its usual words"),
         pytest.param("unavailable: service unavailable", "had an error of its own", id="UNAVAILABLE"),
         pytest.param(f"{STATUS_OF_TAG}503 Service Unavailable", "had an error of its own", id="503"),
         pytest.param(f"{STATUS_OF_TAG}503", "had an error of its own", id="503 without words"),
@@ -296,7 +298,17 @@ def test_a_frontend_is_a_base_image_too() -> None:
     name = "docker.io/docker/dockerfile:99"
     message = f"failed to resolve source metadata for {name}: {name}: not found"
 
-    assert "docker.io has no docker/dockerfile:99." in explain(message)
+    assert "docker.io has no docker/dockerfile:99, or " in explain(message)
+
+
+def test_where_a_mirror_may_have_answered_for_the_registry_that_is_said() -> None:
+    """The daemon's message is the same if docker.io was out of reach, and its mirror had no such image."""
+    name = "docker.io/library/x:1"
+
+    assert pull(f"{name}: not found", name) == (
+        "The base image docker.io/library/x:1 cannot be pulled: docker.io has no library/x:1, or a mirror of "
+        "docker.io has none and docker.io is out of reach. Check the name."
+    )
 
 
 @pytest.mark.parametrize(
