@@ -17,7 +17,7 @@ from function.telemetry.build_report import Arrival
 from ..tar_members import config, directory, file, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pytest
@@ -46,14 +46,14 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(daemon: FakeBuildkitd, secrets: Path, **changes: object) -> Settings:
-    chosen = {"buildkit_url": daemon.url, "secret_mount_path": secrets, **changes}
+    chosen = {"buildkit_url": (daemon.url,), "secret_mount_path": secrets, **changes}
     return Settings(**chosen)  # type: ignore[arg-type]
 
 
 def job(
     *members: Header,
     build_id: str = "",
-    options: dict[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
     caller_gone: Callable[[], bool] = lambda: False,
     **fields: object,
 ) -> Job:
@@ -65,7 +65,7 @@ def job(
         *members,
     )
     return Job(
-        build_id=build_id or new_id(),
+        build_id=build_id or new_id(IMAGE),
         bundle=unpack(memoryview(body), LIMITS),
         key="payload-secret",
         arrival=Arrival(),
