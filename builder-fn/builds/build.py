@@ -249,7 +249,7 @@ class Build:
         try:
             self._go_elsewhere()
         except BuilderError as exc:
-            _log.warning("a build cannot begin again: %s", exc)
+            _log.warning("a build cannot begin again: %s", str(exc))
             return False
         self._replica.metrics.daemon_retried()
         _log.warning(

@@ -170,6 +170,8 @@ class Daemons:
             try:
                 return question(daemon)
             except Unavailable as exc:
+                # By tracebacks it would lead to the question, and so to a request's body.
+                exc.__cause__ = exc.__context__ = None
                 return exc.with_traceback(None)
 
         if len(daemons) <= 1:

@@ -55,6 +55,7 @@ def job(
     build_id: str = "",
     options: Mapping[str, object] | None = None,
     caller_gone: Callable[[], bool] = lambda: False,
+    body_type: Callable[[bytes], bytes | bytearray] = bytes,
     **fields: object,
 ) -> Job:
     """Return a request to build a Dockerfile and *members*."""
@@ -66,7 +67,7 @@ def job(
     )
     return Job(
         build_id=build_id or new_id(IMAGE),
-        bundle=unpack(memoryview(body), LIMITS),
+        bundle=unpack(memoryview(body_type(body)), LIMITS),
         key="payload-secret",
         arrival=Arrival(),
         caller_gone=caller_gone,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -38,6 +41,10 @@ NAME = "registry.example.com/fn"
 KEY = key_of(NAME)
 STEP = "[1/1] RUN make"
 PATIENCE = 10.0
+
+
+class Body(bytearray):
+    """One that can be referred to weakly."""
 
 
 class Running:
@@ -384,6 +391,33 @@ class TestLoss:
         running.may_end.set()
         list(lines)
         assert [built(fake, asked.build_id) for fake in fakes] == [1, 0, 0]
+
+    @pytest.mark.parametrize("ends", ["well", "badly"])
+    def test_it_keeps_nothing_of_its_body_when_it_has_ended(
+        self, fakes: list[FakeBuildkitd], builder: Builder, running: Running, ends: str
+    ) -> None:
+        """Nor until a garbage collection, which may be long in coming."""
+        bodies: list[weakref.ref[Body]] = []
+
+        def body(data: bytes) -> Body:
+            made = Body(data)
+            bodies.append(weakref.ref(made))
+            return made
+
+        build = builder.build(job(body_type=body, claimed=True, once=True))
+        lines = started(build, running)
+        gc.collect()
+        gc.disable()
+        try:
+            for fake in fakes[: 1 if ends == "well" else 3]:
+                fake.die()
+            with nullcontext() if ends == "well" else pytest.raises(DaemonUnavailable) as raised:
+                list(lines)
+            del raised, lines, build
+
+            fakes[0].wait_until(lambda: bodies[0]() is None)
+        finally:
+            gc.enable()
 
     def test_it_begins_again_once(
         self, fakes: list[FakeBuildkitd], builder: Builder, running: Running
