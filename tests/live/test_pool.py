@@ -47,6 +47,13 @@ class Pool:
         files = {"Dockerfile": "\n".join(lines) + "\n", "a": str(number)}
         return Request(files, f"{self.registry.address}/pool/fn-{number}:1")
 
+    def pushed(self, number: int) -> set[str]:
+        """Return every digest that the registry has of an image (distribution registry/storage/paths.go)."""
+        repository = self.registry.storage / f"docker/registry/v2/repositories/pool/fn-{number}"
+        return {
+            f"sha256:{each.name}" for each in (repository / "_manifests/revisions/sha256").iterdir()
+        }
+
     def busy(self) -> list[Buildkitd]:
         """Return those on which something is built now."""
         return [daemon for daemon in self.daemons if load(daemon)]
@@ -83,7 +90,7 @@ def test_an_image_is_built_where_its_cache_is(pool: Pool) -> None:
 
     for number in range(IMAGES):
         answer = build(next(replicas), pool.request(number, "true")).document
-        assert answer["cacheHits"] == len(answer["steps"]) > 0
+        assert answer["cacheHits"] == 2  # RUN and COPY
 
     placed = [total(f"{url}/metrics", PLACED, choice="first") for url in (pool.one, pool.other)]
     assert placed == [IMAGES, IMAGES]
@@ -121,12 +128,8 @@ def test_builds_go_on_elsewhere_when_their_daemon_is_killed(pool: Pool) -> None:
             assert sum("was lost" in entry for line in lines for entry in line["log"]) == 1
             *_, seen = documents(followed)
             assert seen["status"] == "success"
-    for answer in (final, command(pool.other, "result", detached).document):
-        repository = plain.image.partition("/")[2].partition(":")[0]
-        found = get(
-            f"http://{pool.registry.address}", f"/v2/{repository}/manifests/{answer['digest']}"
-        )
-        assert found.status == 200
+    result = command(pool.other, "result", detached).document
+    assert {final["digest"], result["digest"]} <= pool.pushed(0)
     assert total(f"{pool.one}/metrics", "builder_fn_daemon_retries_total") == 2
     again = build(pool.one, pool.request(1))
     assert again.status == 200
@@ -167,8 +170,7 @@ def test_one_that_drains_is_asked_and_given_nothing(
             assert build(late.url, pool.request(0)).status == 200
             assert load(drains) == 1
             assert command(late.url, "cancel", detached).status == 202
-            said = wait_for_state(late.url, detached, "failed")
-            assert said["reason"] == "build_cancelled"
+            wait_for_state(late.url, detached, "cancelled")
 
 
 def test_a_call_is_built_once_though_replicas_know_other_daemons(
