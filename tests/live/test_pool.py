@@ -97,7 +97,7 @@ def test_an_image_is_built_where_its_cache_is(pool: Pool) -> None:
     listed = command(pool.one, "list").document["builds"]
     assert len(listed) == 2 * IMAGES
     assert all(
-        command(pool.other, "status", each["buildId"]).document["state"] == "succeeded"
+        command(pool.other, "status", each["buildId"]).document["state"] == "success"
         for each in listed
     )
 
@@ -128,7 +128,8 @@ def test_builds_go_on_elsewhere_when_their_daemon_is_killed(pool: Pool) -> None:
             assert sum("was lost" in entry for line in lines for entry in line["log"]) == 1
             *_, seen = documents(followed)
             assert seen["status"] == "success"
-    result = command(pool.other, "result", detached).document
+        wait_for_state(pool.other, detached, "success")
+        result = command(pool.other, "result", detached).document
     assert {final["digest"], result["digest"]} <= pool.pushed(0)
     assert total(f"{pool.one}/metrics", "builder_fn_daemon_retries_total") == 2
     again = build(pool.one, pool.request(1))
