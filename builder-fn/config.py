@@ -28,7 +28,14 @@ FAILED_STATUSES = {"422": 422, "200": 200}
 class Settings:
     """Durations are in seconds, sizes in bytes."""
 
-    buildkit_url: str = "tcp://buildkitd:1234"
+    # A name stands for all of its addresses.
+    buildkit_url: tuple[str, ...] = ("tcp://buildkitd:1234",)
+    # Daemons that are asked about builds and given none: those that drain.
+    buildkit_lookup_url: tuple[str, ...] = ()
+    # That a daemon runs before it spills some: its max-parallelism.
+    daemon_builds: int = 8
+    # That a build begins again elsewhere when its daemon is lost; its steps may have had effects outside.
+    daemon_retries: int = 1
     buildkit_tls: DaemonTLS | None = None
     disable_hmac: bool = False
     secret_mount_path: Path = Path("/var/openfaas/secrets")
@@ -69,7 +76,8 @@ class Settings:
         """Read the settings. Raises NotReady naming the variable whose value makes no sense."""
         chosen: dict[str, object] = {}
         readers = {
-            "buildkit_url": _text,
+            "buildkit_url": _urls,
+            "buildkit_lookup_url": _urls,
             "disable_hmac": _boolean,
             "secret_mount_path": _path,
             "build_timeout": _duration,
@@ -88,6 +96,8 @@ class Settings:
             "max_waiting_bytes": _positive,
             "max_followers": _natural,
             "daemon_patience": _duration,
+            "daemon_builds": _positive,
+            "daemon_retries": _natural,
         }
         for name, read in readers.items():
             if value := environ.get(name, "").strip():
@@ -110,16 +120,20 @@ def _daemon_tls(environ: Mapping[str, str]) -> DaemonTLS | None:
     )
 
 
-def _text(_name: str, value: str) -> str:
-    return value
-
-
 def _path(_name: str, value: str) -> Path:
     return Path(value)
 
 
 def _list(_name: str, value: str) -> tuple[str, ...]:
     return tuple(filter(None, (part.strip() for part in value.split(","))))
+
+
+def _urls(name: str, value: str) -> tuple[str, ...]:
+    if urls := _list(name, value):
+        return urls
+    raise NotReady(
+        f'{name} must be "tcp://host:port" or "unix:///path", or several, not "{value}".'
+    )
 
 
 def _boolean(name: str, value: str) -> bool:

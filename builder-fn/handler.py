@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import secret_files
@@ -20,13 +21,13 @@ from .answers import build_answers, documents, record_answers, streams
 from .answers.answer import Answer, json_answer, unexpected
 from .answers.werkzeug_response import werkzeug_response
 from .build_secrets.envelope import ALGORITHM, handed_out
-from .builds import process_sandbox
 from .builds.builder import Builder
 from .builds.daemon_versions import remarks
 from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
+from .daemons import process_sandbox
 from .errors import BodyTooLarge, BuilderError, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
@@ -130,13 +131,18 @@ def _ready(_event: Any) -> Answer:
     running = builder()
     keys = [] if running.settings.disable_hmac else secret_files.payload_keys(running.settings)
     secret_files.registry_auth(running.settings)
-    version = running.daemon_version()
-    document: dict[str, Any] = {"status": "ready", "buildkit": version}
+    versions, known = running.daemon_versions()
+    document: dict[str, Any] = {"status": "ready", "buildkit": next(iter(versions.values()))}
+    if known > 1:
+        document["daemons"] = {"known": known, "ready": len(versions)}
     warnings = []
     if (sandbox := running.process_sandbox) is not None:
         document["processSandbox"] = sandbox
         warnings = [] if sandbox else [process_sandbox.WARNING.message]
-    warnings += [*remarks(version), *(key.weakness for key in keys if key.weakness)]
+    warnings += [
+        *dict.fromkeys(chain.from_iterable(map(remarks, versions.values()))),
+        *(key.weakness for key in keys if key.weakness),
+    ]
     if warnings:
         document["warnings"] = warnings
     return json_answer(document, 200)
@@ -202,15 +208,17 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
         config = bundle.config
         require_fresh(config.time, config.nonce, time.time(), settings.request_max_age)
         call_id, once = "", True  # what is sent again becomes the same build, whoever sends it
+    name = bundle.config.image.name
     build = running.build(
         Job(
             # Redelivered by a queue it has the same id, and so becomes the same build.
-            build_id=id_of_call(call_id, _digest(event, body)) if once else new_id(),
+            build_id=id_of_call(name, call_id, _digest(event, body)) if once else new_id(name),
             bundle=bundle,
             key=key.name if key else metrics.UNSIGNED,
             arrival=arrival,
             caller_gone=unsigned.never if is_detached else unsigned.caller_gone(event),
             claimed=is_detached or once,
+            once=once,
             detached=is_detached,
             patience=unsigned.patience(event),
         )
@@ -271,7 +279,8 @@ def _cancel(event: Any) -> Answer:
 
 def _list(event: Any) -> Answer:
     asked, key = _question(event, "list")
-    return record_answers.states(builder().records(limit=asked.limit)).signed(key)
+    records, unreachable = builder().records(limit=asked.limit)
+    return record_answers.states(records, unreachable).signed(key)
 
 
 _OPERATIONS: dict[str, Callable[[Any], Answer]] = {

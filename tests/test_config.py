@@ -22,7 +22,10 @@ def test_a_variable_without_a_value_is_as_good_as_none() -> None:
 
 def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
     environ = {
-        "buildkit_url": "unix:///run/buildkitd.sock",
+        "buildkit_url": "unix:///run/buildkitd.sock, tcp://buildkitd:1234",
+        "buildkit_lookup_url": "tcp://lookup:1234",
+        "daemon_builds": "9",
+        "daemon_retries": "0",
         "disable_hmac": "true",
         "secret_mount_path": "/secrets",
         "build_timeout": "5m",
@@ -48,7 +51,10 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
     settings = Settings.from_env(environ)
 
     assert settings == Settings(
-        buildkit_url="unix:///run/buildkitd.sock",
+        buildkit_url=("unix:///run/buildkitd.sock", "tcp://buildkitd:1234"),
+        buildkit_lookup_url=("tcp://lookup:1234",),
+        daemon_builds=9,
+        daemon_retries=0,
         buildkit_tls=DaemonTLS(
             ca=Path("/ca"), cert=Path("/cert"), key=Path("/key"), server_name="buildkitd"
         ),
@@ -102,6 +108,9 @@ def test_hmac_stays_on(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
+        ("buildkit_url", ","),
+        ("daemon_builds", "0"),
+        ("daemon_retries", "-1"),
         ("disable_hmac", "maybe"),
         ("disable_hmac", "on"),
         ("max_body_bytes", "512MB"),

@@ -58,7 +58,8 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(handler, "_builder", None)
     yield tmp_path
     if handler._builder is not None:
-        handler._builder.replica.client.reconnect()
+        for daemon in handler._builder.replica.daemons.all():
+            daemon.client.reconnect()
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ LAYERS = (
     ("builds",),
     ("callbacks",),
     ("answers",),
+    ("daemons",),
     ("secret_files",),
     ("history", "build_secrets", "telemetry"),
     ("request", "context", "log_tail"),
     ("config", "registry", "redaction"),
     ("daemon_errors", "go_duration"),
-    ("errors", "quoting", "version"),
+    ("errors", "quoting"),
     ("buildkit", "fsutil", "pb"),
 )
 

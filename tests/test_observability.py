@@ -42,10 +42,27 @@ EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]
 ]
 
 
+class Watched:
+    """A daemon as one of several, with all that there is to tell."""
+
+    name = "buildkitd-0"
+
+    def state(self, *, among: int) -> DaemonState:
+        del among
+        return DaemonState(up=True, version="v0", cache_bytes={"regular": 1}, cache_limit=2)
+
+    def builds(self, *, among: int) -> int | None:
+        del among
+        return 3
+
+
 def exposed() -> dict[str, set[str]]:
     """The names of all samples, each with its labels."""
-    state = DaemonState(up=True, version="v0", cache_bytes={"regular": 1}, cache_limit=2)
-    metrics = Metrics(places=1, waiting=lambda: 0, daemon=lambda: state)
+    metrics = Metrics(
+        places=1,
+        waiting=lambda: 0,
+        daemons=lambda: [Watched()],
+    )
     metrics.build_ended(
         BuildReport(
             build_id="b",

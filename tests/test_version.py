@@ -3,7 +3,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from function.version import VERSION
+from function.telemetry.version import VERSION
 
 PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 

@@ -18,9 +18,12 @@ def state(record: BuildRecord, *, status: int = 200) -> Answer:
     return json_answer(_state(record), status)
 
 
-def states(records: Sequence[BuildRecord]) -> Answer:
-    """Answer how several builds stand."""
-    return json_answer({"builds": [_state(record) for record in records]}, 200)
+def states(records: Sequence[BuildRecord], unreachable: Sequence[str] = ()) -> Answer:
+    """Answer how several builds stand, and which daemons could not be asked."""
+    document: dict[str, Any] = {"builds": [_state(record) for record in records]}
+    if unreachable:
+        document["unreachable"] = list(unreachable)
+    return json_answer(document, 200)
 
 
 def _state(record: BuildRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from .image.content import KnownImages
 from .progress.redactor import NOTHING_SECRET
 from .rpc.channel import open_channel, target
 from .rpc.control import Control
-from .rpc.daemon_watch import DaemonWatch
+from .rpc.daemon_watch import USAGE_AGE_SECONDS, DaemonWatch
 from .rpc.unavailable import daemon_unavailable
+from .rpc.worker import worker_of
 from .solve.solve import Solve
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .progress.redactor import Redactor
     from .rpc.channel import DaemonTLS
     from .rpc.daemon_watch import DaemonState
+    from .rpc.worker import Worker
     from .session.grpc_server import Call, Headers
     from .solve.request import SolveSpec
 
@@ -66,30 +69,33 @@ class Client:
             images=self._images,
         )
 
-    def version(self) -> str:
-        """Return the daemon's version; a way to ask whether it is there. Raises DaemonUnavailable."""
-        with self.asking() as control:
-            try:
-                response = control.info(pb.InfoRequest(), timeout=self.patience)
-            except grpc.RpcError as exc:
-                raise daemon_unavailable(exc) from exc
-        return str(response.buildkitVersion.version)
-
-    def worker_id(self) -> str:
-        """Return the id that stands beside the daemon's cache, and comes back with it.
+    def version(self, seconds: float = math.inf) -> str:
+        """Ask for the daemon's version, for at most *seconds*; a way to ask whether it is there.
 
         Raises DaemonUnavailable.
         """
         with self.asking() as control:
             try:
-                workers = control.list_workers(pb.ListWorkersRequest(), timeout=self.patience)
+                response = control.info(pb.InfoRequest(), timeout=min(seconds, self.patience))
             except grpc.RpcError as exc:
                 raise daemon_unavailable(exc) from exc
-        return workers.record[0].ID if workers.record else ""
+        return str(response.buildkitVersion.version)
 
-    def state(self) -> DaemonState:
-        """Say how the daemon is, within a second and without harm to what runs there."""
-        return self._watch.state()
+    def worker(self, seconds: float) -> Worker:
+        """Ask the daemon what it is, for at most *seconds*. Raises DaemonUnavailable."""
+        with self.asking() as control:
+            try:
+                workers = control.list_workers(pb.ListWorkersRequest(), timeout=seconds)
+            except grpc.RpcError as exc:
+                raise daemon_unavailable(exc) from exc
+        return worker_of(workers)
+
+    def state(self, *, usage_age: float = USAGE_AGE_SECONDS) -> DaemonState:
+        """Say how the daemon is, within a second and without harm to what runs there.
+
+        *usage_age* is how old, in seconds, what it says of its disk may be.
+        """
+        return self._watch.state(usage_age)
 
     def reconnect(self) -> None:
         """Give the next build a connection of its own; those that run keep the one they have."""

@@ -4,11 +4,11 @@ builder     the replica's one builder: takes builds in, finds others, asks the d
 build       one build that runs here
 followed    one that another request, or another replica, runs or ran
 job         a build as it was asked for, and its id
+placing     the daemon that a build gets, and one only
 offer       what a build's session offers the daemon
 daemon_versions  what a version of buildkitd lacks
 admission   the places for builds, and the line in front of them
 fair_line   the order of that line
 background  what no request waits for
-process_sandbox  whether steps of builds are kept apart on the daemon
 replica     what all builds of a replica share
 """

@@ -17,6 +17,7 @@ from .. import secret_files
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
+from ..daemons import process_sandbox
 from ..errors import (
     BuildCancelled,
     BuilderError,
@@ -26,29 +27,32 @@ from ..errors import (
     Interrupted,
     Unavailable,
 )
-from ..history import Ref
 from ..history.annotations import build_attrs
 from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
-from . import process_sandbox
+from .followed import BEGUN_AGAIN
 from .offer import offer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from ..answers.ongoing import Ongoing
     from ..build_secrets.opened import BuildSecrets
     from ..buildkit import Solve, Step
-    from ..history import Claim, Journal
+    from ..history import Journal
     from ..registry.docker_config import RegistryAuth
     from .admission import Place
     from .job import Job
+    from .placing import Placed
     from .replica import Replica
 
 _log = logging.getLogger("builder-fn")
 
 _TICK_SECONDS = 0.25
+# Between two looks for another daemon, of a build in line whose own is gone.
+_MOVE_SECONDS = 5.0
 
 # Longer than a build's id, and so in nobody's list.
 _INTERNAL_REF_BYTES = 24
@@ -57,23 +61,32 @@ _INTERNAL_REF_BYTES = 24
 class Build:
     """Iterate `lines` to its end, then there is a `result`. `close` cancels what still runs."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all of a build's own
         self,
         replica: Replica,
+        placed: Placed,
         job: Job,
         build_secrets: BuildSecrets,
         place: Place,
-        claim: Claim | None = None,
+        *,
+        follow: Callable[[Job], Ongoing],
     ) -> None:
-        """Take *place* and *claim* over."""
+        """Take *place* and the claim of *placed* over.
+
+        *follow* leads to what the job has become elsewhere, if that is found when its daemon is lost.
+        """
         config = job.bundle.config
         self.id = job.build_id
         self.image = config.image.text
         self.result: BuildResult | None = None
-        self._ref = claim.ref if claim else Ref(self.id)
-        self._claim = claim
         self._job = job
         self._replica = replica
+        self._follow = follow
+        self._followed: Ongoing | None = None  # what goes on elsewhere in our stead
+        self._retries = replica.settings.daemon_retries
+        self._daemon = placed.daemon
+        self._claim = placed.claim
+        self._ref = placed.ref(self.id)
         self._secrets = build_secrets
         self._redactor = Redactor((*build_secrets.values, *detection.values(config.build_args)))
 
@@ -98,7 +111,7 @@ class Build:
         self._cancelled = threading.Event()
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
         replica.metrics.in_flight.inc()
-        replica.history.on_cancel(self._ref, self._cancelled.set)
+        self._daemon.history.on_cancel(self._ref, self._cancelled.set)
 
     @property
     def image_ref(self) -> str:
@@ -107,13 +120,15 @@ class Build:
         return f"{name}@{self.result.digest}" if self.result and self.result.digest else ""
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return self._solve.steps if self._solve else ()
+    def steps(self) -> Sequence[Step]:
+        running = self._followed or self._solve
+        return running.steps if running else ()
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
         """Ours of the request, then the daemon's of the Dockerfile."""
-        return (*self._warnings, *(self._solve.warnings if self._solve else ()))
+        running = self._followed or self._solve
+        return (*self._warnings, *(running.warnings if running else ()))
 
     @property
     def duration(self) -> float:
@@ -126,13 +141,10 @@ class Build:
         Raises BuilderError if the build does not succeed.
         """
         try:
-            with translated():
-                for lines in self._lines():
-                    if self._journal and lines:
-                        self._journal.write(lines)
-                    yield lines
-                assert self._solve  # noqa: S101 - it gave the lines
-                self.result = self._solve.result()
+            yield [f"WARN: {warning.message}" for warning in self._warnings]
+            yield from self._lines_of_wait()
+            self._waited = self.duration
+            yield from self._lines_of_attempts()
             self._error = None
         except BuilderError as exc:
             self._error = cause_of(self._registries.cause_of(exc), self._job.bundle.context)
@@ -156,23 +168,43 @@ class Build:
             last_things.callback(self._account)
             last_things.callback(self._leave_record)
             last_things.callback(self._place.leave)
+            if self._followed is not None:
+                last_things.callback(self._followed.close)
             if self._solve is not None:
                 last_things.callback(self._solve.close)
             last_things.callback(self._declare)
-            last_things.callback(self._replica.history.forget, self._ref)
+            last_things.callback(self._daemon.history.forget, self._ref)
 
-    def _lines(self) -> Iterator[list[str]]:
-        yield [f"WARN: {warning.message}" for warning in self._warnings]
-        yield from self._lines_of_wait()
-        self._waited = self.duration
-        self._solve = self._start()
-        for lines in self._solve:
-            self._require_reason_to_go_on()
-            yield lines
+    def _lines_of_attempts(self) -> Iterator[list[str]]:
+        """Have it built, and begin again elsewhere if the daemon is lost before the image is pushed."""
+        if self._followed is None and not self._may_begin():
+            yield from self._move()
+        while self._followed is None:
+            try:
+                yield from self._lines_of_attempt()
+            except DaemonUnavailable as exc:
+                if not self._begun_again(exc):
+                    raise
+                yield [f"WARN: {BEGUN_AGAIN}"]
+            else:
+                return
+        yield from self._followed.lines()
+        self.result = self._followed.result
+
+    def _lines_of_attempt(self) -> Iterator[list[str]]:
+        with translated():
+            self._solve = self._start()
+            for lines in self._solve:
+                self._require_reason_to_go_on()
+                if self._journal and lines:
+                    self._journal.write(lines)
+                yield lines
+            self.result = self._solve.result()
 
     def _lines_of_wait(self) -> Iterator[list[str]]:
         said = 0
-        while not self._place.wait(_TICK_SECONDS):
+        moved_at = 0.0
+        while self._followed is None and not self._place.wait(_TICK_SECONDS):
             self._require_reason_to_go_on()
             position = self._place.position
             yield (
@@ -181,22 +213,105 @@ class Build:
                 else []
             )
             said = position
+            if not self._may_begin() and time.monotonic() - moved_at > _MOVE_SECONDS:
+                yield from self._move()
+                moved_at = time.monotonic()
+
+    def _may_begin(self) -> bool:
+        """Tell whether the daemon may still be given the build, which waits for its place.
+
+        A claim that is held is kept, though its daemon is to get no new builds: it follows those it has.
+        """
+        daemons = self._replica.daemons
+        if daemons.is_one:
+            return True
+        if self._claim is not None:
+            return not self._claim.is_lost and not self._daemon.is_down
+        return daemons.takes(self._daemon)
+
+    def _move(self) -> Iterator[list[str]]:
+        """Give up the daemon before the build has begun there; it stays if there is no other."""
+        try:
+            self._go_elsewhere()
+        except BuilderError:
+            return
+        yield ["WARN: The build's buildkitd went away while it was in line."]
+
+    def _begun_again(self, lost: DaemonUnavailable) -> bool:
+        """Leave the daemon that was lost with the build for the next choice; False if there is none."""
+        if self._retries == 0 or self._replica.daemons.is_one:
+            return False
+        self._require_reason_to_go_on()
+        self._retries -= 1
+        before = self._daemon
+        self._replica.daemons.mark_down(before)
+        self._abandon(lost)
+        try:
+            self._go_elsewhere()
+        except BuilderError as exc:
+            _log.warning("a build cannot begin again: %s", str(exc))
+            return False
+        self._replica.metrics.daemon_retried()
+        _log.warning(
+            "a build's daemon was lost, and it begins again on another",
+            extra=log_lines.with_fields({"buildId": self.id, "daemon": before.name}),
+        )
+        return True
+
+    def _go_elsewhere(self) -> None:
+        lost = self._daemon
+        placed = self._replica.placing.place(self._job, lost=(lost,))
+        if self._claim is not None:
+            self._claim.release()
+            self._claim = None
+        lost.history.forget(self._ref)
+        if placed is None:
+            self._followed = self._follow(self._job)
+            self._place.leave()
+            return
+        self._daemon, self._claim = placed.daemon, placed.claim
+        self._ref = placed.ref(self.id)
+        self._daemon.history.on_cancel(self._ref, self._cancelled.set)
+
+    def _abandon(self, error: DaemonUnavailable) -> None:
+        """Leave nothing of the build on a daemon that was lost, should it come back, and a verdict."""
+        history, ref, annotations = self._daemon.history, self._ref, self._job.annotations
+        claim, journal, solve = self._claim, self._journal, self._solve
+        steps, warnings = self.steps, self.warnings
+        self._claim = self._journal = self._solve = None
+
+        def end() -> None:
+            if claim or solve:
+                history.declare(ref, annotations, error, claim=claim)
+            if journal:
+                journal.fail(error, steps, warnings)
+            if claim:
+                claim.release()
+
+        history.forget(ref)
+        # A host that vanished without a word leaves a connection that looks alive.
+        self._daemon.client.reconnect()
+        self._replica.background.start(end, name=f"verdict {ref}")
+        if solve:
+            solve.close()
 
     def _declare(self) -> None:
         """Say in all replicas' stead why we end what the daemon would say was left."""
         error = self._error
         ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
         on_record = self._claim is not None or self._solve is not None
+        if self._followed is not None:
+            return  # it tells of itself
         # A journal tells it itself, unless it has died with its daemon.
         told = self._journal is not None and not isinstance(error, DaemonUnavailable)
         if not (error and ours and on_record) or told:
             return
-        history, ref, annotations = self._replica.history, self._ref, self._job.annotations
+        history, ref, annotations = self._daemon.history, self._ref, self._job.annotations
         claim = self._claim
         if isinstance(error, DaemonUnavailable):
             # A host that vanished without a word leaves a connection that looks alive. And the caller
             # need not wait for whether it comes back.
-            self._replica.client.reconnect()
+            self._daemon.client.reconnect()
             self._replica.background.start(
                 lambda: history.declare(ref, annotations, error, claim=claim), name=f"verdict {ref}"
             )
@@ -262,7 +377,7 @@ class Build:
         # What a step prints would stand in the daemon's records as it was printed.
         internal = bool(self._redactor)
         if internal:
-            self._journal = self._replica.history.journal(self._ref, job.annotations)
+            self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
             frontend_attrs={**config.frontend_attrs, **build_attrs(job.annotations)},
@@ -274,12 +389,12 @@ class Build:
         offered = offer(
             job.bundle, self._replica.shared_keys, self._registries, keyed_secrets.offered
         )
-        return self._replica.client.solve(
+        return self._daemon.client.solve(
             spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
         )
 
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
-        if self._secrets.mounted and self._replica.process_sandbox.is_there is False:
+        if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:
             yield process_sandbox.WARNING
 
     def _timeout_warnings(self) -> Iterator[BuildWarning]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from .. import secret_files
 from ..build_secrets.opened import BuildSecrets
 from ..daemon_errors import translated
-from ..errors import Busy, CallerGone, Interrupted, NotFound, NotReady, RecordsOff, Unavailable
+from ..daemons.daemon import QUESTION_SECONDS
+from ..daemons.pool import none_answers
+from ..errors import (
+    Busy,
+    CallerGone,
+    Interrupted,
+    NotReady,
+    Unavailable,
+)
 from ..telemetry import metrics
 from .admission import Account
 from .build import Build
@@ -16,19 +26,25 @@ from .followed import FollowedBuild, Followers
 from .replica import Replica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..config import Settings
-    from ..history import BuildRecord
+    from ..daemons.daemon import Daemon
+    from ..daemons.pool import Daemons
+    from ..history import BuildRecord, Follow
     from ..request.bundle import Bundle
     from .admission import Place
     from .job import Job
+    from .placing import Placed
 
 # For calls that find no room: so many look at one time for a build that they may be redelivered for, and wait
 # so long for their turn. A crowd of a hundred is refused within a second.
 _MOST_LOOKS = 4
 _LOOK_SECONDS = 0.5
+
+# Of a list, from each daemon beyond its share.
+_MORE_LISTED = 8
 
 
 class Builder:
@@ -58,15 +74,33 @@ class Builder:
             self.replica.metrics.expect_key(name)
         return self.replica.metrics.text()
 
-    @translated()
-    def daemon_version(self) -> str:
-        """Raises DaemonUnavailable, NotReady."""
-        return self.replica.client.version()
+    def daemon_versions(self) -> tuple[dict[str, str], int]:
+        """Ask all daemons for their versions, by name; say how many there are.
+
+        Raises DaemonUnavailable, NotReady if none answers.
+        """
+        daemons = self.replica.daemons
+        seconds = math.inf if daemons.is_one else QUESTION_SECONDS
+        asked = [daemon for daemon in daemons.current() if not daemon.is_down]
+        answers = daemons.ask(asked, lambda each: _version(each, seconds))
+        for daemon, said in answers:
+            if isinstance(said, Unavailable):
+                daemons.mark_down(daemon)
+        versions = {each.name: said for each, said in answers if isinstance(said, str)}
+        if not versions:
+            for _, error in answers:
+                if isinstance(error, Unavailable):
+                    raise error
+            raise none_answers()
+        return versions, len(daemons.current())
 
     @property
     def process_sandbox(self) -> bool | None:
-        """Whether steps of different builds are kept apart on the daemon, as far as is known by now."""
-        return self.replica.process_sandbox.is_there
+        """Whether all daemons keep steps of different builds apart, as far as is known by now."""
+        found = [each.process_sandbox.is_there for each in self.replica.daemons.current()]
+        if False in found:
+            return False
+        return None if None in found or not found else True
 
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
@@ -84,9 +118,11 @@ class Builder:
                 return found
             raise
         try:
-            if not job.claimed:
-                return Build(self.replica, job, build_secrets, place)
-            return self._claimed(job, build_secrets, place)
+            placed = self.replica.placing.place(job)
+            if placed is None:
+                place.leave()
+                return self._again(job)
+            return self._begun(placed, job, build_secrets, place)
         except BaseException:
             place.leave()
             raise
@@ -99,20 +135,12 @@ class Builder:
             patience=job.patience,
         )
 
-    def _claimed(
-        self, job: Job, build_secrets: BuildSecrets, place: Place
-    ) -> Build | FollowedBuild:
-        history = self.replica.history
-        claim = history.claim(job.build_id, job.annotations)
-        if claim is None:
-            place.leave()
-            return self._again(job)
+    def _begun(self, placed: Placed, job: Job, build_secrets: BuildSecrets, place: Place) -> Build:
         try:
-            if job.detached:  # its id is answered before it has begun
-                history.wait_until_on_record(claim)
-            return Build(self.replica, job, build_secrets, place, claim)
+            return Build(self.replica, placed, job, build_secrets, place, follow=self._again)
         except BaseException:
-            claim.release()
+            if placed.claim:
+                placed.claim.release()
             raise
 
     def _found(self, job: Job) -> FollowedBuild | None:
@@ -120,12 +148,12 @@ class Builder:
         if not self._looking.acquire(timeout=_LOOK_SECONDS):
             return None
         try:
-            found = self.replica.history.record(job.build_id)
+            found = self.replica.finder.look(job.build_id)
         except Unavailable:
             return None
         finally:
             self._looking.release()
-        return self._again(job) if found and not found.repeatable else None
+        return self._again(job) if found and not found[1].repeatable else None
 
     def _again(self, job: Job) -> FollowedBuild:
         """Follow what *job* has become; where that is given up, *job* is begun once more."""
@@ -154,18 +182,45 @@ class Builder:
 
     def record(self, build_id: str) -> BuildRecord:
         """Raises NotFound, DaemonUnavailable."""
-        return self._known(self.replica.history.record(build_id), build_id)
+        _, record = self.replica.finder.find(build_id)
+        return record
 
-    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
-        """Return the newest builds first. Raises DaemonUnavailable."""
-        return self.replica.history.records(limit=limit)
+    def records(self, *, limit: int) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
+        """Return the newest builds of all daemons first, and the names of the daemons that did not answer.
+
+        Raises DaemonUnavailable if none answers.
+        """
+        pool = self.replica.daemons
+        if pool.is_one:
+            return pool.all()[0].history.records(limit=limit), ()
+        asked = [daemon for daemon in pool.all() if not daemon.is_down]
+        # Of each its share and some more; where one may have more of the newest, it is asked again.
+        share = min(limit, 2 * limit // max(1, len(asked)) + _MORE_LISTED)
+        found = _listed(pool, asked, share)
+        newest = _newest(found, limit)
+        cut = [
+            daemon
+            for daemon, records in found.items()
+            if len(records) >= share
+            and (len(newest) < limit or records[-1].created > newest[-1].created)
+        ]
+        if share < limit:
+            found |= _listed(pool, cut, limit)
+        if not found:
+            raise none_answers()
+        unreachable = tuple(sorted(each.name for each in pool.current() if each not in found))
+        return _newest(found, limit), unreachable
 
     def cancel(self, build_id: str) -> BuildRecord:
         """Have a build ended, whichever replica runs it, and return how it stood before.
 
         Raises NotFound, DaemonUnavailable.
         """
-        return self._known(self.replica.history.request_cancel(build_id), build_id)
+        daemon = self.replica.finder.daemon_of(build_id)
+        record = daemon.history.request_cancel(build_id)
+        if record is None:
+            raise self.replica.finder.unknown(build_id)
+        return record
 
     def _following(
         self,
@@ -182,10 +237,32 @@ class Builder:
             if caller_gone():
                 raise CallerGone("The caller hung up; the build goes on.")
 
-        follow = self.replica.history.follow(build_id)
+        daemon = self.replica.finder.daemon_of(build_id)
+        follow = daemon.history.follow(build_id)
         if follow is None:
-            raise self._unknown(build_id)
-        return FollowedBuild(follow, require_reader, offset=offset, leave=leave, again=again)
+            raise self.replica.finder.unknown(build_id)
+        return FollowedBuild(
+            follow,
+            require_reader,
+            offset=offset,
+            leave=leave,
+            again=again,
+            elsewhere=None if self.replica.daemons.is_one else self._elsewhere(build_id, daemon),
+        )
+
+    def _elsewhere(self, build_id: str, daemon: Daemon) -> Callable[[], Follow | None]:
+        """Return what leads to the build on another daemon than *daemon*, once it is there."""
+
+        def look() -> Follow | None:
+            try:
+                found = self.replica.finder.look(build_id)
+                if found is None or found[0].worker_id == daemon.worker_id:
+                    return None
+                return None if found[1].repeatable else found[0].history.follow(build_id)
+            except Unavailable:
+                return None
+
+        return look
 
     def _key_names(self) -> list[str]:
         if self.settings.disable_hmac:
@@ -200,15 +277,30 @@ class Builder:
             return BuildSecrets()
         return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
 
-    def _known(self, record: BuildRecord | None, build_id: str) -> BuildRecord:
-        if record is None:
-            raise self._unknown(build_id)
-        return record
 
-    def _unknown(self, build_id: str) -> NotFound | RecordsOff:
-        if not self.replica.history.keeps_records():
-            return RecordsOff()
-        return NotFound(
-            f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
-            "never been begun."
-        )
+def _version(daemon: Daemon, seconds: float) -> str:
+    with translated():
+        return daemon.client.version(seconds)
+
+
+def _listed(
+    pool: Daemons, daemons: Sequence[Daemon], limit: int
+) -> dict[Daemon, tuple[BuildRecord, ...]]:
+    found = {}
+    for daemon, said in pool.ask(
+        daemons, lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS)
+    ):
+        if isinstance(said, Unavailable):
+            pool.mark_down(daemon)
+        else:
+            found[daemon] = said
+    return found
+
+
+def _newest(found: Mapping[Daemon, Sequence[BuildRecord]], limit: int) -> tuple[BuildRecord, ...]:
+    """Merge what the daemons have; of a build that several have, what came last."""
+    by_id: dict[str, BuildRecord] = {}
+    for record in sorted(chain.from_iterable(found.values()), key=lambda record: record.created):
+        by_id[record.ref.build_id] = record
+    newest = sorted(by_id.values(), key=lambda record: record.created, reverse=True)
+    return tuple(newest[:limit])

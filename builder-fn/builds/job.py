@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ..daemons.rendezvous import key_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -21,7 +23,8 @@ _ID_DIGITS = 32
 class Job:
     """*key* is the name of the signer's; *patience*, in seconds, is how long the caller would wait in line.
 
-    One that is *claimed* is on record from now on, and built once however often it comes.
+    One that is *claimed* is on record from now on. One that is to be built *once* is claimed as well, and may
+    come again under its id.
     """
 
     build_id: str
@@ -30,6 +33,7 @@ class Job:
     arrival: Arrival
     caller_gone: Callable[[], bool]
     claimed: bool = False
+    once: bool = False
     detached: bool = False
     patience: float = math.inf
 
@@ -44,11 +48,13 @@ class Job:
         return {"image": image.text, "name": image.untagged, "key": self.key}
 
 
-def new_id() -> str:
-    return secrets.token_hex(_ID_DIGITS // 2)
+def new_id(image_name: str) -> str:
+    """Make an id that begins with the image's key, and so tells where to ask for the build."""
+    return (key_of(image_name) + secrets.token_hex(_ID_DIGITS // 2))[:_ID_DIGITS]
 
 
-def id_of_call(call_id: str, body_digest: str) -> str:
+def id_of_call(image_name: str, call_id: str, body_digest: str) -> str:
     """Return the same id for the same call with the same body, which a queue may deliver twice."""
     said = f"{len(call_id)}:{call_id}{body_digest}"
-    return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()[:_ID_DIGITS]
+    own = hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
+    return (key_of(image_name) + own)[:_ID_DIGITS]

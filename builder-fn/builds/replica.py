@@ -6,15 +6,14 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..buildkit import Client
 from ..callbacks.deliveries import Deliveries
 from ..context.shared_key import SharedKeys
-from ..daemon_errors import translated
-from ..history import History
+from ..daemons.finding import Finder
+from ..daemons.pool import Daemons
 from ..telemetry.metrics import Metrics
 from .admission import Admission
 from .background import Background
-from .process_sandbox import ProcessSandbox
+from .placing import Placing
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -22,25 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """The daemon, the places for builds, and what goes on beside them; safe for use by many threads."""
+    """The daemons, the places for builds, and what goes on beside them; safe for use by many threads."""
 
     settings: Settings
-    client: Client
-    history: History
+    daemons: Daemons
+    finder: Finder
+    placing: Placing
     admission: Admission
     metrics: Metrics
     deliveries: Deliveries
-    process_sandbox: ProcessSandbox
     shared_keys: SharedKeys = field(default_factory=SharedKeys)
     background: Background = field(default_factory=Background)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
-    @translated()
     def of(cls, settings: Settings) -> Replica:
         """Raises NotReady if the settings cannot lead to a daemon."""
-        client = Client(
-            settings.buildkit_url, settings.buildkit_tls, patience=settings.daemon_patience
+        daemons = Daemons(
+            settings.buildkit_url,
+            lookup_urls=settings.buildkit_lookup_url,
+            tls=settings.buildkit_tls,
+            patience=settings.daemon_patience,
+            builds=settings.daemon_builds,
         )
         admission = Admission(
             places=settings.max_builds,
@@ -51,13 +53,14 @@ class Replica:
         metrics = Metrics(
             places=settings.max_builds,
             waiting=lambda: admission.waiting,
-            daemon=client.state,
+            daemons=daemons.current,
         )
+        finder = Finder(daemons)
         return cls(
             settings=settings,
-            client=client,
-            history=History(client),
-            process_sandbox=ProcessSandbox(client),
+            daemons=daemons,
+            finder=finder,
+            placing=Placing(daemons, finder, metrics),
             admission=admission,
             metrics=metrics,
             deliveries=Deliveries(private=settings.callback_private, ended=metrics.callback_ended),

@@ -82,6 +82,11 @@ class Attempt:
         return self._own() is Own.RUNNING and self._claimed() is Claimed.OPEN
 
     @property
+    def is_claimed(self) -> bool:
+        """Whether somebody answers for it, in line or running."""
+        return self._claimed() is Claimed.OPEN
+
+    @property
     def was_left(self) -> bool:
         """True if all that the daemon knows of the build's end is that its caller left."""
         return self.build is not None and self.build.error.code == Code.CANCELLED

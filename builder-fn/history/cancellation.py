@@ -1,8 +1,9 @@
 """I/O: hears of builds that are to be cancelled, from whichever replica was asked.
 
 The one who is asked leaves a record in the daemon's history; the one who runs the build listens to what
-comes into it. The stream is begun anew now and then, since one whose host has vanished looks as if there
-were no news; it tells from the beginning what it may have missed meanwhile.
+comes into it, for as long as it has builds there. The stream is begun anew now and then, since one whose host
+has vanished looks as if there were no news. The next one is open before the last ends, so that nothing is
+missed between the two, and need not search the history; the first does, and one after a failure.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
     from ..buildkit.rpc.control import Control
     from .refs import Ref
 
-# A daemon that is to stop waits for the streams it has; so none is long, although each begins with a search.
-_STREAM_SECONDS = 5.0
+# Between the beginnings of two streams.
+_RENEWAL_SECONDS = 5.0
+# A daemon that is to stop waits for the streams it has, so none is long; but the next one must have opened
+# before it ends.
+_STREAM_SECONDS = 7.0
+# Without a build it listens on for so long: the next one may come soon, and need no search.
+_LINGER_SECONDS = 60.0
 _MIN_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
 # Heard of before their owner asked; a claim can be seen before its holder has it.
@@ -35,22 +41,26 @@ _log = logging.getLogger(__name__)
 
 
 class CancelListener:
-    """One daemon's requests to cancel; safe for use by many threads. Listens from the first build on."""
+    """One daemon's requests to cancel; safe for use by many threads. Listens while it has builds."""
 
-    def __init__(self, control: Callable[[], Control]) -> None:
+    def __init__(
+        self, control: Callable[[], Control], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """*control* leads to the daemon, or raises Misconfigured."""
         self._control = control
+        self._clock = clock
         self._lock = threading.Lock()
         self._running: dict[Ref, Callable[[], None]] = {}
         self._heard: dict[Ref, None] = {}  # in their order
-        self._started = False
+        self._listening = False
+        self._idle_since = 0.0
 
     def add(self, ref: Ref, cancel: Callable[[], None]) -> None:
         """Have *cancel* called once, soon and from another thread or this one, when it is asked for."""
         with self._lock:
             self._running[ref] = cancel
             due = ref in self._heard
-            start, self._started = not self._started, True
+            start, self._listening = not self._listening, True
         if start:
             threading.Thread(target=self._listen, name="cancellation", daemon=True).start()
         if due:
@@ -60,23 +70,27 @@ class CancelListener:
         """Forget a build that has ended; safe to call twice."""
         with self._lock:
             self._running.pop(ref, None)
+            self._idle_since = self._clock()
 
     def _listen(self) -> None:
         pause = _MIN_PAUSE_SECONDS
-        while True:
-            try:
-                for event in self._stream():
-                    pause = _MIN_PAUSE_SECONDS
-                    self._take(event.record.Ref)
-            except (grpc.RpcError, Misconfigured) as exc:
-                if not _is_over(exc):
-                    _log.debug("requests to cancel cannot be heard: %s", exc)
-                    time.sleep(pause)
-                    pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+        stream = _Stream(self._control, self._take, search=True)
+        while self._is_needed():
+            if not stream.broken.wait(_RENEWAL_SECONDS):
+                pause = _MIN_PAUSE_SECONDS
+                # One that has brought nothing, not even what runs, may never have been opened.
+                stream = _Stream(self._control, self._take, search=not stream.heard)
+                continue
+            time.sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+            # What came meanwhile is to be searched for.
+            stream = _Stream(self._control, self._take, search=True)
 
-    def _stream(self) -> grpc.CallIterator[pb.BuildHistoryEvent]:
-        request = pb.BuildHistoryRequest(Filter=filters_of_all(Part.CANCEL))
-        return self._control().listen_build_history(request, timeout=_STREAM_SECONDS)
+    def _is_needed(self) -> bool:
+        with self._lock:
+            idle = not self._running and self._clock() - self._idle_since >= _LINGER_SECONDS
+            self._listening = not idle
+            return self._listening
 
     def _take(self, name: str) -> None:
         match parsed(name):
@@ -90,8 +104,39 @@ class CancelListener:
     def _cancel(self, ref: Ref) -> None:
         with self._lock:
             cancel = self._running.pop(ref, None)
+            self._idle_since = self._clock()
         if cancel:
             cancel()
+
+
+class _Stream:
+    """One stream, read by a thread of its own to its end; `broken` if that comes before its time."""
+
+    def __init__(
+        self, control: Callable[[], Control], take: Callable[[str], None], *, search: bool
+    ) -> None:
+        self._control = control
+        self._take = take
+        self._request = pb.BuildHistoryRequest(
+            Filter=filters_of_all(Part.CANCEL), ActiveOnly=not search
+        )
+        self.heard = False
+        self.broken = threading.Event()
+        threading.Thread(target=self._read, name="cancellation stream", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            for event in self._control().listen_build_history(
+                self._request, timeout=_STREAM_SECONDS
+            ):
+                self.heard = True
+                self._take(event.record.Ref)
+        except (grpc.RpcError, Misconfigured) as exc:
+            if _is_over(exc):
+                return
+            _log.debug("requests to cancel cannot be heard: %s", exc)
+        # A daemon that ends a stream by itself is about to go.
+        self.broken.set()
 
 
 def _is_over(error: Exception) -> bool:

@@ -42,6 +42,11 @@ class Claim:
     token: str  # that tells it from others of the same ref
     lock: RefLock = field(repr=False)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended, though nobody here released it: its daemon is gone, or was."""
+        return self.lock.is_lost
+
     def release(self) -> None:
         """Say that the build has ended, or is not to begin. Does not wait; safe to call twice."""
         # An end without an error is told from a holder's death. The record stays: to delete one, the daemon

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -53,6 +54,18 @@ class History:
             claims.wait_until_on_record(claim)
 
     @translated()
+    def load(self, *, seconds: float) -> int:
+        """Count the builds that run there, whoever ordered them; asks for at most *seconds*."""
+        with self._client.asking() as control:
+            return Search(control, patience=seconds).running()
+
+    @translated()
+    def is_claimed(self, build_id: str, *, seconds: float) -> bool:
+        """Tell whether a replica answers for a build there now; asks for at most *seconds*."""
+        with self._client.asking() as control:
+            return Search(control, patience=seconds).is_claimed(build_id)
+
+    @translated()
     def keeps_records(self) -> bool:
         """Tell whether there is a record of any build at all."""
         with self._search() as search:
@@ -81,10 +94,11 @@ class History:
             return search.record(build_id)
 
     @translated()
-    def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
-        """Return the newest builds first; see Search.records."""
-        with self._search() as search:
-            return search.records(limit=limit)
+    def records(self, *, limit: int, seconds: float = math.inf) -> tuple[BuildRecord, ...]:
+        """Return the newest builds first, asking for at most *seconds*; see Search.records."""
+        with self._client.asking() as control:
+            patience = min(seconds, self._client.patience)
+            return Search(control, patience=patience).records(limit=limit)
 
     @translated()
     def request_cancel(self, build_id: str) -> BuildRecord | None:

@@ -74,6 +74,11 @@ class RefLock:
                 time.sleep(_POLL_SECONDS)
         return self._was_not_refused()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it is not held any more, though it was never ended here."""
+        return self._solve.done() and not self._ends
+
     def end(self, request: gateway_pb2.ReturnRequest) -> None:
         """Begin to end it in the way that *request* says; see `when_ended` and `wait`.
 

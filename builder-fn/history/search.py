@@ -17,7 +17,7 @@ from ..buildkit.rpc.unavailable import daemon_unavailable
 from ..buildkit.text.display_strings import JOB_EXISTS
 from ..pb import control_pb2 as pb
 from .attempt import attempts
-from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id
+from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +76,15 @@ class Search:
     def all_attempts(self, build_id: str) -> Sequence[Attempt]:
         """Return the same by one question, which searches the whole history."""
         return self._attempts(build_id, active_only=False) if is_build_id(build_id) else ()
+
+    def is_claimed(self, build_id: str) -> bool:
+        """Tell whether somebody answers for a build, in line or running."""
+        return any(each.is_claimed for each in self._attempts(build_id, active_only=True))
+
+    def running(self) -> int:
+        """Count the builds that run; what stands beside them, such as claims, are none."""
+        names = (parsed(record.Ref) for record in self._listen(active_only=True))
+        return sum(name is None or name[0] is Part.BUILD for name in names)
 
     def keeps_records(self) -> bool:
         """Tell whether there is a record of any build at all."""

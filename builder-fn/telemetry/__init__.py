@@ -2,5 +2,6 @@
 
 build_report  a build that ended, as values
 log_lines     the log: one line of JSON each
+version       which builder this is
 metrics       Prometheus' metrics
 """

@@ -7,7 +7,8 @@ of a request ever becomes one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,11 +24,11 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from ..errors import BuilderError, BuildFailed, CallerGone, Unavailable
-from ..version import VERSION
 from .build_report import PHASES, SUCCESS
+from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -40,6 +41,11 @@ UNSIGNED = "none"  # the key's name where hmac is disabled
 
 # What may become of a callback. The last: there was no room, or no time at a shutdown.
 DELIVERED, REFUSED, GIVEN_UP, DROPPED = "delivered", "refused", "given_up", "dropped"
+
+# The choices of a daemon for a build.
+FIRST, SPILLED, FAILOVER = CHOICES = "first", "spilled", "failover"
+
+_MOST_ASKED = 32  # daemons at one time, at a scrape
 
 # Seconds. What the builder does itself takes milliseconds, a build up to half an hour.
 _BUILD_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -62,9 +68,9 @@ class Metrics:
         *,
         places: int,
         waiting: Callable[[], int],
-        daemon: Callable[[], DaemonState],
+        daemons: Callable[[], Sequence[WatchedDaemon]],
     ) -> None:
-        """*places* is how many builds may run at once; *waiting* and *daemon* are asked at each scrape."""
+        """*places* is how many builds may run at once; *waiting* and *daemons* are asked at each scrape."""
         self._registry = registry = CollectorRegistry()
         self._builds = Counter(
             "builder_fn_builds",
@@ -130,10 +136,22 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self._placed = Counter(
+            "builder_fn_builds_placed",
+            "Builds by the daemon that they went to: their image's first choice, another one since that had "
+            "too many, or another one since that did not answer.",
+            ["choice"],
+            registry=registry,
+        )
+        self._daemon_retries = Counter(
+            "builder_fn_daemon_retries",
+            "Builds that began again on another daemon, since theirs was lost.",
+            registry=registry,
+        )
         Gauge("builder_fn_info", "This builder.", ["version"], registry=registry).labels(
             VERSION
         ).set(1)
-        registry.register(_Daemon(daemon))
+        registry.register(_Daemons(daemons))
         ProcessCollector(registry=registry)
         # The first of its kind is an increase only for a reader that has seen none before.
         for reason in _REASONS:
@@ -144,6 +162,8 @@ class Metrics:
             self._duration.labels(status=status)
         for cache in (_HIT, _MISS):
             self._steps.labels(cache=cache)
+        for choice in CHOICES:
+            self._placed.labels(choice=choice)
         for outcome in (DELIVERED, REFUSED, GIVEN_UP, DROPPED):
             self._callbacks.labels(outcome=outcome)
 
@@ -164,6 +184,12 @@ class Metrics:
         self._steps.labels(cache=_HIT).inc(report.cache_hits)
         self._steps.labels(cache=_MISS).inc(report.steps - report.cache_hits)
 
+    def placed(self, choice: str) -> None:
+        self._placed.labels(choice=choice).inc()
+
+    def daemon_retried(self) -> None:
+        self._daemon_retries.inc()
+
     def refused(self, reason: str) -> None:
         self._refused.labels(reason=reason).inc()
 
@@ -175,43 +201,76 @@ class Metrics:
         return generate_latest(self._registry)
 
 
-class _Daemon(Collector):
-    """What buildkitd says of itself. Every replica says the same of it: take the max, not the sum."""
+class WatchedDaemon(Protocol):
+    """A daemon that is watched: its name for people, and how it is."""
 
-    def __init__(self, state: Callable[[], DaemonState]) -> None:
-        self._state = state
+    @property
+    def name(self) -> str: ...
+    def state(self, *, among: int) -> DaemonState: ...
+    def builds(self, *, among: int) -> int | None: ...
+
+
+class _Daemons(Collector):
+    """Shows what each buildkitd says of itself. All replicas show the same: take the max, not the sum."""
+
+    def __init__(self, daemons: Callable[[], Sequence[WatchedDaemon]]) -> None:
+        self._daemons = daemons
 
     def describe(self) -> Iterable[Metric]:
         """Yield the names only: to register is no reason to ask."""
         return _daemon_families()
 
     def collect(self) -> Iterable[Metric]:
-        state = self._state()
-        up, info, cache, limit = _daemon_families()
-        up.add_metric([], float(state.up))
-        if state.version:
-            info.add_metric([state.version], 1)
-        for kind, size in state.cache_bytes.items():
-            cache.add_metric([kind], size)
-        if state.cache_limit:
-            limit.add_metric([], state.cache_limit)
-        return up, info, cache, limit
+        families = up, info, cache, limit, builds = _daemon_families()
+        for name, state, running in _states(self._daemons()):
+            up.add_metric([name], float(state.up))
+            if running is not None:
+                builds.add_metric([name], running)
+            if state.version:
+                info.add_metric([name, state.version], 1)
+            for kind, size in state.cache_bytes.items():
+                cache.add_metric([name, kind], size)
+            if state.cache_limit:
+                limit.add_metric([name], state.cache_limit)
+        return families
+
+
+def _states(
+    daemons: Sequence[WatchedDaemon],
+) -> Iterator[tuple[str, DaemonState, int | None]]:
+    """Ask all at once; each answers within a second or two."""
+    among = len(daemons)
+
+    def state(daemon: WatchedDaemon) -> tuple[str, DaemonState, int | None]:
+        found = daemon.state(among=among)
+        return daemon.name, found, daemon.builds(among=among) if found.up else None
+
+    with ThreadPoolExecutor(max(1, min(_MOST_ASKED, among))) as threads:
+        yield from threads.map(state, daemons)
 
 
 def _daemon_families() -> tuple[GaugeMetricFamily, ...]:
     return (
-        GaugeMetricFamily("builder_fn_buildkitd_up", "Whether buildkitd answers this replica."),
         GaugeMetricFamily(
-            "builder_fn_buildkitd_info", "The buildkitd that answers.", labels=["version"]
+            "builder_fn_buildkitd_up", "Whether buildkitd answers this replica.", labels=["daemon"]
+        ),
+        GaugeMetricFamily(
+            "builder_fn_buildkitd_info", "The buildkitd that answers.", labels=["daemon", "version"]
         ),
         GaugeMetricFamily(
             "builder_fn_buildkitd_cache_bytes",
             "What buildkitd keeps on its disk, by kind of record.",
-            labels=["type"],
+            labels=["daemon", "type"],
         ),
         GaugeMetricFamily(
             "builder_fn_buildkitd_cache_limit_bytes",
             "What buildkitd's garbage collection leaves at most.",
+            labels=["daemon"],
+        ),
+        GaugeMetricFamily(
+            "builder_fn_buildkitd_builds",
+            "Builds that run on each of several buildkitds, whoever ordered them.",
+            labels=["daemon"],
         ),
     )
 

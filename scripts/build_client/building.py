@@ -16,7 +16,8 @@ from .context import archive, dockerfile, find_template, overlay
 from .display import Steps, Style, build_list, view
 from .errors import StreamBrokenError, UsageError
 from .following import follow, what_became
-from .protocol import gateway, public_key, question, transport
+from .protocol import gateway, public_key, transport
+from .protocol.build_id import id_of_call
 from .protocol.endpoint import Endpoint
 from .secrets import files, sealing
 from .text import printable, shown, size, to_json
@@ -150,7 +151,7 @@ def _queue(sending: _Sending) -> answer.Result | None:
     options, request = sending.options, sending.request
     to = options.callback_url
     call_id = transport.enqueue(request, callback_url=to)
-    build_id = question.id_of_call(call_id, request.body, request.signature)
+    build_id = id_of_call(options.image, call_id, request.body, request.signature)
     if not options.follow:
         given, style = options.builder.given, _style(sending.environ)
         document = {"callId": call_id, "buildId": build_id}

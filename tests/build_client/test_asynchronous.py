@@ -112,7 +112,7 @@ class TestQueued:
         shown = capsys.readouterr().out
         assert f"Queued as call {CALL_ID}\n" in shown
         assert "The result will be posted to http://me/done\n" in shown
-        build_id = id_of_call(CALL_ID, signed(builder.bodies[0]))
+        build_id = id_of_call("docker.io/r/a", CALL_ID, signed(builder.bodies[0]))
         assert f"build.py logs {build_id} --follow\n" in shown
 
     def test_without_a_callback_names_none(
@@ -123,7 +123,7 @@ class TestQueued:
         assert build("--async", "--json") == 0
 
         assert "X-Callback-Url" not in builder.headers[0]
-        build_id = id_of_call(CALL_ID, signed(builder.bodies[0]))
+        build_id = id_of_call("docker.io/r/a", CALL_ID, signed(builder.bodies[0]))
         assert json.loads(capsys.readouterr().out) == {"callId": CALL_ID, "buildId": build_id}
 
     def test_too_large_for_the_queue_is_never_sent(

@@ -7,12 +7,10 @@ import hmac
 
 import pytest
 from build_client.errors import UntrustedError
-from build_client.protocol import question
 from build_client.protocol.signature import HEADER, RESULT_HEADER, require_signed, sign
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.builds import job
 from function.request import signature as theirs
 
 secrets = st.binary(min_size=1).filter(bytes.strip)
@@ -49,17 +47,3 @@ def test_an_answer_signed_with_the_requests_key_is_believed(body: bytes, secret:
 def test_any_other_signature_is_not(signature: str) -> None:
     with pytest.raises(UntrustedError, match="not what the builder signed"):
         require_signed(b"body", signature, b"key")
-
-
-@given(call_id=st.text(), body=st.binary(), secret=secrets)
-def test_a_queued_calls_build_is_known_beforehand(call_id: str, body: bytes, secret: bytes) -> None:
-    signature = sign(body, secret)
-
-    assert question.id_of_call(call_id, body, signature) == job.id_of_call(call_id, signature)
-
-
-@given(body=st.binary())
-def test_so_is_an_unsigned_calls(body: bytes) -> None:
-    digest = hashlib.sha256(body).hexdigest()
-
-    assert question.id_of_call("c", body, None) == job.id_of_call("c", digest)

@@ -1,5 +1,5 @@
-"""Has the daemon in the process, by the fixtures `daemon` and `control`."""
+"""Has daemons in the process, by the fixtures `daemon`, `start_daemon` and `control`."""
 
-from ..fake_buildkitd.fixtures import control, daemon
+from ..fake_buildkitd.fixtures import control, daemon, start_daemon
 
-__all__ = ["control", "daemon"]
+__all__ = ["control", "daemon", "start_daemon"]

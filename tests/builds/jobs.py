@@ -17,7 +17,7 @@ from function.telemetry.build_report import Arrival
 from ..tar_members import config, directory, file, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import pytest
@@ -46,15 +46,16 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(daemon: FakeBuildkitd, secrets: Path, **changes: object) -> Settings:
-    chosen = {"buildkit_url": daemon.url, "secret_mount_path": secrets, **changes}
+    chosen = {"buildkit_url": (daemon.url,), "secret_mount_path": secrets, **changes}
     return Settings(**chosen)  # type: ignore[arg-type]
 
 
 def job(
     *members: Header,
     build_id: str = "",
-    options: dict[str, object] | None = None,
+    options: Mapping[str, object] | None = None,
     caller_gone: Callable[[], bool] = lambda: False,
+    body_type: Callable[[bytes], bytes | bytearray] = bytes,
     **fields: object,
 ) -> Job:
     """Return a request to build a Dockerfile and *members*."""
@@ -65,8 +66,8 @@ def job(
         *members,
     )
     return Job(
-        build_id=build_id or new_id(),
-        bundle=unpack(memoryview(body), LIMITS),
+        build_id=build_id or new_id(IMAGE),
+        bundle=unpack(memoryview(body_type(body)), LIMITS),
         key="payload-secret",
         arrival=Arrival(),
         caller_gone=caller_gone,

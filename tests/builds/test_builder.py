@@ -326,13 +326,14 @@ def test_builds_are_listed_by_any_replica(
         list(builder.build(each).lines())
     daemon.wait_until(lambda: daemon.history.completed(jobs[1].build_id))
 
-    found = another.records(limit=5)
+    found, unreachable = another.records(limit=5)
 
+    assert unreachable == ()
     assert [each.ref.build_id for each in found] == [each.build_id for each in reversed(jobs)]
 
 
 def test_the_daemon_is_asked_for_its_version(daemon: FakeBuildkitd, builder: Builder) -> None:
-    assert builder.daemon_version() == daemon.version
+    assert builder.daemon_versions() == ({daemon.url: daemon.version}, 1)
 
 
 def test_without_a_daemon_nothing_is_claimed(daemon: FakeBuildkitd, builder: Builder) -> None:

@@ -40,6 +40,8 @@ _THREADS = 64
 
 _POLL_SECONDS = 0.005
 
+_HOSTNAME = "org.mobyproject.buildkit.worker.hostname"
+
 _Behaviour = Any  # of a method, as grpc takes it
 
 
@@ -55,11 +57,17 @@ class FakeBuildkitd:
         job_seconds: float = 1.0,
         session_seconds: float = 1.0,
         version: str = "v0.32.2",
+        worker_id: str = "",
+        hostname: str = "",
+        address: str = "",
         lacks: Collection[str] = (),
     ) -> None:
-        """*lacks* are the methods that this daemon does not have."""
+        """*lacks* are the methods that this daemon does not have; *address* leads there, too."""
         self.version = version
         self.ref_taken_seconds = ref_taken_seconds
+        self.worker_id = worker_id
+        self.hostname = hostname
+        self.address = address
         self.workers: list[list[tuple[bool, int]]] = []  # of each, GC policies: (all, bytes)
         self.usage: list[tuple[str, int]] = []  # records of the cache: kind and bytes
         self.frontend: Callable[
@@ -116,6 +124,8 @@ class FakeBuildkitd:
         self._lives += 1
         socket = self._folder / f"{self._lives}.sock"
         self._server.add_insecure_port(f"unix:{socket}")
+        if self.address:
+            self._server.add_insecure_port(self.address)
         self._server.start()
         link = self._folder / "new"
         link.symlink_to(socket)
@@ -312,8 +322,9 @@ class FakeBuildkitd:
         self, _request: control_pb2.ListWorkersRequest, _call: grpc.ServicerContext
     ) -> control_pb2.ListWorkersResponse:
         response = control_pb2.ListWorkersResponse()
-        for policies in self.workers:
-            worker = response.record.add()
+        for policies in self.workers or ([[]] if self.worker_id else []):
+            worker = response.record.add(ID=self.worker_id)
+            worker.Labels[_HOSTNAME] = self.hostname
             for everything, most in policies:
                 worker.GCPolicy.add(all=everything, maxUsedSpace=most)
         return response

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,35 +16,43 @@ if TYPE_CHECKING:
 
     from function.buildkit.rpc.control import Control
 
+    StartDaemon = Callable[..., FakeBuildkitd]
+
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeBuildkitd]:
+def start_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[StartDaemon]:
+    """Starts daemons; they are stopped with the test."""
     listeners = _listeners(monkeypatch)
-    fake = FakeBuildkitd()
-    fake.start()
-    yield fake
-    for listener in listeners:
-        listener._control = _nowhere
-    fake.stop()
+    with ExitStack() as stopping:
+
+        def start(**options: object) -> FakeBuildkitd:
+            fake = FakeBuildkitd(**options)  # type: ignore[arg-type]
+            fake.start()
+            stopping.callback(fake.stop)
+            return fake
+
+        yield start
+        for listener in listeners:
+            listener._running.clear()
+            listener._idle_since = float("-inf")  # so that its thread ends, and does not try again
+
+
+@pytest.fixture
+def daemon(start_daemon: StartDaemon) -> FakeBuildkitd:
+    return start_daemon()
 
 
 def _listeners(monkeypatch: pytest.MonkeyPatch) -> list[CancelListener]:
-    """Collect those that are made from now on: they listen for as long as there is a process."""
+    """Collect those that are made from now on: they listen on for a while without a build."""
     made: list[CancelListener] = []
     init = CancelListener.__init__
 
-    def noted(self: CancelListener, control: Callable[[], Control]) -> None:
-        init(self, control)
+    def noted(self: CancelListener, control: Callable[[], Control], **options: object) -> None:
+        init(self, control, **options)  # type: ignore[arg-type]
         made.append(self)
 
     monkeypatch.setattr(CancelListener, "__init__", noted)
     return made
-
-
-def _nowhere() -> NoReturn:
-    """Have the thread that asks for the way to a daemon wait, and not try again and again."""
-    threading.Event().wait()
-    raise AssertionError
 
 
 @pytest.fixture

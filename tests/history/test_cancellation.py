@@ -27,42 +27,40 @@ LISTEN = "ListenBuildHistory"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.05)
+    monkeypatch.setattr(cancellation, "_RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.1)
     monkeypatch.setattr(cancellation, "_MIN_PAUSE_SECONDS", 0.005)
     monkeypatch.setattr(cancellation, "_MAX_PAUSE_SECONDS", 0.01)
 
 
 class Way:
-    """Leads to the daemon, unless it is closed. A listener never ends: at last its thread waits here."""
+    """Leads to the daemon, unless it is closed."""
 
     def __init__(self, control: Control) -> None:
         self.open = True
-        self.used = False
-        self.over = threading.Event()
-        self.parked = threading.Event()
         self._control = control
 
     def __call__(self) -> Control:
-        self.used = True
-        if self.over.is_set():
-            self.parked.set()
-            threading.Event().wait()
         if not self.open:
             raise Misconfigured("There is no daemon.")
         return self._control
 
 
 @pytest.fixture
-def way(control: Control) -> Iterator[Way]:
-    made = Way(control)
-    yield made
-    made.over.set()
-    assert made.parked.wait(PATIENCE) or not made.used
+def way(control: Control) -> Way:
+    return Way(control)
 
 
 @pytest.fixture
-def listener(way: Way) -> CancelListener:
-    return CancelListener(way)
+def listener(
+    daemon: FakeBuildkitd, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[CancelListener]:
+    made = CancelListener(way)
+    yield made
+    monkeypatch.setattr(cancellation, "_LINGER_SECONDS", 0.0)
+    for ref in [*made._running]:
+        made.remove(ref)
+    daemon.wait_until(lambda: not made._listening)
 
 
 class Cancel:
@@ -222,3 +220,62 @@ def test_of_what_was_asked_for_the_latest_is_remembered(
         request(control, ref)
 
     daemon.wait_until(lambda: list(listener._heard) == refs[1:])
+
+
+def test_only_the_first_stream_searches_the_history(
+    daemon: FakeBuildkitd, listener: CancelListener
+) -> None:
+    daemon.history.add(record(Part.CLAIM))
+
+    listener.add(REF, Cancel())
+
+    daemon.wait_until(lambda: len(daemon.history.requests) >= 4)
+    assert [each.ActiveOnly for each in daemon.history.requests[:4]] == [False, True, True, True]
+
+
+def test_a_stream_that_brought_nothing_is_made_up_for_by_a_search(
+    daemon: FakeBuildkitd, listener: CancelListener
+) -> None:
+    listener.add(REF, Cancel())
+
+    daemon.wait_until(lambda: len(daemon.history.requests) >= 3)
+    assert [each.ActiveOnly for each in daemon.history.requests[:3]] == [False, False, False]
+
+
+def test_the_next_stream_is_open_before_the_last_ends(
+    daemon: FakeBuildkitd,
+    control: Control,
+    listener: CancelListener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that a request between the two, which no stream of what is active tells of later, is heard."""
+    monkeypatch.setattr(cancellation, "_RENEWAL_SECONDS", 0.3)
+    monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.6)
+    daemon.history.add(record(Part.CLAIM))
+    listener.add(OTHER, Cancel())
+    daemon.wait_until(lambda: len(daemon.history.requests) >= 2)
+
+    for number in range(60):
+        ref, cancel = Ref(f"{number:032x}"), Cancel()
+        listener.add(ref, cancel)
+        request(control, ref)
+        assert cancel.called.wait(0.2), number  # before another stream might search for it
+
+
+def test_without_builds_it_stops_listening_and_with_the_next_begins_again(
+    daemon: FakeBuildkitd,
+    control: Control,
+    listener: CancelListener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancellation, "_LINGER_SECONDS", 0.0)
+    listener.add(OTHER, Cancel())
+    daemon.wait_at(LISTEN)
+    listener.remove(OTHER)
+    daemon.wait_until(lambda: not listener._listening)
+    request(control)
+    cancel = Cancel()
+
+    listener.add(REF, cancel)
+
+    assert cancel.called.wait(PATIENCE)

@@ -200,3 +200,54 @@ def test_a_claim_is_on_record_when_that_was_waited_for(
     found = another.record(ID)
     assert found
     assert found.state is State.QUEUED
+
+
+def test_its_load_is_the_builds_that_run_whoever_ordered_them(
+    daemon: FakeBuildkitd, one: History
+) -> None:
+    assert one.load(seconds=PATIENCE) == 0
+    daemon.history.add(record())
+    daemon.history.add(record(Part.CLAIM))
+    daemon.history.add(record(Part.VERDICT, ended=True))
+    somebodys = record()
+    somebodys.Ref = "somebody-elses"
+    daemon.history.add(somebodys)
+
+    assert one.load(seconds=PATIENCE) == 2
+    assert all(each.ActiveOnly for each in daemon.history.requests)
+
+
+def test_a_daemon_that_is_silent_is_asked_for_its_load_no_longer_than_that(
+    daemon: FakeBuildkitd, one: History
+) -> None:
+    daemon.fall_silent()
+
+    with pytest.raises(DaemonUnavailable):
+        one.load(seconds=SHORT)
+    with pytest.raises(DaemonUnavailable):
+        one.records(limit=1, seconds=SHORT)
+    daemon.speak()
+
+
+def test_a_build_is_claimed_from_the_line_to_its_end(
+    daemon: FakeBuildkitd, one: History, another: History
+) -> None:
+    assert not one.is_claimed(ID, seconds=PATIENCE)
+    claim = one.claim(ID, ANNOTATIONS)
+    assert claim
+    daemon.wait_until(lambda: another.is_claimed(ID, seconds=PATIENCE))
+    assert not claim.is_lost
+
+    claim.release()
+
+    daemon.wait_until(lambda: not another.is_claimed(ID, seconds=PATIENCE))
+    assert not claim.is_lost
+
+
+def test_a_claim_is_lost_with_its_daemon(daemon: FakeBuildkitd, one: History) -> None:
+    claim = one.claim(ID, ANNOTATIONS)
+    assert claim
+
+    daemon.die()
+
+    daemon.wait_until(lambda: claim.is_lost)

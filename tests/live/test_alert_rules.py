@@ -35,11 +35,18 @@ BUSY = 'builder_fn_requests_refused_total{reason="busy"}'
 NOT_READY = 'builder_fn_requests_refused_total{reason="not_ready"}'
 WAITING = "builder_fn_builds_waiting"
 REPLICA = 'up{job="builder-fn", instance="a"}'
-DAEMON = 'builder_fn_buildkitd_up{instance="a"}'
-LAYERS = 'builder_fn_buildkitd_cache_bytes{type="regular", instance="a"}'
-LAYERS_AS_SEEN_BY_ANOTHER = 'builder_fn_buildkitd_cache_bytes{type="regular", instance="b"}'
-CONTEXTS = 'builder_fn_buildkitd_cache_bytes{type="source.local", instance="a"}'
-LIMIT = 'builder_fn_buildkitd_cache_limit_bytes{instance="a"}'
+DAEMON = 'builder_fn_buildkitd_up{daemon="0", instance="a"}'
+ANOTHER_DAEMON = 'builder_fn_buildkitd_up{daemon="1", instance="a"}'
+LAYERS = 'builder_fn_buildkitd_cache_bytes{daemon="0", type="regular", instance="a"}'
+LAYERS_AS_SEEN_BY_ANOTHER = (
+    'builder_fn_buildkitd_cache_bytes{daemon="0", type="regular", instance="b"}'
+)
+LAYERS_OF_ANOTHER = 'builder_fn_buildkitd_cache_bytes{daemon="1", type="regular", instance="a"}'
+CONTEXTS = 'builder_fn_buildkitd_cache_bytes{daemon="0", type="source.local", instance="a"}'
+LIMIT = 'builder_fn_buildkitd_cache_limit_bytes{daemon="0", instance="a"}'
+LIMIT_OF_ANOTHER = 'builder_fn_buildkitd_cache_limit_bytes{daemon="1", instance="a"}'
+AT_HOME = 'builder_fn_builds_placed_total{choice="first"}'
+SPILLED = 'builder_fn_builds_placed_total{choice="spilled"}'
 LEFT = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="state-buildkitd-0"}'
 SIZE = 'kubelet_volume_stats_capacity_bytes{persistentvolumeclaim="state-buildkitd-0"}'
 LEFT_ELSEWHERE = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="database"}'
@@ -81,6 +88,35 @@ FIRES = [
         31,
         {LAYERS: "80x40", CONTEXTS: "40x40", LIMIT: "100x40"},
         id="kinds together are too much",
+    ),
+    pytest.param(
+        "BuilderFnCacheOverLimit",
+        31,
+        {
+            LAYERS: "80x40",
+            LIMIT: "100x40",
+            LAYERS_OF_ANOTHER: "120x40",
+            LIMIT_OF_ANOTHER: "100x40",
+        },
+        id="one of two daemons keeps too much",
+    ),
+    pytest.param(
+        "BuilderFnOneBuildkitdDown",
+        6,
+        {DAEMON: "1x9", ANOTHER_DAEMON: "0x9"},
+        id="one of two daemons is down",
+    ),
+    pytest.param(
+        "BuilderFnBuildkitdDown",
+        3,
+        {DAEMON: "0x9", ANOTHER_DAEMON: "0x9"},
+        id="both daemons are down",
+    ),
+    pytest.param(
+        "BuilderFnBuildsMiss",
+        90,
+        {AT_HOME: "0+3x100", SPILLED: "0+1x100"},
+        id="a quarter of builds spill",
     ),
     pytest.param(
         "BuilderFnVolumeNearlyFull", 11, {LEFT: "5x12", SIZE: "100x12"}, id="a twentieth is left"
@@ -144,6 +180,36 @@ STAYS_QUIET = [
         id="two replicas tell of one daemon",
     ),
     pytest.param("BuilderFnCacheOverLimit", 31, {LAYERS: "80x40"}, id="there is no limit"),
+    pytest.param(
+        "BuilderFnCacheOverLimit",
+        31,
+        {
+            LAYERS: "80x40",
+            LIMIT: "100x40",
+            LAYERS_OF_ANOTHER: "80x40",
+            LIMIT_OF_ANOTHER: "100x40",
+        },
+        id="two daemons keep what they may",
+    ),
+    pytest.param(
+        "BuilderFnBuildkitdDown",
+        9,
+        {DAEMON: "1x9", ANOTHER_DAEMON: "0x9"},
+        id="another daemon is there",
+    ),
+    pytest.param("BuilderFnOneBuildkitdDown", 9, {DAEMON: "0x9"}, id="the only daemon is down"),
+    pytest.param(
+        "BuilderFnBuildsMiss",
+        90,
+        {AT_HOME: "0+9x100", SPILLED: "0+1x100"},
+        id="one build of ten spills",
+    ),
+    pytest.param(
+        "BuilderFnBuildsMiss",
+        90,
+        {AT_HOME: "0x100", SPILLED: "0x20 9x80"},
+        id="there were few builds",
+    ),
     pytest.param(
         "BuilderFnVolumeNearlyFull", 11, {LEFT: "50x12", SIZE: "100x12"}, id="half of it is left"
     ),

@@ -184,7 +184,11 @@ def ordered(case: Case, how: str, gate: Gate) -> weakref.ref[Body]:
     accept = {"Accept": "application/x-ndjson"} if how == "streams" else {}
     # By a call id the build's own id is known before it has ended.
     event = event_of(body, {**accept, "X-Call-Id": uuid.uuid4().hex})
-    build_id = id_of_call(event.headers["X-Call-Id"], event.headers["X-Build-Signature"])
+    build_id = id_of_call(
+        f"docker.io/library/{case.request.image.partition(':')[0]}",
+        event.headers["X-Call-Id"],
+        event.headers["X-Build-Signature"],
+    )
     answered: list[bytes] = []
 
     def call() -> None:

@@ -6,13 +6,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from function.buildkit.rpc.daemon_watch import DaemonState
 from function.telemetry.build_report import SUCCESS, Arrival, BuildReport
-from function.telemetry.metrics import Metrics
-from function.version import VERSION
+from function.telemetry.metrics import SPILLED, Metrics
+from function.telemetry.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
+
+
+class Watched:
+    def __init__(
+        self, name: str, state: Callable[[], DaemonState], builds: int | None = None
+    ) -> None:
+        self.name = name
+        self._state = state
+        self._builds = builds
+
+    def state(self, *, among: int) -> DaemonState:
+        assert among
+        return self._state()
+
+    def builds(self, *, among: int) -> int | None:
+        assert among
+        return self._builds
 
 
 def metrics(
@@ -21,7 +38,7 @@ def metrics(
     waiting: Callable[[], int] = lambda: 0,
     daemon: Callable[[], DaemonState] = DaemonState,
 ) -> Metrics:
-    return Metrics(places=places, waiting=waiting, daemon=daemon)
+    return Metrics(places=places, waiting=waiting, daemons=lambda: [Watched("buildkitd-0", daemon)])
 
 
 def samples(of: Metrics) -> Samples:
@@ -132,11 +149,11 @@ def test_tells_what_the_daemon_says() -> None:
 
     found = samples(metrics(daemon=lambda: state))
 
-    assert found["builder_fn_buildkitd_up", ()] == 1
-    assert found["builder_fn_buildkitd_info", ("v0.32.2",)] == 1
-    assert found["builder_fn_buildkitd_cache_bytes", ("regular",)] == 10
-    assert found["builder_fn_buildkitd_cache_bytes", ("source.local",)] == 2
-    assert found["builder_fn_buildkitd_cache_limit_bytes", ()] == 100
+    assert found["builder_fn_buildkitd_up", ("buildkitd-0",)] == 1
+    assert found["builder_fn_buildkitd_info", ("buildkitd-0", "v0.32.2")] == 1
+    assert found["builder_fn_buildkitd_cache_bytes", ("buildkitd-0", "regular")] == 10
+    assert found["builder_fn_buildkitd_cache_bytes", ("buildkitd-0", "source.local")] == 2
+    assert found["builder_fn_buildkitd_cache_limit_bytes", ("buildkitd-0",)] == 100
 
 
 def test_of_a_daemon_that_is_down_only_that_is_told() -> None:
@@ -145,7 +162,7 @@ def test_of_a_daemon_that_is_down_only_that_is_told() -> None:
     assert {name for name, _ in found if name.startswith("builder_fn_buildkitd")} == {
         "builder_fn_buildkitd_up"
     }
-    assert found["builder_fn_buildkitd_up", ()] == 0
+    assert found["builder_fn_buildkitd_up", ("buildkitd-0",)] == 0
 
 
 def test_the_daemon_is_asked_when_somebody_looks_and_not_before() -> None:
@@ -198,3 +215,29 @@ def test_the_number_of_series_does_not_grow_with_what_is_asked_for() -> None:
 
     assert set(samples(counts)) == before
     assert len(before) < 400
+
+
+def test_tells_daemons_apart_and_what_runs_on_each() -> None:
+    daemons = [
+        Watched("buildkitd-0", lambda: DaemonState(up=True), 3),
+        Watched("buildkitd-1", DaemonState, 4),
+    ]
+    found = samples(Metrics(places=1, waiting=lambda: 0, daemons=lambda: daemons))
+
+    assert found["builder_fn_buildkitd_up", ("buildkitd-0",)] == 1
+    assert found["builder_fn_buildkitd_up", ("buildkitd-1",)] == 0
+    assert found["builder_fn_buildkitd_builds", ("buildkitd-0",)] == 3
+    assert ("builder_fn_buildkitd_builds", ("buildkitd-1",)) not in found  # it does not answer
+
+
+def test_counts_choices_and_retries_from_the_start() -> None:
+    counts = metrics()
+    counts.placed(SPILLED)
+    counts.daemon_retried()
+
+    found = samples(counts)
+
+    assert found["builder_fn_builds_placed_total", ("first",)] == 0
+    assert found["builder_fn_builds_placed_total", ("spilled",)] == 1
+    assert found["builder_fn_builds_placed_total", ("failover",)] == 0
+    assert found["builder_fn_daemon_retries_total", ()] == 1

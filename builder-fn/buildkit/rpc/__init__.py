@@ -6,5 +6,6 @@ llb_bridge    LLBBridge's methods, for one build
 grpc_status   status codes and details
 liveness      whether a silent daemon is still there
 daemon_watch  how the daemon is, asked seldom
+worker        what the daemon is
 unavailable   why it cannot be spoken to, as a sentence
 """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 1.0
 _STATE_AGE_SECONDS = 5.0
-_USAGE_AGE_SECONDS = 60.0
+USAGE_AGE_SECONDS = 60.0
 _USAGE_PATIENCE_SECONDS = 30.0
 
 
@@ -73,23 +73,23 @@ class DaemonWatch:
         self._looked_at: float | None = None
         self._usage = _Usage()
 
-    def state(self) -> DaemonState:
-        """How the daemon is, or was a few seconds ago."""
+    def state(self, usage_age: float = USAGE_AGE_SECONDS) -> DaemonState:
+        """Return how the daemon is, or was a few seconds ago; of its disk, *usage_age* seconds ago."""
         with self._lock:
             now = self._clock()
             if self._looked_at is None or now - self._looked_at >= _STATE_AGE_SECONDS:
-                self._state = self._look(deadline=now + _PATIENCE_SECONDS)
+                self._state = self._look(now + _PATIENCE_SECONDS, usage_age)
                 self._looked_at = self._clock()
             return self._state
 
-    def _look(self, deadline: float) -> DaemonState:
+    def _look(self, deadline: float, usage_age: float) -> DaemonState:
         try:
             control = self._control()
             version = self._version(control, deadline)
         except (Misconfigured, grpc.RpcError):
             return DaemonState()
         try:
-            self._read_usage(control, deadline)
+            self._read_usage(control, deadline, usage_age)
         except grpc.RpcError:
             self._usage = _Usage(asked_at=self._usage.asked_at)
         usage = self._usage
@@ -106,9 +106,9 @@ class DaemonWatch:
             raise
         return str(response.buildkitVersion.version)
 
-    def _read_usage(self, control: Control, deadline: float) -> None:
+    def _read_usage(self, control: Control, deadline: float, usage_age: float) -> None:
         usage, now = self._usage, self._clock()
-        if usage.asked_at is None or now - usage.asked_at >= _USAGE_AGE_SECONDS:
+        if usage.asked_at is None or now - usage.asked_at >= usage_age:
             usage.asked_at = now
             usage.call = control.disk_usage.future(
                 pb.DiskUsageRequest(), timeout=_USAGE_PATIENCE_SECONDS

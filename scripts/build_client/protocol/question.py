@@ -6,16 +6,13 @@ good for ever.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from .transport import Request
 
 if TYPE_CHECKING:
     from ..command_line import Builder
-
-_ID_DIGITS: Final = 32
 
 
 def request(
@@ -42,9 +39,3 @@ def request(
         live=live,
         require_signed=builder.require_signed,
     )
-
-
-def id_of_call(call_id: str, body: bytes, signature: str | None) -> str:
-    """Return the build that a queued call will be, however often it is delivered."""
-    told_by = signature or hashlib.sha256(body).hexdigest()
-    return hashlib.sha256(f"{len(call_id)}:{call_id}{told_by}".encode()).hexdigest()[:_ID_DIGITS]

@@ -153,3 +153,19 @@ def test_the_limit_is_what_garbage_collection_leaves_of_everything(
     policies: list[list[tuple[bool, int]]], limit: int
 ) -> None:
     assert cache_limit(workers(*policies)) == limit
+
+
+def test_the_book_of_its_disk_may_be_as_old_as_is_said(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    clock = Clock()
+    watch = DaemonWatch(lambda: control, silent=never, clock=clock)
+    watch.state(300.0)
+    clock.now += 299
+    watch.state(300.0)
+    assert asked(daemon)["DiskUsage"] == 1
+
+    clock.now += 6
+    watch.state(300.0)
+
+    assert asked(daemon)["DiskUsage"] == 2

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from function.buildkit import DaemonUnavailable
-from function.builds import process_sandbox
-from function.builds.process_sandbox import ProcessSandbox, executable
+from function.buildkit.rpc.worker import Worker
+from function.daemons import process_sandbox
+from function.daemons.process_sandbox import ProcessSandbox, executable
 
 from ..live.waiting import wait_until
 
@@ -48,13 +49,13 @@ class Daemon:
     """Only what is asked of a client here; the probe itself is replaced."""
 
     def __init__(self) -> None:
-        self.worker = "one"
+        self.name = "one"
         self.probes = 0
 
-    def worker_id(self) -> str:
-        if not self.worker:
+    def worker(self, _seconds: float) -> Worker:
+        if not self.name:
             raise DaemonUnavailable("Away.")
-        return self.worker
+        return Worker(id=self.name)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
     def probe(_client: Client) -> bool:
         daemon.probes += 1
-        return daemon.worker != "without"
+        return daemon.name != "without"
 
     monkeypatch.setattr(process_sandbox, "probe", probe)
     return daemon
@@ -79,16 +80,16 @@ def test_is_found_out_once_for_each_worker(daemon: Daemon) -> None:
     time.sleep(0.05)
     assert daemon.probes == 1
 
-    daemon.worker, now = "without", 2000.0
+    daemon.name, now = "without", 2000.0
     wait_until(lambda: sandbox.is_there is False)
     assert daemon.probes == 2
 
 
 def test_a_daemon_that_is_away_is_asked_again(daemon: Daemon) -> None:
-    daemon.worker = ""
+    daemon.name = ""
     sandbox = ProcessSandbox(cast("Client", daemon), clock=lambda: 0.0)
     assert sandbox.is_there is None
     time.sleep(0.05)
 
-    daemon.worker = "one"
+    daemon.name = "one"
     wait_until(lambda: sandbox.is_there is True)

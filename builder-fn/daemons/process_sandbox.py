@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _CHECK_SECONDS = 300.0
 # A daemon that is busy may be long about the smallest step; then nothing is known.
 _PROBE_SECONDS = 30.0
+_ASK_SECONDS = 4.0
 _REF_BYTES = 24
 
 WARNING = BuildWarning(
@@ -74,7 +75,7 @@ class ProcessSandbox:
 
     def _check(self) -> None:
         try:
-            worker = self._client.worker_id()
+            worker = self._client.worker(_ASK_SECONDS).id
             if worker == self._worker and self._found is not None:
                 return
             found = probe(self._client)

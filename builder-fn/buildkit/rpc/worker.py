@@ -1,0 +1,36 @@
+"""Pure. A daemon's worker as a value: what a daemon is, and for which platforms it builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...pb import control_pb2 as pb
+
+# moby/buildkit v0.32.2 worker/label/label.go; in Kubernetes it is the pod's name.
+_HOSTNAME = "org.mobyproject.buildkit.worker.hostname"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """*id* stands beside the daemon's cache and comes back with it; the native platform is the first."""
+
+    id: str = ""
+    hostname: str = ""
+    platforms: tuple[str, ...] = ()
+
+
+def worker_of(workers: pb.ListWorkersResponse) -> Worker:
+    """Return the first worker, which is the one that builds."""
+    if not workers.record:
+        return Worker()
+    record = workers.record[0]
+    return Worker(
+        id=record.ID,
+        hostname=record.Labels.get(_HOSTNAME, ""),
+        platforms=tuple(
+            "/".join(filter(None, (each.OS, each.Architecture, each.Variant)))
+            for each in record.platforms
+        ),
+    )

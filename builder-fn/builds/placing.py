@@ -1,0 +1,135 @@
+"""I/O: gives a build its daemon, and sees to it that a call which comes twice is built on one only.
+
+A claim locks a build in one daemon. Replicas that see other daemons than this one may prefer another for the
+same call; so who may come twice looks everywhere, claims, and looks again. Whoever claims second sees the
+first, since both claim before they look again. And who cannot see the other is not waited for in vain.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..daemons.daemon import QUESTION_SECONDS
+from ..daemons.rendezvous import key_of
+from ..errors import RecordsOff, Unavailable
+from ..history import Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from ..daemons.daemon import Daemon
+    from ..daemons.finding import Finder
+    from ..daemons.pool import Daemons
+    from ..history import Claim
+    from ..telemetry.metrics import Metrics
+    from .job import Job
+
+# Of the order: so many are searched for a build that has ended, too; the others tell what they run.
+_SEARCHED = 3
+# For so long the claim that ranks higher waits for the other to go.
+_SETTLE_SECONDS = 1.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The daemon that a build is to run on, and the claim there, if it has one."""
+
+    daemon: Daemon
+    claim: Claim | None = None
+
+    def ref(self, build_id: str) -> Ref:
+        """Return the ref that the build is to be solved under."""
+        return self.claim.ref if self.claim else Ref(build_id)
+
+
+class Placing:
+    """Safe for use by many threads."""
+
+    def __init__(self, daemons: Daemons, finder: Finder, metrics: Metrics) -> None:
+        self._daemons = daemons
+        self._finder = finder
+        self._metrics = metrics
+
+    def place(self, job: Job, *, lost: Collection[Daemon] = ()) -> Placed | None:
+        """Choose the daemon for *job*, not one of *lost*, and claim it there if it is to be claimed.
+
+        None if *job* has become a build already: it can be followed. Raises DaemonUnavailable, Busy,
+        RecordsOff.
+        """
+        contended = job.once and not self._daemons.is_one
+        if contended and self._is_anywhere(job):
+            return None
+        daemon, choice = self._daemons.choose(key_of(job.bundle.config.image.name), but=lost)
+        if not job.claimed:
+            self._metrics.placed(choice)
+            return Placed(daemon)
+        claim = daemon.history.claim(job.build_id, job.annotations)
+        self._finder.remember(job.build_id, daemon)
+        if claim is None:
+            return None
+        try:
+            if job.detached:  # its id is answered before it has begun
+                daemon.history.wait_until_on_record(claim)
+            if contended and not self._may_stay(job, daemon, claim):
+                claim.release()
+                return None
+        except BaseException:
+            claim.release()
+            raise
+        self._metrics.placed(choice)
+        return Placed(daemon, claim)
+
+    def _is_anywhere(self, job: Job) -> bool:
+        found = self._found(job, self._asked(job))
+        if found:
+            self._finder.remember(job.build_id, next(iter(found)))
+        return bool(found)
+
+    def _may_stay(self, job: Job, daemon: Daemon, claim: Claim) -> bool:
+        """Tell whether the claim on *daemon* is to be kept: of two the one that ranks higher, in the end."""
+        if not job.detached:
+            with suppress(RecordsOff):  # then nobody can be found by any record
+                daemon.history.wait_until_on_record(claim)
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while True:
+            order = self._asked(job)
+            ranks = {each.worker_id: rank for rank, each in enumerate(order)}
+            own = ranks.get(daemon.worker_id, 0)
+            others = [other for other in order if other.worker_id != daemon.worker_id]
+            found = self._found(job, others)
+            if not found:
+                return True
+            # One that has ended since the first look will not go away either.
+            goes = not any(ended or ranks[other.worker_id] < own for other, ended in found.items())
+            if not goes or time.monotonic() >= deadline:
+                self._finder.remember(job.build_id, next(iter(found)))
+                return False
+            time.sleep(_POLL_SECONDS)
+
+    def _found(self, job: Job, daemons: Sequence[Daemon]) -> dict[Daemon, bool]:
+        """Return those of *daemons* that have the build, and whether it has ended there."""
+        searched = daemons[:_SEARCHED]
+
+        def look(daemon: Daemon) -> bool | None:
+            """Tell whether it has ended; None if it is not there, or may be repeated."""
+            if daemon in searched:
+                record = daemon.history.record(job.build_id)
+                return None if record is None or record.repeatable else record.ended
+            is_claimed = daemon.history.is_claimed(job.build_id, seconds=QUESTION_SECONDS)
+            return False if is_claimed else None
+
+        found = {}
+        for daemon, ended in self._daemons.ask(daemons, look):
+            if isinstance(ended, Unavailable):
+                self._daemons.mark_down(daemon)
+            elif ended is not None:
+                found[daemon] = ended
+        return found
+
+    def _asked(self, job: Job) -> list[Daemon]:
+        order = self._daemons.in_order(key_of(job.bundle.config.image.name))
+        return [daemon for daemon in order if not daemon.is_down]

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from function.buildkit.rpc.worker import Worker, worker_of
+from function.pb import control_pb2 as pb
+
+HOSTNAME = "org.mobyproject.buildkit.worker.hostname"
+
+
+def test_the_first_worker_is_the_one_that_builds() -> None:
+    response = pb.ListWorkersResponse()
+    first = response.record.add(ID="one", Labels={HOSTNAME: "buildkitd-0", "other": "x"})
+    first.platforms.add(OS="linux", Architecture="arm64")
+    first.platforms.add(OS="linux", Architecture="arm", Variant="v7")
+    response.record.add(ID="two")
+
+    assert worker_of(response) == Worker(
+        id="one", hostname="buildkitd-0", platforms=("linux/arm64", "linux/arm/v7")
+    )
+
+
+def test_a_daemon_without_a_worker_is_nobody() -> None:
+    assert worker_of(pb.ListWorkersResponse()) == Worker()

@@ -1,0 +1,523 @@
+"""Builds of replicas that have three daemons in this process: placed, found, lost and begun again."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.builds import placing
+from function.builds.builder import Builder
+from function.builds.followed import BEGUN_AGAIN, FollowedBuild
+from function.builds.job import id_of_call
+from function.daemons import pool
+from function.daemons.rendezvous import in_order, key_of
+from function.errors import BuildCancelled, BuildTimedOut, DaemonUnavailable, Interrupted
+from function.history import State
+from function.history.refs import Part, Ref
+
+from ..fake_buildkitd import scripts
+from ..history.records import record
+from .jobs import job, settings, shorten_waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from function.answers.ongoing import Ongoing
+    from function.builds.job import Job
+
+    from ..fake_buildkitd import Build as FakeBuild
+    from ..fake_buildkitd import FakeBuildkitd
+
+NAME = "registry.example.com/fn"
+KEY = key_of(NAME)
+STEP = "[1/1] RUN make"
+PATIENCE = 10.0
+
+
+class Body(bytearray):
+    """One that can be referred to weakly."""
+
+
+class Running:
+    """A script whose step runs until it may end."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+
+    def __call__(self, build: FakeBuild) -> dict[str, str]:
+        with build.step(STEP):
+            build.prints(STEP, b"one\n")
+            self.begun.set()
+            build.wait_for(self.may_end)
+        return dict(scripts.export(build))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_waits(monkeypatch)
+    monkeypatch.setattr(pool, "_REFRESH_SECONDS", 0.1)
+
+
+@pytest.fixture
+def fakes(start_daemon: Callable[..., FakeBuildkitd]) -> list[FakeBuildkitd]:
+    """Three, in the order in which builds of NAME prefer them."""
+    order = in_order(KEY, ["worker-1", "worker-2", "worker-3"])
+    return [start_daemon(worker_id=each, hostname=each) for each in order]
+
+
+def replica(fakes: list[FakeBuildkitd], secrets: Path, **changes: object) -> Builder:
+    urls = tuple(fake.url for fake in fakes)
+    return Builder(
+        settings(fakes[0], secrets, **{"buildkit_url": urls, "daemon_patience": 2.0, **changes})
+    )
+
+
+@pytest.fixture
+def builder(fakes: list[FakeBuildkitd], tmp_path: Path) -> Builder:
+    return replica(fakes, tmp_path)
+
+
+@pytest.fixture
+def another(fakes: list[FakeBuildkitd], tmp_path: Path) -> Builder:
+    return replica(fakes, tmp_path)
+
+
+@pytest.fixture
+def replicas(builder: Builder, another: Builder) -> tuple[Builder, Builder]:
+    return builder, another
+
+
+def call(number: int = 0, options: Mapping[str, object] | None = None) -> Job:
+    """Make a call that a queue may deliver twice."""
+    build_id = id_of_call(NAME, f"call-{number}", "digest")
+    return job(build_id=build_id, options=options, claimed=True, once=True)
+
+
+def never() -> bool:
+    return False
+
+
+def run(build: Ongoing) -> list[str]:
+    return [line for lines in build.lines() for line in lines]
+
+
+def started(build: Ongoing, running: Running) -> Iterator[list[str]]:
+    lines = iter(build.lines())
+    while not running.begun.is_set():
+        next(lines)
+    return lines
+
+
+def built(fake: FakeBuildkitd, build_id: str) -> int:
+    return len([each for each in fake.solver.requests if each.Frontend and build_id in each.Ref])
+
+
+class TestPlacing:
+    def test_builds_of_an_image_go_to_its_first_daemon(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder
+    ) -> None:
+        jobs = [job() for _ in range(3)] + [call()]
+        for n, each in enumerate(jobs):
+            run((builder, another)[n % 2].build(each))
+
+        assert [sum(built(fake, each.build_id) for each in jobs) for fake in fakes] == [4, 0, 0]
+        assert b'builds_placed_total{choice="first"} 2.0' in builder.replica.metrics.text()
+
+    def test_every_replica_tells_of_every_build(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder
+    ) -> None:
+        asked = call()
+        run(builder.build(asked))
+        fakes[0].wait_until(lambda: fakes[0].history.completed(asked.build_id))
+
+        assert another.record(asked.build_id).state is State.SUCCEEDED
+        assert f"#1 {scripts.DEFINITION}" in run(another.follow(asked.build_id, never))
+        assert another.cancel(asked.build_id).ended
+
+    def test_builds_are_listed_in_the_order_of_time_whoever_has_them(
+        self, fakes: list[FakeBuildkitd], builder: Builder
+    ) -> None:
+        for number in range(60):
+            # All of the newest are on one: more than its share.
+            fake = fakes[number % 3] if number < 30 else fakes[1]
+            ref = Ref(f"{number:032x}")
+            fake.history.add(record(ref=ref, created=100 + number, ended=True))
+
+        found, unreachable = builder.records(limit=40)
+
+        assert [int(each.ref.build_id, 16) for each in found] == list(range(59, 19, -1))
+        assert unreachable == ()
+
+    def test_who_cannot_be_asked_for_a_list_is_named(
+        self, fakes: list[FakeBuildkitd], builder: Builder
+    ) -> None:
+        run(builder.build(asked := call()))
+        fakes[2].die()
+
+        for _ in range(2):
+            found, unreachable = builder.records(limit=5)
+            assert [each.ref.build_id for each in found] == [asked.build_id]
+            assert unreachable == (fakes[2].worker_id,)
+        for fake in fakes[:2]:
+            fake.die()
+        with pytest.raises(DaemonUnavailable):
+            builder.records(limit=5)
+
+    def test_ready_is_one_that_has_a_daemon(
+        self, fakes: list[FakeBuildkitd], builder: Builder
+    ) -> None:
+        names = [fake.worker_id for fake in fakes]
+        assert builder.daemon_versions() == (dict.fromkeys(sorted(names), "v0.32.2"), 3)
+        fakes[0].die()
+        fakes[1].die()
+        assert builder.daemon_versions() == ({names[2]: "v0.32.2"}, 3)
+        fakes[2].die()
+        with pytest.raises(DaemonUnavailable):
+            builder.daemon_versions()
+
+
+class TestRedelivery:
+    def test_a_call_is_built_once_though_replicas_prefer_other_daemons(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = replica(fakes, tmp_path), replica([*fakes[1:], fakes[0]], tmp_path)
+        # As if it had not heard long enough of the first: it prefers the second.
+        monkeypatch.setattr(
+            other.replica.daemons,
+            "_is_settled",
+            lambda daemon: daemon.worker_id != fakes[0].worker_id,
+        )
+        gates = [Running() for _ in fakes]
+        for fake, gate in zip(fakes, gates, strict=True):
+            fake.solver.script = gate
+            gate.may_end.set()
+
+        for number in range(20):
+            asked = call(number)
+            both = threading.Barrier(2)
+
+            def build(
+                builder: Builder, asked: Job = asked, both: threading.Barrier = both
+            ) -> object:
+                both.wait()
+                made = builder.build(asked)
+                run(made)
+                return made.result
+
+            with ThreadPoolExecutor(2) as threads:
+                results = list(threads.map(build, (one, other)))
+
+            assert results[0] == results[1]
+            assert results[0]
+            assert sum(built(fake, asked.build_id) for fake in fakes) == 1
+
+    def test_a_call_that_is_built_elsewhere_is_followed(
+        self, fakes: list[FakeBuildkitd], builder: Builder, tmp_path: Path
+    ) -> None:
+        """As when its first choice joined after it was built, or while it is."""
+        for state in ("running", "ended"):
+            running = Running()
+            fakes[2].solver.script = running
+            asked = call(len(state))
+            first = replica(fakes[2:], tmp_path).build(asked)
+            lines = started(first, running)
+            if state == "ended":
+                running.may_end.set()
+                list(lines)
+                fakes[2].wait_until(partial(fakes[2].history.completed, asked.build_id))
+
+            second = builder.build(asked)
+
+            assert isinstance(second, FollowedBuild)
+            running.may_end.set()
+            list(lines)
+            run(second)
+            assert second.result == first.result
+            assert [built(fake, asked.build_id) for fake in fakes] == [0, 0, 1]
+
+    def test_who_claimed_higher_gives_way_to_one_that_stays(
+        self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The other looked before this one claimed, and so saw nothing."""
+        monkeypatch.setattr(placing, "_SETTLE_SECONDS", 0.1)
+        asked = call()
+        looks = builder.replica.placing._is_anywhere
+
+        def others(job: Job) -> bool:
+            found = looks(job)
+            with fakes[1].control():
+                fakes[1].history.add(record(Part.CLAIM, ref=Ref(job.build_id)))
+            return found
+
+        monkeypatch.setattr(builder.replica.placing, "_is_anywhere", others)
+
+        build = builder.build(asked)
+
+        assert isinstance(build, FollowedBuild)
+        fakes[0].wait_until(lambda: fakes[0].history.completed(f"claim-{asked.build_id}"))
+        assert built(fakes[0], asked.build_id) == 0
+
+    def test_a_daemon_that_cannot_be_asked_holds_nobody_up(
+        self, fakes: list[FakeBuildkitd], builder: Builder
+    ) -> None:
+        builder.replica.daemons.refresh()
+        fakes[2].die()
+
+        build = builder.build(call())
+        run(build)
+
+        assert build.result
+
+    def test_a_single_daemon_is_asked_no_more_than_before(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path
+    ) -> None:
+        only = replica(fakes[:1], tmp_path)
+        asked = call()
+
+        run(only.build(asked))
+
+        names = ("ListWorkers", "Info", "DiskUsage")
+        assert [fakes[0].reached(name) for name in names] == [0, 0, 0]
+        # The claim's look for an earlier attempt, and the listener's for requests to cancel.
+        assert len([each for each in fakes[0].history.requests if each.EarlyExit]) == 1
+        assert sorted(each.Ref for each in fakes[0].solver.requests) == sorted(
+            [asked.build_id, f"claim-{asked.build_id}"]
+        )
+
+
+class TestLoss:
+    @pytest.fixture
+    def running(self, fakes: list[FakeBuildkitd]) -> Running:
+        """Runs on the first; the others build at once."""
+        fakes[0].solver.script = made = Running()
+        return made
+
+    @pytest.mark.parametrize("make", [job, call], ids=["plain", "may come again"])
+    @pytest.mark.parametrize("how", ["dies", "falls silent"])
+    def test_a_build_whose_daemon_is_lost_begins_again_on_the_next(
+        self,
+        fakes: list[FakeBuildkitd],
+        replicas: tuple[Builder, Builder],
+        running: Running,
+        make: Callable[[], Job],
+        how: str,
+    ) -> None:
+        builder, another = replicas
+        asked = make()
+        build = builder.build(asked)
+        lines = started(build, running)
+
+        fakes[0].die() if how == "dies" else fakes[0].fall_silent()
+        said = [line for each in lines for line in each]
+
+        assert build.result
+        assert said.count(f"WARN: {BEGUN_AGAIN}") == 1
+        assert [built(fake, asked.build_id) for fake in fakes] == [1, 1, 0]
+        fakes[1].wait_until(lambda: fakes[1].history.completed(asked.build_id))
+        assert another.record(asked.build_id).state is State.SUCCEEDED
+        text = builder.replica.metrics.text()
+        assert b"daemon_retries_total 1.0" in text
+        assert b'builds_total{key="payload-secret",outcome="success"} 1.0' in text
+        assert b"in_flight 0.0" in text
+        if how == "falls silent":
+            fakes[0].speak()
+        else:
+            fakes[0].start()
+        # The one that was lost learns why, when it is back.
+        fakes[0].wait_until(lambda: fakes[0].history.completed(f"verdict-{asked.build_id}"))
+        assert another.record(asked.build_id).state is State.SUCCEEDED
+
+    def test_with_secrets_its_log_goes_on_in_a_journal_there(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
+    ) -> None:
+        asked = call(options={"buildArgs": {"TOKEN": "s3cr3t-and-long-enough"}})
+        build = builder.build(asked)
+        lines = started(build, running)
+
+        fakes[0].die()
+        list(lines)
+
+        assert build.result
+        fakes[1].wait_until(lambda: fakes[1].history.completed(asked.build_id))
+        followed = another.follow(asked.build_id, never)
+        assert f"#1 {scripts.DEFINITION}" in run(followed)
+        assert followed.result == build.result
+
+    def test_who_follows_from_another_replica_sees_it_to_its_end(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
+    ) -> None:
+        asked = call()
+        build = builder.build(asked)
+        lines = started(build, running)
+        followed = another.follow(asked.build_id, never)
+        again = another.build(call())
+        assert isinstance(again, FollowedBuild)
+
+        with ThreadPoolExecutor(2) as threads:
+            log, log_again = threads.submit(run, followed), threads.submit(run, again)
+            fakes[0].wait_at("Status", times=3)
+            fakes[0].die()
+            list(lines)
+
+            assert f"WARN: {BEGUN_AGAIN}" in log.result(PATIENCE)
+            assert f"#1 {scripts.DEFINITION}" in log.result()
+            assert log_again.result(PATIENCE)
+
+        assert followed.result == again.result == build.result
+        assert [sum(built(fake, asked.build_id) for fake in fakes[1:])] == [1]
+
+    def test_who_follows_in_a_replica_that_stops_is_told_so(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
+    ) -> None:
+        asked = call()
+        lines = started(builder.build(asked), running)
+        followers = [another.follow(asked.build_id, never), another.build(call())]
+        another.stop()
+
+        for followed in followers:
+            with pytest.raises(Interrupted, match=r"shutting down\. The build goes on"):
+                run(followed)
+
+        running.may_end.set()
+        list(lines)
+        assert [built(fake, asked.build_id) for fake in fakes] == [1, 0, 0]
+
+    @pytest.mark.parametrize("ends", ["well", "badly"])
+    def test_it_keeps_nothing_of_its_body_when_it_has_ended(
+        self, fakes: list[FakeBuildkitd], builder: Builder, running: Running, ends: str
+    ) -> None:
+        """Nor until a garbage collection, which may be long in coming."""
+        bodies: list[weakref.ref[Body]] = []
+
+        def body(data: bytes) -> Body:
+            made = Body(data)
+            bodies.append(weakref.ref(made))
+            return made
+
+        build = builder.build(job(body_type=body, claimed=True, once=True))
+        lines = started(build, running)
+        gc.collect()
+        gc.disable()
+        try:
+            for fake in fakes[: 1 if ends == "well" else 3]:
+                fake.die()
+            with nullcontext() if ends == "well" else pytest.raises(DaemonUnavailable) as raised:
+                list(lines)
+            del raised, lines, build
+
+            fakes[0].wait_until(lambda: bodies[0]() is None)
+        finally:
+            gc.enable()
+
+    def test_it_begins_again_once(
+        self, fakes: list[FakeBuildkitd], builder: Builder, running: Running
+    ) -> None:
+        fakes[1].solver.script = second = Running()
+        build = builder.build(call())
+        lines = started(build, running)
+        fakes[0].die()
+        while not second.begun.is_set():
+            next(lines)
+        fakes[1].die()
+
+        with pytest.raises(DaemonUnavailable):
+            list(lines)
+
+        assert [bool(fake.solver.requests) for fake in fakes] == [True, True, False]
+        assert b"daemon_retries_total 1.0" in builder.replica.metrics.text()
+
+    def test_it_may_be_forbidden(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
+    ) -> None:
+        build = replica(fakes, tmp_path, daemon_retries=0).build(call())
+        lines = started(build, running)
+        fakes[0].die()
+
+        with pytest.raises(DaemonUnavailable):
+            list(lines)
+
+        assert not fakes[1].solver.requests
+
+    def test_without_another_daemon_the_loss_is_told(
+        self, fakes: list[FakeBuildkitd], builder: Builder, running: Running
+    ) -> None:
+        build = builder.build(call())
+        lines = started(build, running)
+        for fake in fakes:
+            fake.die()
+
+        with pytest.raises(DaemonUnavailable):
+            list(lines)
+
+    def test_with_a_single_daemon_it_does_not_begin_again(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
+    ) -> None:
+        build = replica(fakes[:1], tmp_path).build(call())
+        lines = started(build, running)
+        fakes[0].die()
+
+        with pytest.raises(DaemonUnavailable):
+            list(lines)
+
+    def test_its_time_counts_from_the_first_start(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
+    ) -> None:
+        fakes[1].solver.script = Running()
+        build = replica(fakes, tmp_path, build_timeout=1.0).build(call())
+        lines = started(build, running)
+        while build.duration < 0.7:
+            next(lines)
+        fakes[0].die()
+
+        with pytest.raises(BuildTimedOut):
+            list(lines)
+
+        assert build.duration < 1.7
+
+    def test_it_is_cancelled_where_it_goes_on(
+        self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
+    ) -> None:
+        fakes[1].solver.script = second = Running()
+        build = builder.build(asked := call())
+        lines = started(build, running)
+        fakes[0].die()
+        while not second.begun.is_set():
+            next(lines)
+
+        another.cancel(asked.build_id)
+
+        with pytest.raises(BuildCancelled):
+            list(lines)
+        assert isinstance(another.record(asked.build_id).error, BuildCancelled)
+
+    def test_one_in_line_whose_daemon_is_lost_is_claimed_elsewhere(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
+    ) -> None:
+        builder, another = replica(fakes, tmp_path, max_builds=1), replica(fakes, tmp_path)
+        ahead = builder.build(job())
+        lines_ahead = started(ahead, running)
+        build = builder.build(asked := call())
+        lines = iter(build.lines())
+        next(lines)
+        fakes[0].die()
+        for _ in range(1000):
+            next(lines)
+            if fakes[1].history.active(f"claim-{asked.build_id}"):
+                break
+
+        assert another.record(asked.build_id).state is State.QUEUED
+        list(lines_ahead)
+        list(lines)
+        assert build.result
+        places = Counter({n: built(fake, asked.build_id) for n, fake in enumerate(fakes)})
+        assert places == Counter({0: 0, 1: 1, 2: 0})
