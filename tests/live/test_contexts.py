@@ -155,6 +155,19 @@ def test_what_is_to_be_sent_and_cannot_be_is_refused_by_its_name(
     assert words in answer.document["error"]
 
 
+def test_an_ignore_file_may_be_long(builder: str) -> None:
+    """Each of its lines is a header of the daemon's request."""
+    patterns = "".join(f"generated/some/folder/of/some/name/{number}\n" for number in range(2000))
+    dockerfile = "FROM debian:trixie-slim\nCOPY . /src\nRUN cd /src/generated && find . -type f"
+    members = [
+        file(f"context/generated/some/folder/of/some/name/{name}") for name in (0, 1999, 2000)
+    ]
+
+    assert printed(sent(builder, dockerfile, *members, ignore=patterns)) == [
+        "./some/folder/of/some/name/2000"
+    ]
+
+
 def test_names_reach_the_steps_byte_for_byte(builder: str) -> None:
     dockerfile = (
         "FROM debian:trixie-slim\nCOPY . /src\n"

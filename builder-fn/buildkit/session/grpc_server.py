@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 # What the daemon may have in flight towards us: its requests are small, but come by the thousand.
 _RECEIVE_WINDOW_BYTES = 4 << 20
 
+# Each pattern of .dockerignore and each path of a COPY is a header, and counts 50 bytes beside itself: h2's
+# own default has no room for 1,200 of them. For more than this it takes no frames (64 of 16 KiB).
+_MAX_HEADER_LIST_BYTES = 1 << 20
+
 _log = logging.getLogger(__name__)
 
 
@@ -179,7 +183,10 @@ class GrpcServer:
         )
         self._h2.initiate_connection()
         self._h2.update_settings(
-            {h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _RECEIVE_WINDOW_BYTES}
+            {
+                h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: _RECEIVE_WINDOW_BYTES,
+                h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEADER_LIST_BYTES,
+            }
         )
         self._h2.increment_flow_control_window(_RECEIVE_WINDOW_BYTES - 65535)
 
