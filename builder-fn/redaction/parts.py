@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
 
 def parts_of(text: str) -> Iterator[Part]:
-    """The parts of a secret, the whole first; maybe one twice, and one within another."""
+    """Yield the parts of a secret, the whole first; maybe one twice, and one within another."""
     whole = cleaned(text)
     yield Part(whole, _is_opaque(whole))
     if (written := _stripped(on_one_line(View(text)))) != whole:

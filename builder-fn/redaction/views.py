@@ -132,12 +132,12 @@ def read_entities(text: str) -> str:
 
 
 def as_shown(view: View) -> View:
-    """*view* without what a terminal does not show."""
+    """Return *view* without what a terminal does not show."""
     return view.replaced(_HIDDEN, _nothing)
 
 
 def on_one_line(view: View) -> View:
-    """*view* without line ends, and without the spaces around them, which may be an indent."""
+    """Return *view* without line ends, and without the spaces around them, which may be an indent."""
     if "\n" not in view.text and "\r" not in view.text:
         return view
     return view.replaced(_LINE_ENDS_AND_INDENT, _nothing, margin=" \t")
