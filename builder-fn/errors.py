@@ -48,7 +48,7 @@ class BuilderError(Exception):
 
     @property
     def own_fault(self) -> bool:
-        """True if the builder or its operator is to blame, and not the caller."""
+        """Tell whether the builder or its operator is to blame, and not the caller."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -207,7 +207,7 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     if settings.request_max_age:
         config = bundle.config
         require_fresh(config.time, config.nonce, time.time(), settings.request_max_age)
-        call_id, once = "", True  # what is sent again becomes the same build, whoever sends it
+        call_id, once = "", True  # what is sent again becomes the same build, from any sender
     name = bundle.config.image.name
     build = running.build(
         Job(

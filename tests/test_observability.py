@@ -57,7 +57,7 @@ class Watched:
 
 
 def exposed() -> dict[str, set[str]]:
-    """The names of all samples, each with its labels."""
+    """Return the names of all samples, each with its labels."""
     metrics = Metrics(
         places=1,
         waiting=lambda: 0,

@@ -30,7 +30,7 @@ class Step:
 
     @property
     def counted(self) -> bool:
-        """True if the Dockerfile would have run it.
+        """Tell whether the Dockerfile would have run it.
 
         A FROM counts as cached while something is built upon it, and not when all of that is cached.
         """

@@ -175,7 +175,7 @@ class Admission:
 
 
 class Place:
-    """One build's admission; whoever requested it leaves."""
+    """One build's admission; its requester leaves it."""
 
     def __init__(
         self, admission: Admission, account: Account, *, detached: bool, size: int

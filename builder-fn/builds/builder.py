@@ -64,7 +64,7 @@ class Builder:
 
     @property
     def idle(self) -> bool:
-        """True if no detached build runs, and no callback is to be delivered."""
+        """Tell whether no detached build runs, and no callback is to be delivered."""
         # In this order: what ends in the background leaves a callback behind.
         return self.replica.background.idle and self.replica.deliveries.idle
 
@@ -96,7 +96,7 @@ class Builder:
 
     @property
     def process_sandbox(self) -> bool | None:
-        """Whether all daemons keep steps of different builds apart, as far as is known by now."""
+        """Tell whether all daemons keep steps of different builds apart, as far as is known by now."""
         found = [each.process_sandbox.is_there for each in self.replica.daemons.current()]
         if False in found:
             return False
@@ -181,7 +181,7 @@ class Builder:
             raise
 
     def record(self, build_id: str) -> BuildRecord:
-        """Raises NotFound, DaemonUnavailable."""
+        """Return the record of a build. Raises NotFound, DaemonUnavailable."""
         _, record = self.replica.finder.find(build_id)
         return record
 

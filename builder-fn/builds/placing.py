@@ -1,8 +1,8 @@
 """I/O: gives a build its daemon, and sees to it that a call which comes twice is built on one only.
 
 A claim locks a build in one daemon. Replicas that see other daemons than this one may prefer another for the
-same call; so who may come twice looks everywhere, claims, and looks again. Whoever claims second sees the
-first, since both claim before they look again. And who cannot see the other is not waited for in vain.
+same call; so a replica that may not be alone looks everywhere, claims, looks again. The second sees the
+first, since both claim before they look again. And none waits in vain for one that it cannot see.
 """
 
 from __future__ import annotations

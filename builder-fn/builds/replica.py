@@ -36,7 +36,7 @@ class Replica:
 
     @classmethod
     def of(cls, settings: Settings) -> Replica:
-        """Raises NotReady if the settings cannot lead to a daemon."""
+        """Open what the settings name. Raises NotReady if they cannot lead to a daemon."""
         daemons = Daemons(
             settings.buildkit_url,
             lookup_urls=settings.buildkit_lookup_url,

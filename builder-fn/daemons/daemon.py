@@ -30,7 +30,7 @@ class Daemon:
     """
 
     def __init__(self, address: Address, tls: DaemonTLS | None, *, patience: float) -> None:
-        """*patience* is how many seconds it may leave a question unanswered. Raises NotReady."""
+        """Connect to a daemon that may take *patience* seconds to answer. Raises NotReady."""
         self.address = address
         if tls and address.host and not tls.server_name:
             tls = replace(tls, server_name=address.host)  # its certificate names no address
@@ -51,7 +51,7 @@ class Daemon:
         self.is_down = not worker.id  # without a worker it builds nothing
 
     def load(self, *, seconds: float) -> int:
-        """Ask how many builds it runs, whoever ordered them. Raises DaemonUnavailable."""
+        """Ask how many builds it runs, from any client. Raises DaemonUnavailable."""
         return self.history.load(seconds=seconds)
 
     def state(self, *, among: int) -> DaemonState:

@@ -58,7 +58,7 @@ class Daemons:
         resolve: Resolve | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """*lookup_urls* lead to daemons that are asked and given nothing: those that drain.
+        """Find the daemons; those at *lookup_urls* drain: they are asked, and given nothing.
 
         A daemon that runs *builds* spills some to others. Raises NotReady for an address that is none.
         """
@@ -91,7 +91,7 @@ class Daemons:
 
     @property
     def is_one(self) -> bool:
-        """Whether there is one address in all, and has never been another."""
+        """Tell whether there is one address in all, and has never been another."""
         self._start()
         return self._only is not None
 

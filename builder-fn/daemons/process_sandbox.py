@@ -64,7 +64,7 @@ class ProcessSandbox:
 
     @property
     def is_there(self) -> bool | None:
-        """True if steps have a process sandbox, as far as is known by now, which is returned at once."""
+        """Tell whether steps have a process sandbox, as far as is known by now, which is returned at once."""
         with self._lock:
             now = self._clock()
             due = self._checked_at is None or now - self._checked_at >= _CHECK_SECONDS

@@ -146,7 +146,7 @@ class State(dict[str, "State"]):
 
     @property
     def is_end(self) -> bool:
-        """True if the text may end here."""
+        """Tell whether the text may end here."""
         if self._is_end is None:
             self._is_end = self._automaton.accepts(self)
         return self._is_end

@@ -77,7 +77,7 @@ class Sender:
 
     @property
     def done(self) -> bool:
-        """True if `send` has returned the last packet."""
+        """Tell whether `send` has returned the last packet."""
         return self._asked.end_given
 
     def receive(self, message: bytes) -> None:

@@ -55,7 +55,7 @@ class BuildRecord:
 
     @property
     def repeatable(self) -> bool:
-        """True if it failed for no reason of its own, so that it may be run again under its id."""
+        """Tell whether it failed for no reason of its own, so that it may be run again under its id."""
         return isinstance(self.error, (Unavailable, CallerGone))
 
 
@@ -78,22 +78,22 @@ class Attempt:
 
     @property
     def is_held(self) -> bool:
-        """True if it runs and its owner still answers for it; then no other record can tell more."""
+        """Tell whether it runs and its owner still answers for it; then no other record can tell more."""
         return self._own() is Own.RUNNING and self._claimed() is Claimed.OPEN
 
     @property
     def is_claimed(self) -> bool:
-        """Whether somebody answers for it, in line or running."""
+        """Tell whether a replica answers for it, in line or running."""
         return self._claimed() is Claimed.OPEN
 
     @property
     def was_left(self) -> bool:
-        """True if all that the daemon knows of the build's end is that its caller left."""
+        """Tell whether all that the daemon knows of the build's end is that its caller left."""
         return self.build is not None and self.build.error.code == Code.CANCELLED
 
     @property
     def lingers(self) -> bool:
-        """True if the daemon still works on a build that has ended for all others."""
+        """Tell whether the daemon still works on a build that has ended for all others."""
         record = self.record()
         if record is None or self.build is None:
             return False

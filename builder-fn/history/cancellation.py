@@ -1,7 +1,7 @@
 """I/O: hears of builds that are to be cancelled, from whichever replica was asked.
 
-The one who is asked leaves a record in the daemon's history; the one who runs the build listens to what
-comes into it, for as long as it has builds there. The stream is begun anew now and then, since one whose host
+The replica asked leaves a record in the daemon's history; the one that runs the build listens to what
+comes into it, for as long as it has builds there. The stream is begun again at times, since one whose host
 has vanished looks as if there were no news. The next one is open before the last ends, so that nothing is
 missed between the two, and need not search the history; the first does, and one after a failure.
 """
@@ -46,7 +46,7 @@ class CancelListener:
     def __init__(
         self, control: Callable[[], Control], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """*control* leads to the daemon, or raises Misconfigured."""
+        """Listen to the daemon that *control* leads to; *control* may raise Misconfigured."""
         self._control = control
         self._clock = clock
         self._lock = threading.Lock()

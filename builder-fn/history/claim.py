@@ -44,7 +44,7 @@ class Claim:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it has ended, though nobody here released it: its daemon is gone, or was."""
+        """Tell whether it has ended, though nobody here released it: its daemon is gone, or was."""
         return self.lock.is_lost
 
     def release(self) -> None:

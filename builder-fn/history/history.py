@@ -55,7 +55,7 @@ class History:
 
     @translated()
     def load(self, *, seconds: float) -> int:
-        """Count the builds that run there, whoever ordered them; asks for at most *seconds*."""
+        """Count the builds that run there, from any client; asks for at most *seconds*."""
         with self._client.asking() as control:
             return Search(control, patience=seconds).running()
 

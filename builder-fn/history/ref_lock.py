@@ -76,7 +76,7 @@ class RefLock:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is not held any more, though it was never ended here."""
+        """Tell whether it is not held any more, though it was never ended here."""
         return self._solve.done() and not self._ends
 
     def end(self, request: gateway_pb2.ReturnRequest) -> None:

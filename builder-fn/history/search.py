@@ -66,7 +66,7 @@ class Search:
         """Return the attempts at one build, the last one first."""
         if not is_build_id(build_id):
             return ()
-        # Whoever asks for a claimed build that goes on may ask often: 0.5 ms however long the history is.
+        # Callers that ask for a claimed build that goes on may ask often: 0.5 ms however long the history is.
         # To search it takes 6 µs a record (measured).
         active = self._attempts(build_id, active_only=True)
         if active and active[0].is_held:

@@ -92,7 +92,7 @@ class Pieces:
 
 
 class _Place:
-    """Where a seed stands: in *form* from *start* to *end*."""
+    """The place of a seed: in *form* from *start* to *end*."""
 
     __slots__ = ("_end", "_form", "_start")
 
@@ -127,7 +127,7 @@ class _Place:
 
 
 class _SharedPlace(_Place):
-    """Where a seed stands that is at many places: what stands at any of them."""
+    """The places of a seed that is at many: what stands at any of them."""
 
     __slots__ = ("_after", "_before")
 

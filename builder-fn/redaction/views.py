@@ -153,7 +153,7 @@ def unwrapped(view: View) -> Iterator[View]:
 
 
 class _Known(dict[str, str]):
-    """What was made of an escape; the next of its kind need not be read again."""
+    """The meaning of an escape; the next of its kind need not be read again."""
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self._read = read

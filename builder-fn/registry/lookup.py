@@ -44,7 +44,7 @@ class RegistryLookup:
     def __init__(
         self, known: Callable[[], RegistryAuth], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """*known* says what there is at the moment, and may raise NotReady, as a helper may."""
+        """Look credentials up in what *known* returns at the moment; it may raise NotReady, as a helper may."""
         self._known = known
         self._clock = clock
         self._lock = threading.Lock()  # of the three below; nobody is asked under it

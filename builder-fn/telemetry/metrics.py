@@ -70,7 +70,7 @@ class Metrics:
         waiting: Callable[[], int],
         daemons: Callable[[], Sequence[WatchedDaemon]],
     ) -> None:
-        """*places* is how many builds may run at once; *waiting* and *daemons* are asked at each scrape."""
+        """Count for *places* builds at once; ask *waiting* and *daemons* at each scrape."""
         self._registry = registry = CollectorRegistry()
         self._builds = Counter(
             "builder_fn_builds",
@@ -269,7 +269,7 @@ def _daemon_families() -> tuple[GaugeMetricFamily, ...]:
         ),
         GaugeMetricFamily(
             "builder_fn_buildkitd_builds",
-            "Builds that run on each of several buildkitds, whoever ordered them.",
+            "Builds that run on each of several buildkitds, from any client.",
             labels=["daemon"],
         ),
     )

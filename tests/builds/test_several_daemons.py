@@ -70,7 +70,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def fakes(start_daemon: Callable[..., FakeBuildkitd]) -> list[FakeBuildkitd]:
-    """Three, in the order in which builds of NAME prefer them."""
+    """Start three, in the order in which builds of NAME prefer them."""
     order = in_order(KEY, ["worker-1", "worker-2", "worker-3"])
     return [start_daemon(worker_id=each, hostname=each) for each in order]
 
@@ -224,7 +224,7 @@ class TestRedelivery:
     def test_a_call_that_is_built_elsewhere_is_followed(
         self, fakes: list[FakeBuildkitd], builder: Builder, tmp_path: Path
     ) -> None:
-        """As when its first choice joined after it was built, or while it is."""
+        """Let its first choice join after it was built, or while it is."""
         for state in ("running", "ended"):
             running = Running()
             fakes[2].solver.script = running
@@ -245,10 +245,10 @@ class TestRedelivery:
             assert second.result == first.result
             assert [built(fake, asked.build_id) for fake in fakes] == [0, 0, 1]
 
-    def test_who_claimed_higher_gives_way_to_one_that_stays(
+    def test_a_claim_of_a_higher_address_gives_way_to_one_that_stays(
         self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The other looked before this one claimed, and so saw nothing."""
+        """Let the other look before this one claims, so that it sees nothing."""
         monkeypatch.setattr(placing, "_SETTLE_SECONDS", 0.1)
         asked = call()
         looks = builder.replica.placing._is_anywhere
@@ -298,7 +298,7 @@ class TestRedelivery:
 class TestLoss:
     @pytest.fixture
     def running(self, fakes: list[FakeBuildkitd]) -> Running:
-        """Runs on the first; the others build at once."""
+        """Run a build on the first; the others build at once."""
         fakes[0].solver.script = made = Running()
         return made
 
@@ -396,7 +396,7 @@ class TestLoss:
     def test_it_keeps_nothing_of_its_body_when_it_has_ended(
         self, fakes: list[FakeBuildkitd], builder: Builder, running: Running, ends: str
     ) -> None:
-        """Nor until a garbage collection, which may be long in coming."""
+        """Let go of it before a garbage collection, which may be long in coming."""
         bodies: list[weakref.ref[Body]] = []
 
         def body(data: bytes) -> Body:

@@ -31,7 +31,7 @@ LISTEN = "ListenBuildHistory"
 def fakes(
     start_daemon: Callable[..., FakeBuildkitd], monkeypatch: pytest.MonkeyPatch
 ) -> list[FakeBuildkitd]:
-    """Three, in the order in which builds of KEY prefer them."""
+    """Start three, in the order in which builds of KEY prefer them."""
     monkeypatch.setattr(pool, "_REFRESH_SECONDS", 3600.0)
     return [start_daemon(worker_id=each, hostname=each) for each in in_order(KEY, WORKERS)]
 
@@ -92,7 +92,7 @@ def test_all_others_are_asked_where_the_first_has_nothing(
 
 
 def test_an_id_without_a_key_is_found(fakes: list[FakeBuildkitd], finder: Finder) -> None:
-    """As builders before this one made them."""
+    """Make ids as builders before this one did."""
     for number in range(8):
         build_id = f"{number:032x}"
         put(fakes[number % 3], build_id)

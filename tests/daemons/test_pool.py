@@ -211,7 +211,7 @@ class TestAddresses:
     def test_once_there_have_been_several_the_last_is_spoken_to_by_its_address(
         self, cluster: Cluster, three: Daemons
     ) -> None:
-        """By its name the connection might still be one to a daemon that has left."""
+        """Avoid its name, by which the connection might be one to a daemon that has left."""
         three.refresh()
         cluster.tell(2)
 
@@ -416,7 +416,7 @@ class TestChoice:
     def test_one_that_comes_back_gets_builds_at_once(
         self, cluster: Cluster, three: Daemons
     ) -> None:
-        """Though at another address, as a pod does: its cache is what its builds are after."""
+        """Come back at another address, as a pod does: its cache is what its builds are after."""
         three.refresh()
         cluster.clock.now += 1_000
         first = order()[0]

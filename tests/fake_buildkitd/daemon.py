@@ -62,7 +62,7 @@ class FakeBuildkitd:
         address: str = "",
         lacks: Collection[str] = (),
     ) -> None:
-        """*lacks* are the methods that this daemon does not have; *address* leads there, too."""
+        """Start a daemon without the methods in *lacks*; *address* leads there, too."""
         self.version = version
         self.ref_taken_seconds = ref_taken_seconds
         self.worker_id = worker_id

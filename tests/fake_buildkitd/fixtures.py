@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def start_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[StartDaemon]:
-    """Starts daemons; they are stopped with the test."""
+    """Start daemons; they are stopped with the test."""
     listeners = _listeners(monkeypatch)
     with ExitStack() as stopping:
 

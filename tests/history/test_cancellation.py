@@ -248,7 +248,7 @@ def test_the_next_stream_is_open_before_the_last_ends(
     listener: CancelListener,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """So that a request between the two, which no stream of what is active tells of later, is heard."""
+    """Hear a request between the two, which no stream of what is active tells of later."""
     monkeypatch.setattr(cancellation, "_RENEWAL_SECONDS", 0.3)
     monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.6)
     daemon.history.add(record(Part.CLAIM))

@@ -56,7 +56,7 @@ _NO_IMAGE_OR_MIRROR = (
 _NO_PLATFORM = (
     "{host} has it for other platforms only. Build for one of those, or from another image."
 )
-_NO_LAYER = "{peer} no longer has one of its layers. Use another version, or have it pushed anew."
+_NO_LAYER = "{peer} no longer has one of its layers. Use another version, or have it pushed again."
 _NO_REPOSITORY = "{host} has no place for {repository}. Check the name, or create it there first."
 _NO_ADDRESS = "{peer} has no address. Check how it is written, and buildkitd's name server."
 _REFUSED = "nothing listens at {peer}. Check the port, and that the registry is running."

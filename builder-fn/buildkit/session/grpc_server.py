@@ -57,7 +57,7 @@ class Call(Protocol):
 
     @property
     def done(self) -> bool:
-        """True if the response is complete once `send` has nothing more."""
+        """Tell whether the response is complete once `send` has nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
