@@ -1,8 +1,9 @@
 """I/O: gives a build its daemon, and sees to it that a call which comes twice is built on one only.
 
 A claim locks a build in one daemon. Replicas that see other daemons than this one may prefer another for the
-same call; so a replica that may not be alone looks everywhere, claims, looks again. The second sees the
-first, since both claim before they look again. And none waits in vain for one that it cannot see.
+same call; so a replica looks everywhere for a call that may come twice, claims it, and looks again. The
+second to claim sees the first, since both claim before they look again; and one that cannot see the other
+waits in vain for no longer than a second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""I/O: one daemon as a replica knows it: the way to it, all builds that it remembers, and what it is."""
+"""I/O: keeps one daemon as a replica knows it: the way to it, the builds that it remembers, what it is."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""I/O: the daemons that there are, found by their addresses, and the one that a build goes to.
+"""I/O: finds the daemons that there are by their addresses, and chooses the one that a build goes to.
 
-Every replica sees for itself: nothing but the name server is between them. So they may disagree for half a
+Each replica does so by itself: nothing but the name server is between them. So they may disagree for half a
 minute, which costs a cold build and never a lost one. With one address everything is as if there were no
 pool, and not one question more is asked.
 """
@@ -186,7 +186,7 @@ class Daemons:
             _log.warning("buildkitd %s does not answer", daemon.name)
 
     def refresh(self) -> None:
-        """See which addresses there are, and ask who is at those that are new, down, or long not asked."""
+        """Look which addresses there are, and ask those that are new, down or long unasked what they are."""
         with self._refreshing:
             takers = self._addresses(self._urls)
             addresses = list(dict.fromkeys([*takers, *self._addresses(self._lookup_urls)]))

@@ -1,4 +1,4 @@
-"""Pure. The order in which builds of one image prefer the daemons, the same in every replica.
+"""Pure. Puts the daemons into the order in which builds of one image prefer them, the same in every replica.
 
 Rendezvous hashing (Thaler and Ravishankar, 1998): each daemon has a number for each key, and the highest
 comes first. A daemon that joins takes only its own share of the keys, and one that leaves gives away only its

@@ -322,7 +322,7 @@ class ListWorkersResponse(_message.Message):
     def __init__(self, record: _Optional[_Iterable[_Union[WorkerRecord, _Mapping]]] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
-    __slots__ = ("ID", "Labels", "platforms", "GCPolicy")
+    __slots__ = ("ID", "Labels", "GCPolicy")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -332,23 +332,11 @@ class WorkerRecord(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
-    PLATFORMS_FIELD_NUMBER: _ClassVar[int]
     GCPOLICY_FIELD_NUMBER: _ClassVar[int]
     ID: str
     Labels: _containers.ScalarMap[str, str]
-    platforms: _containers.RepeatedCompositeFieldContainer[Platform]
     GCPolicy: _containers.RepeatedCompositeFieldContainer[GCPolicy]
-    def __init__(self, ID: _Optional[str] = ..., Labels: _Optional[_Mapping[str, str]] = ..., platforms: _Optional[_Iterable[_Union[Platform, _Mapping]]] = ..., GCPolicy: _Optional[_Iterable[_Union[GCPolicy, _Mapping]]] = ...) -> None: ...
-
-class Platform(_message.Message):
-    __slots__ = ("Architecture", "OS", "Variant")
-    ARCHITECTURE_FIELD_NUMBER: _ClassVar[int]
-    OS_FIELD_NUMBER: _ClassVar[int]
-    VARIANT_FIELD_NUMBER: _ClassVar[int]
-    Architecture: str
-    OS: str
-    Variant: str
-    def __init__(self, Architecture: _Optional[str] = ..., OS: _Optional[str] = ..., Variant: _Optional[str] = ...) -> None: ...
+    def __init__(self, ID: _Optional[str] = ..., Labels: _Optional[_Mapping[str, str]] = ..., GCPolicy: _Optional[_Iterable[_Union[GCPolicy, _Mapping]]] = ...) -> None: ...
 
 class GCPolicy(_message.Message):
     __slots__ = ("all", "maxUsedSpace")

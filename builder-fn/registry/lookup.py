@@ -44,7 +44,7 @@ class RegistryLookup:
     def __init__(
         self, known: Callable[[], RegistryAuth], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Look credentials up in what *known* returns at the moment; it may raise NotReady, as a helper may."""
+        """Look credentials up in what *known* returns at the moment. It and a helper may raise NotReady."""
         self._known = known
         self._clock = clock
         self._lock = threading.Lock()  # of the three below; nobody is asked under it

@@ -1,4 +1,4 @@
-"""Pure. A daemon's worker as a value: what a daemon is, and for which platforms it builds."""
+"""Pure. Reads who a daemon is off its workers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ _HOSTNAME = "org.mobyproject.buildkit.worker.hostname"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """*id* stands beside the daemon's cache and comes back with it; the native platform is the first."""
+    """*id* stands beside the daemon's cache and comes back with it."""
 
     id: str = ""
     hostname: str = ""
-    platforms: tuple[str, ...] = ()
 
 
 def worker_of(workers: pb.ListWorkersResponse) -> Worker:
@@ -26,11 +25,4 @@ def worker_of(workers: pb.ListWorkersResponse) -> Worker:
     if not workers.record:
         return Worker()
     record = workers.record[0]
-    return Worker(
-        id=record.ID,
-        hostname=record.Labels.get(_HOSTNAME, ""),
-        platforms=tuple(
-            "/".join(filter(None, (each.OS, each.Architecture, each.Variant)))
-            for each in record.platforms
-        ),
-    )
+    return Worker(id=record.ID, hostname=record.Labels.get(_HOSTNAME, ""))
