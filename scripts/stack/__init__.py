@@ -8,7 +8,6 @@
     images/           base images, made from Debian packages where no public registry answers
     install/          what a bare Debian lacks: packages, account, programs, venvs
     machine           the prepared machine, which every daemon is started with
-    kubernetes_tools  a cluster's own programs, for tests
     paths             where everything is kept
     console, errors   what the person at the terminal reads
     bootstrap.sh      from a bare Debian to a Python that runs this package

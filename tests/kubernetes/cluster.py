@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from stack.daemons.daemon import Daemon
     from stack.install.account import Account
-    from stack.kubernetes_tools import KubernetesTools
 
+    from ..parts.kubernetes_tools import KubernetesTools
     from .manifests import Manifest
 
 TOKEN = "the-administrators"

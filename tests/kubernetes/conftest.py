@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from stack import kubernetes_tools
 from stack.install import account
 from stack.paths import Paths
 
+from ..parts import kubernetes_tools
 from . import cluster as clusters
 from . import operating
 from .kubelet import Kubelet

@@ -7,8 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from stack import kubernetes_tools
 from stack.paths import Paths
+
+from ..parts import kubernetes_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,8 +8,9 @@ import jsonschema
 import yaml
 from kubernetes_validate import utils as kubernetes_validate  # type: ignore[import-untyped]
 from packaging.version import Version
-from stack import kubernetes_tools
 from stack.paths import Paths
+
+from ..parts import kubernetes_tools
 
 if TYPE_CHECKING:
     from .manifests import Manifest

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack import console, kubernetes_tools
+from stack import console
 from stack.errors import StackError
 from stack.install import preparation, programs, venv
 from stack.machine import BUILDKIT
@@ -17,7 +17,7 @@ from stack.running import record
 from stack.running import whole as running
 from stack.running.recorded import Ports
 
-from . import clients, language_images
+from . import clients, kubernetes_tools, language_images
 
 _VERSION = re.compile(r"v\d+\.\d+\.\d+(-rc\d+)?")
 _EXAMPLE = "v0.30.0"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import StackError
-from .install import fingerprint, golang
-from .install.completion import is_complete, mark_complete
-from .paths import Paths
+from stack.errors import StackError
+from stack.install import fingerprint, golang
+from stack.install.completion import is_complete, mark_complete
+from stack.paths import Paths
 
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 

@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from stack import kubernetes_tools
 from stack.errors import StackError
 from stack.paths import Paths
+
+from . import kubernetes_tools
 
 if TYPE_CHECKING:
     from pathlib import Path
