@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 # By a run: the characters of a seed, the distance between seeds of a form, and that between the places of a
 # text that are looked at. Of few forms every seed is remembered, of many not: one takes some 200 bytes. The
-# distances have no common factor, and a run is as long as their product and a seed, less one.
+# distances have no common factor, and a run is no shorter than their product and a seed, less one.
 _SEEDS = {
     "few": {16: (10, 1, 7), 48: (24, 1, 25), 64: (24, 1, 41)},
-    "many": {16: (10, 7, 1), 48: (24, 25, 1), 64: (24, 9, 4)},
+    "many": {16: (10, 7, 1), 48: (14, 17, 2), 64: (14, 17, 3)},
 }
 _FEW = 128 * 1024  # characters of all forms
 

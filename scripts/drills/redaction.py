@@ -166,7 +166,7 @@ def _measure(values: list[bytes], text: str) -> tuple[float, float, float]:
     stream.finish()
     _now, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    return seconds / (len(text) / _MIB), max(peak - size, 0) / _MIB, max(waits)
+    return seconds / (len(text.encode()) / _MIB), max(peak - size, 0) / _MIB, max(waits)
 
 
 if __name__ == "__main__":
