@@ -67,7 +67,7 @@ def short_forms_of(value: bytes) -> Iterator[str]:
 
 
 def _texts(core: bytes) -> Iterator[str]:
-    """*core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
+    """Yield *core* as a log's decoder leaves it, and if that loses bytes, as Latin-1 does."""
     try:
         yield core.decode()
     except UnicodeDecodeError:
