@@ -24,6 +24,8 @@ class Relay:
         self.address = f"tcp://127.0.0.1:{self._listening.getsockname()[1]}"
         self._open: list[socket.socket] = []
         self._silent: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._closed = False
         self.accepted = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -36,15 +38,23 @@ class Relay:
             while True:
                 near, _ = self._listening.accept()
                 self.accepted += 1
-                far = self._connected()
-                self._open += [near, far]
+                with self._lock:
+                    if self._closed:
+                        near.close()
+                        return
+                    self._open.append(near)
+                    self._open.append(far := self._connected())
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _connected(self) -> socket.socket:
         if self._url.scheme == "unix":
             far = socket.socket(socket.AF_UNIX)
-            far.connect(self._url.path)
+            try:
+                far.connect(self._url.path)
+            except OSError:
+                far.close()
+                raise
             return far
         assert self._url.hostname
         assert self._url.port
@@ -61,5 +71,10 @@ class Relay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for connection in (self._listening, *self._open):
-            connection.close()
+        with self._lock:
+            self._closed = True
+            with suppress(OSError):
+                # To close it would not wake the thread that waits in `accept`, which would take one more.
+                self._listening.shutdown(socket.SHUT_RDWR)
+            for connection in (self._listening, *self._open):
+                connection.close()
