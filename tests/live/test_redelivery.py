@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,16 +113,15 @@ def test_a_call_that_comes_to_two_replicas_at_once_is_one_build(scene: Scene) ->
 def test_a_caller_attached_to_a_build_that_is_given_up_has_it_built_again(scene: Scene) -> None:
     call_id = str(uuid.uuid4())
     one, other = scene.replicas
-    with Gate() as gate:
+    with Gate() as gate, ExitStack() as first_caller:
         request = scene.pushing(gate)
-        with stream(one, request, X_Call_Id=call_id) as first:
-            read_until(first, "arrived")
-            with stream(other, request, X_Call_Id=call_id) as attached:
-                read_until(attached, "arrived")
-                first.close()
-                gate.wait_until_left()
-                gate.open()
-                *_, final = documents(attached)
+        read_until(first_caller.enter_context(stream(one, request, X_Call_Id=call_id)), "arrived")
+        with stream(other, request, X_Call_Id=call_id) as attached:
+            read_until(attached, "arrived")
+            first_caller.close()  # hangs up
+            gate.wait_until_left()
+            gate.open()
+            *_, final = documents(attached)
     assert (final["status"], final.get("error")) == ("success", None)
     assert scene.pushed() == [final["digest"]]
 
