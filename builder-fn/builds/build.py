@@ -11,6 +11,7 @@ import secrets
 import threading
 import time
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .. import secret_files
@@ -88,7 +89,6 @@ class Build:
         self._claim = placed.claim
         self._ref = placed.ref(self.id)
         self._secrets = build_secrets
-        self._redactor = Redactor((*build_secrets.values, *detection.values(config.build_args)))
 
         def registry_auth() -> RegistryAuth:
             """Return the request's own, then the operator's, which may be rotated while a build runs."""
@@ -112,6 +112,15 @@ class Build:
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
         replica.metrics.in_flight.inc()
         self._daemon.history.on_cancel(self._ref, self._cancelled.set)
+
+    @cached_property
+    def _redactor(self) -> Redactor:
+        """Know the build's secrets; made when it is needed, since a build in line has room for none.
+
+        Of a secret of 500 KiB it takes 124 MiB, and a second of CPU.
+        """
+        build_args = self._job.bundle.config.build_args
+        return Redactor((*self._secrets.values, *detection.values(build_args)))
 
     @property
     def image_ref(self) -> str:
