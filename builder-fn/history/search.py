@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # A failed build's hold the Dockerfile in base64, twice.
 _MAX_DETAILS_BYTES = 8 << 20
 
-# One that was cancelled has all of them; of one found_attempts more than once some may be missed.
+# One that was cancelled has all of them; of one attempted more than once some may be missed.
 _RECORDS_OF_A_BUILD = 4
 
 _log = logging.getLogger(__name__)
