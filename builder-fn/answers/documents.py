@@ -10,11 +10,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..buildkit.text.plain_text import fitting
 from ..config import MAX_STREAM_LINE_BYTES
 from ..errors import BuildCancelled, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..buildkit.outcome import BuildResult, BuildWarning, FailedStep, Step
     from ..errors import BuilderError
@@ -135,9 +136,9 @@ def fitted(document: dict[str, Any], most: int) -> dict[str, Any]:
         bare["error"] = _clipped(bare["error"], _MAX_ERROR)
         left = most - len(encode(bare)) - _MAX_COUNTS
     steps, warnings = document.get("steps", []), document.get("warnings", [])
-    last_steps = _fitting(reversed(steps), left * 2 // 3 if warnings else left)[::-1]
+    last_steps = fitting(reversed(steps), left * 2 // 3 if warnings else left, _size)[::-1]
     left -= sum(map(_size, last_steps))
-    first_warnings = _fitting(warnings, left)
+    first_warnings = fitting(warnings, left, _size)
     shown = {"steps": last_steps, "warnings": first_warnings}
     omitted = {
         "stepsOmitted": len(steps) - len(last_steps),
@@ -257,17 +258,6 @@ def _report(steps: Sequence[Step], warnings: Sequence[BuildWarning]) -> dict[str
     if warnings:
         report["warnings"] = [_warning(warning) for warning in warnings]
     return report
-
-
-def _fitting(entries: Iterable[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    """Return as many of *entries*, from the first on, as have at most *most* bytes together."""
-    found: list[dict[str, Any]] = []
-    for entry in entries:
-        most -= _size(entry)
-        if most < 0:
-            break
-        found.append(entry)
-    return found
 
 
 def _size(entry: dict[str, Any]) -> int:

@@ -123,7 +123,7 @@ def _other_bases(printer: Printer, message: str) -> Iterator[str]:
 
 def _output(step: LoggedStep) -> tuple[str, ...]:
     newest_first = (start_of(plain(line), _MAX_OUTPUT_LINE) for line in reversed(step.tail))
-    return tuple(reversed(fitting(newest_first, _MAX_OUTPUT)))
+    return tuple(reversed(fitting(newest_first, _MAX_OUTPUT, len)))
 
 
 def _sentence(failed: FailedStep, cause: str) -> str:
@@ -203,4 +203,4 @@ def _excerpt(details: _Details) -> tuple[str, ...]:
         f"{plain(details.source[number - 1])}"
         for number in range(first, last + 1)
     )
-    return tuple(fitting((start_of(line, _MAX_EXCERPT_LINE) for line in lines), _MAX_EXCERPT))
+    return tuple(fitting((start_of(line, _MAX_EXCERPT_LINE) for line in lines), _MAX_EXCERPT, len))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .display_strings import CACHE_KEY, CANCELED, CHECKSUM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
 
 # ECMA-48: control sequences (colours), then strings up to their terminator (titles, links), then the rest.
 _ESCAPES = re.compile(
@@ -46,14 +48,14 @@ def ends_of(text: str, most: int) -> str:
     return f"{text[:head]}{_CUT}{text[-tail:]}"
 
 
-def fitting(lines: Iterable[str], most: int) -> list[str]:
-    """Return as many of *lines*, from the first on, as have at most *most* characters together."""
-    found: list[str] = []
-    for line in lines:
-        most -= len(line)
+def fitting(entries: Iterable[T], most: int, size: Callable[[T], int]) -> list[T]:
+    """Return as many of *entries*, from the first on, as have a *size* of at most *most* together."""
+    found: list[T] = []
+    for entry in entries:
+        most -= size(entry)
         if most < 0:
             break
-        found.append(line)
+        found.append(entry)
     return found
 
 

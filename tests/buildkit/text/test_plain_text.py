@@ -53,7 +53,7 @@ def test_ends_keep_both_ends_and_never_exceed_their_limit(text: str, most: int) 
 def test_fitting_takes_lines_from_the_first_on_until_one_does_not_fit(
     lines: list[str], most: int
 ) -> None:
-    found = fitting(lines, most)
+    found = fitting(lines, most, len)
 
     assert found == lines[: len(found)]
     assert len("".join(found)) <= most
