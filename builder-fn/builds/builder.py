@@ -286,15 +286,11 @@ def _version(daemon: Daemon, seconds: float) -> str:
 def _listed(
     pool: Daemons, daemons: Sequence[Daemon], limit: int
 ) -> dict[Daemon, tuple[BuildRecord, ...]]:
-    found = {}
-    for daemon, said in pool.ask(
-        daemons, lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS)
-    ):
-        if isinstance(said, Unavailable):
-            pool.mark_down(daemon)
-        else:
-            found[daemon] = said
-    return found
+    return dict(
+        pool.answers(
+            daemons, lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS)
+        )
+    )
 
 
 def _newest(found: Mapping[Daemon, Sequence[BuildRecord]], limit: int) -> tuple[BuildRecord, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..daemons.daemon import QUESTION_SECONDS
 from ..daemons.rendezvous import key_of
-from ..errors import RecordsOff, Unavailable
+from ..errors import RecordsOff
 from ..history import Ref
 
 if TYPE_CHECKING:
@@ -123,13 +123,8 @@ class Placing:
             is_claimed = daemon.history.is_claimed(job.build_id, seconds=QUESTION_SECONDS)
             return False if is_claimed else None
 
-        found = {}
-        for daemon, ended in self._daemons.ask(daemons, look):
-            if isinstance(ended, Unavailable):
-                self._daemons.mark_down(daemon)
-            elif ended is not None:
-                found[daemon] = ended
-        return found
+        answers = self._daemons.answers(daemons, look)
+        return {daemon: ended for daemon, ended in answers if ended is not None}
 
     def _asked(self, job: Job) -> list[Daemon]:
         order = self._daemons.in_order(key_of(job.bundle.config.image.name))

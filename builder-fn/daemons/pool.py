@@ -21,7 +21,7 @@ from .daemon import QUESTION_SECONDS, Daemon
 from .rendezvous import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ..buildkit import DaemonTLS
     from .addresses import Resolve
@@ -178,6 +178,16 @@ class Daemons:
             return [(daemon, answer(daemon)) for daemon in daemons]
         with ThreadPoolExecutor(min(_MOST_AT_ONCE, len(daemons))) as threads:
             return list(zip(daemons, threads.map(answer, daemons), strict=True))
+
+    def answers(
+        self, daemons: Sequence[Daemon], question: Callable[[Daemon], T]
+    ) -> Iterator[tuple[Daemon, T]]:
+        """Ask like `ask`; yield who answered and what, and mark the others down."""
+        for daemon, said in self.ask(daemons, question):
+            if isinstance(said, Unavailable):
+                self.mark_down(daemon)
+            else:
+                yield daemon, said
 
     def mark_down(self, daemon: Daemon) -> None:
         """Ask *daemon* nothing and give it no builds until it answers again."""
