@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from benchmark import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,8 +68,7 @@ class Served:
         self.process.stderr.close()
 
     def page_faults(self) -> int:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[7])
+        return usage.of_process(self.process.pid).faults
 
     def memory(self, name: str) -> int:
         """Return VmRSS or VmHWM of the process, in bytes."""

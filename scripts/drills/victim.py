@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from benchmark import usage
 from stack.paths import REPOSITORY
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def handle(event, context):
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
@@ -91,10 +91,7 @@ class Victim:
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the function itself has used."""
-        return cpu_seconds(self.function)
-
-    def page_faults(self) -> int:
-        return int(_stat(self.function)[7])
+        return usage.of_process(self.function).cpu
 
     def _pids(self) -> list[int]:
         pid = self.process.pid
@@ -172,11 +169,6 @@ def free_port() -> int:
         return port
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
 def listening_addresses(port: int) -> set[str]:
     """Return the local addresses, in the kernel's hexadecimal, that *port* is listened on at."""
     found = set()
@@ -203,11 +195,6 @@ def _wait_until_it_answers(victim: Victim, log: Path) -> None:
             pass
         time.sleep(0.05)
     raise RuntimeError(f"The function does not answer: {log.read_text()[-2000:]}")
-
-
-def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat from the third on: the second may hold anything."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def _status(pid: int, name: str) -> int:
