@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from function.buildkit.rpc import liveness
@@ -14,17 +15,22 @@ from function.request.archive import Limits
 from function.request.bundle import unpack
 from function.telemetry.build_report import Arrival
 
+from ..fake_buildkitd import scripts
 from ..tar_members import config, directory, file, tar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pytest
 
+    from function.answers.ongoing import Ongoing
+
+    from ..fake_buildkitd import Build as FakeBuild
     from ..fake_buildkitd import FakeBuildkitd
     from ..tar_members import Header
 
+STEP = "[1/1] RUN make"  # of Running
 IMAGE = "registry.example.com/fn:1"
 LIMITS = Limits(entries=100, context_bytes=1 << 20)
 
@@ -73,3 +79,36 @@ def job(
         caller_gone=caller_gone,
         **fields,  # type: ignore[arg-type]
     )
+
+
+class Running:
+    """A script whose step prints something and runs until it may end.
+
+    It ends with its caller, unless it is *unkillable*.
+    """
+
+    def __init__(self, prints: bytes = b"", *, unkillable: bool = False) -> None:
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+        self._prints = prints
+        self._unkillable = unkillable
+
+    def __call__(self, build: FakeBuild) -> dict[str, str]:
+        with build.step(STEP):
+            if self._prints:
+                build.prints(STEP, self._prints)
+            self.begun.set()
+            build.wait_for(self.may_end, unkillable=self._unkillable)
+        return dict(scripts.export(build))
+
+
+def run(build: Ongoing) -> list[str]:
+    return [line for lines in build.lines() for line in lines]
+
+
+def begun(build: Ongoing, running: Running) -> Iterator[list[str]]:
+    """Read until the daemon has begun; what is given is the rest."""
+    lines = iter(build.lines())
+    while not running.begun.is_set():
+        next(lines)
+    return lines

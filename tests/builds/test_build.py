@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -31,14 +30,11 @@ from function.history.refs import Part, Ref
 
 from ..fake_buildkitd import Failure, FakeBuildkitd, Point, scripts
 from ..tar_members import file
-from .jobs import IMAGE, job, settings, shorten_waits
+from .jobs import IMAGE, STEP, Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from function.builds.build import Build
-    from function.builds.followed import FollowedBuild
     from function.builds.job import Job
     from function.history import BuildRecord
 
@@ -46,7 +42,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 SEALING_KEY = SealingKey("build-secrets-key", bytes(range(32)))
-STEP = "[1/1] RUN make"
 
 
 @pytest.fixture(autouse=True)
@@ -65,37 +60,10 @@ def builder(daemon: FakeBuildkitd, secrets: Path) -> Builder:
     return Builder(settings(daemon, secrets, daemon_patience=PATIENCE))
 
 
-class Running:
-    """A script whose step runs until it may end; it ends with its caller, unless it cannot be killed."""
-
-    def __init__(self, *, unkillable: bool = False) -> None:
-        self.begun = threading.Event()
-        self.may_end = threading.Event()
-        self._unkillable = unkillable
-
-    def __call__(self, build: FakeBuild) -> dict[str, str]:
-        with build.step(STEP):
-            self.begun.set()
-            build.wait_for(self.may_end, unkillable=self._unkillable)
-        return dict(scripts.export(build))
-
-
 @pytest.fixture
 def running(daemon: FakeBuildkitd) -> Running:
     daemon.solver.script = made = Running()
     return made
-
-
-def run(build: Build | FollowedBuild) -> list[str]:
-    return [line for lines in build.lines() for line in lines]
-
-
-def begun(build: Build | FollowedBuild, running: Running) -> Iterator[list[str]]:
-    """Read until the daemon has begun; what is given is the rest."""
-    lines = iter(build.lines())
-    while not running.begun.is_set():
-        next(lines)
-    return lines
 
 
 def recorded(builder: Builder, made: Job) -> BuildRecord:

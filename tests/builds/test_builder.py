@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -27,18 +26,15 @@ from function.pb import control_pb2 as pb
 
 from ..fake_buildkitd import scripts
 from ..tar_members import file
-from .jobs import job, settings, shorten_waits
+from .jobs import STEP, Running, begun, job, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from ..fake_buildkitd import Build as FakeBuild
     from ..fake_buildkitd import FakeBuildkitd
 
 PATIENCE = 10.0
 NOBODYS = "0" * 32
-STEP = "[1/1] RUN make"
 
 
 @pytest.fixture(autouse=True)
@@ -56,22 +52,9 @@ def another(daemon: FakeBuildkitd, tmp_path: Path) -> Builder:
     return Builder(settings(daemon, tmp_path, daemon_patience=PATIENCE))
 
 
-class Running:
-    def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.may_end = threading.Event()
-
-    def __call__(self, build: FakeBuild) -> dict[str, str]:
-        with build.step(STEP):
-            build.prints(STEP, b"one\ntwo\nthree\n")
-            self.begun.set()
-            build.wait_for(self.may_end)
-        return dict(scripts.export(build))
-
-
 @pytest.fixture
 def running(daemon: FakeBuildkitd) -> Running:
-    daemon.solver.script = made = Running()
+    daemon.solver.script = made = Running(b"one\ntwo\nthree\n")
     return made
 
 
@@ -85,18 +68,11 @@ def never() -> bool:
     return False
 
 
-def started(builder: Builder, asked: object, running: Running) -> Iterator[list[str]]:
-    lines = iter(builder.build(asked).lines())  # type: ignore[arg-type]
-    while not running.begun.is_set():
-        next(lines)
-    return lines
-
-
 def test_a_job_that_comes_twice_is_built_once(
     daemon: FakeBuildkitd, builder: Builder, another: Builder, running: Running
 ) -> None:
     asked = job(claimed=True)
-    first = started(builder, asked, running)
+    first = begun(builder.build(asked), running)
 
     second = another.build(asked)
 
@@ -145,7 +121,7 @@ def test_a_follower_of_a_replica_that_stops_builds_the_job_itself(
     daemon: FakeBuildkitd, builder: Builder, another: Builder, running: Running
 ) -> None:
     asked = job(claimed=True)
-    first = started(builder, asked, running)
+    first = begun(builder.build(asked), running)
     second = another.build(asked)
     lines = iter(second.lines())
     said = [*next(lines)]
@@ -184,7 +160,7 @@ def test_the_log_is_followed_from_any_line_on(
 
 def test_no_more_follow_than_may(builder: Builder, running: Running) -> None:
     asked = job()
-    lines = started(builder, asked, running)
+    lines = begun(builder.build(asked), running)
     follow = builder.follow(asked.build_id, never)
 
     with pytest.raises(Busy, match="As many as can"):
@@ -223,9 +199,9 @@ def test_a_job_without_room_is_followed_where_it_runs(
 ) -> None:
     full = Builder(settings(daemon, tmp_path, max_builds=1, max_waiting=0))
     asked = job(claimed=True)
-    elsewhere = started(another, asked, running)
+    elsewhere = begun(another.build(asked), running)
     running.begun.clear()
-    own = started(full, job(), running)
+    own = begun(full.build(job()), running)
 
     with closing(full.build(asked)) as followed:
         assert isinstance(followed, FollowedBuild)
@@ -242,7 +218,7 @@ def test_a_job_without_room_and_daemon_is_refused_for_the_room(
     daemon: FakeBuildkitd, running: Running, tmp_path: Path
 ) -> None:
     full = Builder(settings(daemon, tmp_path, max_builds=1, max_waiting=0, daemon_patience=0.1))
-    own = started(full, job(), running)
+    own = begun(full.build(job()), running)
     daemon.hold("ListenBuildHistory")
 
     with pytest.raises(Busy, match="the line is full"):
@@ -257,7 +233,7 @@ def test_a_follower_that_hangs_up_leaves_the_build_to_itself(
     daemon: FakeBuildkitd, builder: Builder, running: Running
 ) -> None:
     asked = job()
-    lines = started(builder, asked, running)
+    lines = begun(builder.build(asked), running)
     follow = builder.follow(asked.build_id, lambda: True)
 
     with pytest.raises(CallerGone, match="the build goes on"):
@@ -272,7 +248,7 @@ def test_a_replica_that_shuts_down_leaves_others_builds_to_themselves(
     builder: Builder, another: Builder, running: Running
 ) -> None:
     asked = job()
-    lines = started(builder, asked, running)
+    lines = begun(builder.build(asked), running)
     follow = another.follow(asked.build_id, never)
     another.stop()
 
@@ -288,7 +264,7 @@ def test_a_follower_of_a_daemon_that_falls_silent_is_told(
 ) -> None:
     another = Builder(settings(daemon, tmp_path, daemon_patience=0.15))
     asked = job()
-    lines = started(builder, asked, running)
+    lines = begun(builder.build(asked), running)
     followed = iter(another.follow(asked.build_id, never).lines())
     next(followed)
     daemon.fall_silent()
@@ -305,7 +281,7 @@ def test_a_follower_of_a_daemon_that_dies_is_told(
     daemon: FakeBuildkitd, builder: Builder, another: Builder, running: Running
 ) -> None:
     asked = job()
-    lines = started(builder, asked, running)
+    lines = begun(builder.build(asked), running)
     followed = iter(another.follow(asked.build_id, never).lines())
     next(followed)
     daemon.die()

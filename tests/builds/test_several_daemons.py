@@ -25,41 +25,23 @@ from function.history.refs import Part, Ref
 
 from ..fake_buildkitd import scripts
 from ..history.records import record
-from .jobs import job, settings, shorten_waits
+from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from function.answers.ongoing import Ongoing
     from function.builds.job import Job
 
-    from ..fake_buildkitd import Build as FakeBuild
     from ..fake_buildkitd import FakeBuildkitd
 
 NAME = "registry.example.com/fn"
 KEY = key_of(NAME)
-STEP = "[1/1] RUN make"
 PATIENCE = 10.0
 
 
 class Body(bytearray):
     """One that can be referred to weakly."""
-
-
-class Running:
-    """A script whose step runs until it may end."""
-
-    def __init__(self) -> None:
-        self.begun = threading.Event()
-        self.may_end = threading.Event()
-
-    def __call__(self, build: FakeBuild) -> dict[str, str]:
-        with build.step(STEP):
-            build.prints(STEP, b"one\n")
-            self.begun.set()
-            build.wait_for(self.may_end)
-        return dict(scripts.export(build))
 
 
 @pytest.fixture(autouse=True)
@@ -105,17 +87,6 @@ def call(number: int = 0, options: Mapping[str, object] | None = None) -> Job:
 
 def never() -> bool:
     return False
-
-
-def run(build: Ongoing) -> list[str]:
-    return [line for lines in build.lines() for line in lines]
-
-
-def started(build: Ongoing, running: Running) -> Iterator[list[str]]:
-    lines = iter(build.lines())
-    while not running.begun.is_set():
-        next(lines)
-    return lines
 
 
 def built(fake: FakeBuildkitd, build_id: str) -> int:
@@ -197,7 +168,7 @@ class TestRedelivery:
             "_is_settled",
             lambda daemon: daemon.worker_id != fakes[0].worker_id,
         )
-        gates = [Running() for _ in fakes]
+        gates = [Running(b"one\n") for _ in fakes]
         for fake, gate in zip(fakes, gates, strict=True):
             fake.solver.script = gate
             gate.may_end.set()
@@ -226,11 +197,11 @@ class TestRedelivery:
     ) -> None:
         """Let its first choice join after it was built, or while it is."""
         for state in ("running", "ended"):
-            running = Running()
+            running = Running(b"one\n")
             fakes[2].solver.script = running
             asked = call(len(state))
             first = replica(fakes[2:], tmp_path).build(asked)
-            lines = started(first, running)
+            lines = begun(first, running)
             if state == "ended":
                 running.may_end.set()
                 list(lines)
@@ -299,7 +270,7 @@ class TestLoss:
     @pytest.fixture
     def running(self, fakes: list[FakeBuildkitd]) -> Running:
         """Run a build on the first; the others build at once."""
-        fakes[0].solver.script = made = Running()
+        fakes[0].solver.script = made = Running(b"one\n")
         return made
 
     @pytest.mark.parametrize("make", [job, call], ids=["plain", "may come again"])
@@ -315,7 +286,7 @@ class TestLoss:
         builder, another = replicas
         asked = make()
         build = builder.build(asked)
-        lines = started(build, running)
+        lines = begun(build, running)
 
         fakes[0].die() if how == "dies" else fakes[0].fall_silent()
         said = [line for each in lines for line in each]
@@ -342,7 +313,7 @@ class TestLoss:
     ) -> None:
         asked = call(options={"buildArgs": {"TOKEN": "s3cr3t-and-long-enough"}})
         build = builder.build(asked)
-        lines = started(build, running)
+        lines = begun(build, running)
 
         fakes[0].die()
         list(lines)
@@ -358,7 +329,7 @@ class TestLoss:
     ) -> None:
         asked = call()
         build = builder.build(asked)
-        lines = started(build, running)
+        lines = begun(build, running)
         followed = another.follow(asked.build_id, never)
         again = another.build(call())
         assert isinstance(again, FollowedBuild)
@@ -380,7 +351,7 @@ class TestLoss:
         self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
     ) -> None:
         asked = call()
-        lines = started(builder.build(asked), running)
+        lines = begun(builder.build(asked), running)
         followers = [another.follow(asked.build_id, never), another.build(call())]
         another.stop()
 
@@ -405,7 +376,7 @@ class TestLoss:
             return made
 
         build = builder.build(job(body_type=body, claimed=True, once=True))
-        lines = started(build, running)
+        lines = begun(build, running)
         gc.collect()
         gc.disable()
         try:
@@ -422,9 +393,9 @@ class TestLoss:
     def test_it_begins_again_once(
         self, fakes: list[FakeBuildkitd], builder: Builder, running: Running
     ) -> None:
-        fakes[1].solver.script = second = Running()
+        fakes[1].solver.script = second = Running(b"one\n")
         build = builder.build(call())
-        lines = started(build, running)
+        lines = begun(build, running)
         fakes[0].die()
         while not second.begun.is_set():
             next(lines)
@@ -440,7 +411,7 @@ class TestLoss:
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
     ) -> None:
         build = replica(fakes, tmp_path, daemon_retries=0).build(call())
-        lines = started(build, running)
+        lines = begun(build, running)
         fakes[0].die()
 
         with pytest.raises(DaemonUnavailable):
@@ -452,7 +423,7 @@ class TestLoss:
         self, fakes: list[FakeBuildkitd], builder: Builder, running: Running
     ) -> None:
         build = builder.build(call())
-        lines = started(build, running)
+        lines = begun(build, running)
         for fake in fakes:
             fake.die()
 
@@ -463,7 +434,7 @@ class TestLoss:
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
     ) -> None:
         build = replica(fakes[:1], tmp_path).build(call())
-        lines = started(build, running)
+        lines = begun(build, running)
         fakes[0].die()
 
         with pytest.raises(DaemonUnavailable):
@@ -472,9 +443,9 @@ class TestLoss:
     def test_its_time_counts_from_the_first_start(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
     ) -> None:
-        fakes[1].solver.script = Running()
+        fakes[1].solver.script = Running(b"one\n")
         build = replica(fakes, tmp_path, build_timeout=1.0).build(call())
-        lines = started(build, running)
+        lines = begun(build, running)
         while build.duration < 0.7:
             next(lines)
         fakes[0].die()
@@ -487,9 +458,9 @@ class TestLoss:
     def test_it_is_cancelled_where_it_goes_on(
         self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
     ) -> None:
-        fakes[1].solver.script = second = Running()
+        fakes[1].solver.script = second = Running(b"one\n")
         build = builder.build(asked := call())
-        lines = started(build, running)
+        lines = begun(build, running)
         fakes[0].die()
         while not second.begun.is_set():
             next(lines)
@@ -505,7 +476,7 @@ class TestLoss:
     ) -> None:
         builder, another = replica(fakes, tmp_path, max_builds=1), replica(fakes, tmp_path)
         ahead = builder.build(job())
-        lines_ahead = started(ahead, running)
+        lines_ahead = begun(ahead, running)
         build = builder.build(asked := call())
         lines = iter(build.lines())
         next(lines)

@@ -108,6 +108,10 @@ def build(url: str, request: Request, *, accept: str = "*/*", path: str = "/buil
     return post(url, request.tar(), {"Accept": accept}, path=path)
 
 
+def assert_built(answer: Answer) -> None:
+    assert (answer.status, answer.document["status"]) == (200, "success"), answer.document
+
+
 def post(
     url: str, body: bytes, headers: Mapping[str, str | None], *, path: str = "/build"
 ) -> Answer:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from stack.daemons import certificates, ports
 
-from .caller import NDJSON, Answer, Request, build, get
+from .caller import NDJSON, Answer, Request, assert_built, build, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,10 +140,6 @@ def test_unreadable_certificates_are_the_operators_to_mend(
     with start_function("tcp://127.0.0.1:1", **missing) as function:
         answer = build(function.url, SCRATCH)
     assert (answer.status, answer.document["reason"]) == (503, "not_ready")
-
-
-def assert_built(answer: Answer) -> None:
-    assert (answer.status, answer.document["status"]) == (200, "success"), answer.document
 
 
 def assert_tls_failed(answer: Answer) -> None:

@@ -12,6 +12,7 @@ import pytest
 from .caller import (
     Answer,
     Request,
+    assert_built,
     build,
     connect,
     documents,
@@ -169,10 +170,6 @@ def test_a_connection_that_fell_silent_is_not_used_again(
     assert lost.status == 503
     assert lost.document["reason"] == "buildkitd_unavailable"
     assert relay.accepted > connections
-
-
-def assert_built(answer: Answer) -> None:
-    assert (answer.status, answer.document["status"]) == (200, "success"), answer.document
 
 
 def assert_lost(final: Mapping[str, object]) -> None:

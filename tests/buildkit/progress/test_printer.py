@@ -15,27 +15,10 @@ from function.buildkit.progress.printer import MAX_LINE_CHARACTERS, TAIL_LINES, 
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 
+from .statuses import A, B, vertex
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-A, B = "sha256:a", "sha256:b"
-
-
-def vertex(
-    digest: str = A,
-    name: str = "[1/2] RUN true",
-    *,
-    started: int = 0,
-    completed: int = 0,
-    cached: bool = False,
-    error: str = "",
-) -> pb.StatusResponse:
-    message = pb.Vertex(digest=digest, name=name, cached=cached, error=error)
-    if started:
-        message.started.seconds = started
-    if completed:
-        message.completed.seconds = completed
-    return pb.StatusResponse(vertexes=[message])
 
 
 def log(data: bytes, *, digest: str = A, stream: int = 1, at: int = 0) -> pb.StatusResponse:

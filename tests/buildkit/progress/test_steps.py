@@ -10,24 +10,7 @@ from function.buildkit.outcome import Step
 from function.buildkit.progress.steps import Steps, is_base_image, stage_of
 from function.pb import control_pb2 as pb
 
-A, B = "sha256:a", "sha256:b"
-
-
-def vertex(
-    digest: str = A,
-    name: str = "[1/2] RUN true",
-    *,
-    started: float = 0,
-    completed: float = 0,
-    cached: bool = False,
-    error: str = "",
-) -> pb.StatusResponse:
-    message = pb.Vertex(digest=digest, name=name, cached=cached, error=error)
-    if started:
-        message.started.FromMilliseconds(int(started * 1000))
-    if completed:
-        message.completed.FromMilliseconds(int(completed * 1000))
-    return pb.StatusResponse(vertexes=[message])
+from .statuses import A, B, vertex
 
 
 def status(at: int) -> pb.StatusResponse:
