@@ -130,16 +130,23 @@ def test_every_panel_has_something_to_show(observed: Observed, panel: dict[str, 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_every_alert_can_be_asked_for(observed: Observed, rule: dict[str, Any]) -> None:
-    assert observed.prometheus.query(rule["expr"]) == []
+    # A scrape that a loaded machine did not answer within its second passes with the next one.
+    wait_until(lambda: observed.prometheus.query(rule["expr"]) == [])
 
 
 def test_a_builder_that_works_raises_no_alarm_whatever_its_users_do(observed: Observed) -> None:
     def judged() -> list[dict[str, Any]]:
         return [rule for rule in observed.prometheus.rules() if rule["health"] != "unknown"]
 
+    def told() -> list[str]:
+        return [rule["name"] for rule in judged() if (rule["health"], rule["state"]) != calm]
+
+    calm = ("ok", "inactive")
     wait_until(lambda: len(judged()) == len(RULES))
 
-    assert {(rule["health"], rule["state"]) for rule in judged()} == {("ok", "inactive")}
+    assert [rule["name"] for rule in judged() if rule["state"] == "firing"] == []
+    # As above: what pends for one missed scrape passes, and what a build has caused does not.
+    wait_until(lambda: told() == [])
 
 
 def test_a_builder_without_a_secret_is_its_own_fault_though_it_counts_no_builds(
