@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import MAX_STREAM_LINE_BYTES
 from ..errors import BuilderError, BuildFailed
-from ..log_tail import LogTail
+from ..history.journal.log_tail import LogTail
 from ..telemetry import log_lines
 from . import documents
 from .answer import Answer, json_answer, unexpected, with_signature
