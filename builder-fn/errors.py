@@ -8,6 +8,8 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     ├── RequestError 400            the caller must change the request
     │   ├── SignatureError 401
     │   │   └── RequestExpired 401
+    │   ├── Forbidden 403
+    │   │   └── PushRefused 403
     │   ├── NotFound 404
     │   ├── MethodNotAllowed 405
     │   ├── BodyTooLarge 413
@@ -66,6 +68,19 @@ class RequestExpired(SignatureError):
     """The signature is right, and too old: the clocks differ, or somebody sends again what was captured."""
 
     code = "request_expired"
+
+
+class Forbidden(RequestError):
+    """The signature is right, and its holder may not have what it asks for."""
+
+    status = 403
+    code = "forbidden"
+
+
+class PushRefused(Forbidden):
+    """The image's name belongs to somebody else."""
+
+    code = "push_refused"
 
 
 class NotFound(RequestError):

@@ -28,10 +28,10 @@ _PUBLIC_HALF = ".pub"
 _MOST_LOOKS = 10
 
 
-def payload_keys(settings: Settings) -> list[Key]:
-    """Return the keys that a request may be signed with. Raises NotReady if there is none."""
+def payload_keys(settings: Settings, *, needed: bool = True) -> list[Key]:
+    """Return the payload secrets as keys. Raises NotReady if one is *needed* and there is none."""
     keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET).items()]
-    if not keys:
+    if needed and not keys:
         raise NotReady(
             f"The builder has no payload secret: create the OpenFaaS secret {PAYLOAD_SECRET} and "
             "give it to the function, or set disable_hmac to true."

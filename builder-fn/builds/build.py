@@ -14,7 +14,6 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .. import secret_files
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
@@ -91,8 +90,10 @@ class Build:
         self._secrets = build_secrets
 
         def registry_auth() -> RegistryAuth:
-            """Return the request's own, then the operator's, which may be rotated while a build runs."""
-            return build_secrets.registry_auth.over(secret_files.registry_auth(replica.settings))
+            """Return the request's own, then the tenant's or the operator's, which may be rotated while a
+            build runs.
+            """
+            return build_secrets.registry_auth.over(replica.askers.registry_auth(job.principal))
 
         self._registries = RegistryLookup(registry_auth)
         self._warnings = (
@@ -366,7 +367,7 @@ class Build:
         return BuildReport(
             build_id=self.id,
             image=self._redactor.text(self.image),
-            key=self._job.key,
+            key=self._job.principal.key_name,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.own_fault,
             error=self._redactor.text(str(error)) if error else "",

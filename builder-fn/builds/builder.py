@@ -7,7 +7,6 @@ import threading
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from .. import secret_files
 from ..build_secrets.opened import BuildSecrets
 from ..daemon_errors import translated
 from ..daemons.daemon import QUESTION_SECONDS
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from ..daemons.daemon import Daemon
     from ..daemons.pool import Daemons
     from ..history import BuildRecord, Follow
-    from ..request.bundle import Bundle
     from .admission import Place
     from .job import Job
     from .placing import Placed
@@ -108,8 +106,8 @@ class Builder:
         The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable, RecordsOff.
         """
         # A malformed file is better said before the build.
-        secret_files.registry_auth(self.settings)
-        build_secrets = self._opened(job.bundle)
+        self.replica.askers.registry_auth(job.principal)
+        build_secrets = self._opened(job)
         try:
             # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
             place = self._place(job)
@@ -129,7 +127,7 @@ class Builder:
 
     def _place(self, job: Job) -> Place:
         return self.replica.admission.request(
-            Account(job.key, job.bundle.config.image.name),
+            Account(job.principal.account, job.bundle.config.image.name),
             detached=job.detached,
             size=job.bundle.size,
             patience=job.patience,
@@ -268,14 +266,15 @@ class Builder:
         if self.settings.disable_hmac:
             return [metrics.UNSIGNED]
         try:
-            return [key.name for key in secret_files.payload_keys(self.settings)]
+            return [key.name for key in self.replica.askers.known_keys()]
         except NotReady:
             return []
 
-    def _opened(self, bundle: Bundle) -> BuildSecrets:
-        if bundle.sealed_secrets is None:
+    def _opened(self, job: Job) -> BuildSecrets:
+        if job.bundle.sealed_secrets is None:
             return BuildSecrets()
-        return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
+        keys = self.replica.askers.sealing_keys(job.principal)
+        return BuildSecrets.opened(job.bundle.sealed_secrets, keys)
 
 
 def _version(daemon: Daemon, seconds: float) -> str:

@@ -11,6 +11,7 @@ from ..context.shared_key import SharedKeys
 from ..daemons.finding import Finder
 from ..daemons.pool import Daemons
 from ..telemetry.metrics import Metrics
+from ..tenants import Askers
 from .admission import Admission
 from .background import Background
 from .placing import Placing
@@ -28,6 +29,7 @@ class Replica:
     finder: Finder
     placing: Placing
     admission: Admission
+    askers: Askers
     metrics: Metrics
     deliveries: Deliveries
     shared_keys: SharedKeys = field(default_factory=SharedKeys)
@@ -62,6 +64,7 @@ class Replica:
             finder=finder,
             placing=Placing(daemons, finder, metrics),
             admission=admission,
+            askers=Askers(settings),
             metrics=metrics,
             deliveries=Deliveries(private=settings.callback_private, ended=metrics.callback_ended),
         )

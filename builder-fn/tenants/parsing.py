@@ -1,0 +1,282 @@
+"""Pure. Judges the tenants file: all that it says is used, or the file is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..build_secrets.envelope import SealingKey
+from ..errors import ConfigError, NotReady
+from ..quoting import quoted
+from ..registry.docker_config import RegistryAuth
+from ..request.options import Document
+from ..request.signature import Key
+from . import policy
+from .patterns import ImagePattern
+from .policy import Policy
+from .principal import Principal
+from .reading import (
+    Malformed,
+    Where,
+    array,
+    duration,
+    members,
+    named,
+    one_of,
+    text,
+    texts,
+    whole,
+)
+from .tenant import CACHES, ISOLATED, Limits, Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+# Of a key's secret, in characters: 32 hexadecimal digits have 128 bits.
+LEAST_SECRET = 32
+
+# A tenant's name stands in metrics, logs and records; it is shaped as a label of DNS (RFC 1123).
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_KEY_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_HOST = re.compile(
+    r"\*|\.?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|[0-9a-f:.]+"
+)
+
+_LIMITS: Mapping[str, tuple[str, Callable[[object, Where], Any]]] = {
+    "builds": ("builds", whole),
+    "waiting": ("waiting", lambda value, where: whole(value, where, least=0)),
+    "buildsPerHour": ("builds_per_hour", whole),
+    "bodyBytes": ("body_bytes", whole),
+    "contextBytes": ("context_bytes", whole),
+    "contextEntries": ("context_entries", whole),
+    "buildTimeout": ("build_timeout", duration),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenants:
+    """All that the file says."""
+
+    tenants: Mapping[str, Tenant] = field(default_factory=dict)
+    operator_keys: tuple[Key, ...] = ()
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def keys(self) -> Iterator[Key]:
+        """All keys of the file, those of operators last."""
+        for tenant in self.tenants.values():
+            yield from tenant.keys
+        yield from self.operator_keys
+
+    def principal(self, key: Key) -> Principal:
+        """Return the holder of *key*: the tenant whose key it is, else an operator."""
+        owner, is_ours, _ = key.name.partition("/")
+        tenant = self.tenants.get(owner) if is_ours else None
+        policies = (self.policy, tenant.policy) if tenant else (self.policy,)
+        return Principal(key=key, tenant=tenant, policies=policies)
+
+
+def parsed(content: bytes) -> Tenants:
+    """Read the file. Raises Malformed."""
+    return _tenants(_document(content))
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    try:
+        return Document("the file", content).values()
+    except ConfigError as exc:
+        raise Malformed(Where(), f"cannot be read: {exc}".rstrip(".")) from exc
+
+
+def _tenants(document: dict[str, Any]) -> Tenants:
+    top = Where()
+    found = members(document, top, ("cache", "policy", "operators", "tenants"))
+    cache = _optional(found, top, "cache", _cache, ISOLATED)
+    tenants_where, operators_where = top.member("tenants"), top.member("operators")
+    tenants: dict[str, Tenant] = {}
+    for position, (name, value) in enumerate(
+        named(found.get("tenants", {}), tenants_where).items()
+    ):
+        where = tenants_where.tenant(name, position)
+        _require_name(name, where)
+        tenants[name] = _tenant(name, value, where, cache)
+    operator_keys: list[Key] = []
+    for position, (name, value) in enumerate(
+        named(found.get("operators", {}), operators_where).items()
+    ):
+        where = operators_where.tenant(name, position)
+        _require_name(name, where)
+        if name in tenants:
+            raise Malformed(where, "has the name of a tenant; choose another one")
+        operator = members(value, where, ("keys",))
+        operator_keys += _keys(name, operator, where)
+    judged = Tenants(
+        tenants=tenants,
+        operator_keys=tuple(operator_keys),
+        policy=_optional(found, top, "policy", policy.parsed, Policy()),
+    )
+    _require_different(judged.keys)
+    return judged
+
+
+def _tenant(name: str, value: object, where: Where, cache: str) -> Tenant:
+    found = members(
+        value,
+        where,
+        (
+            "keys",
+            "images",
+            "registryAuth",
+            "sealingKey",
+            "limits",
+            "share",
+            "callbackHosts",
+            "buildkitUrl",
+            "cache",
+            "policy",
+        ),
+    )
+    return Tenant(
+        name=name,
+        keys=_keys(name, found, where),
+        images=_optional(found, where, "images", _images, ()),
+        registry_auth=_optional(found, where, "registryAuth", _registry_auth, RegistryAuth()),
+        sealing_keys=_optional(found, where, "sealingKey", _sealing_keys, ()),
+        limits=_optional(found, where, "limits", _limits, Limits()),
+        share=_optional(found, where, "share", whole, 1),
+        callback_hosts=_optional(found, where, "callbackHosts", _hosts, ()),
+        buildkit_urls=_optional(found, where, "buildkitUrl", _urls, ()),
+        cache=_optional(found, where, "cache", _cache, cache),
+        policy=_optional(found, where, "policy", policy.parsed, Policy()),
+    )
+
+
+def _optional(
+    found: Mapping[str, Any],
+    where: Where,
+    name: str,
+    read: Callable[[object, Where], Any],
+    otherwise: Any,
+) -> Any:
+    return read(found[name], where.member(name)) if name in found else otherwise
+
+
+def _require_name(name: str, where: Where) -> None:
+    if not _NAME.fullmatch(name):
+        raise Malformed(
+            where,
+            'has a name that is not made of 1 to 63 of "a" to "z", digits and "-" between them',
+        )
+
+
+def _keys(owner: str, found: Mapping[str, Any], where: Where) -> tuple[Key, ...]:
+    """Read the keys of *owner*, one at least; each is known as the owner's name, "/" and its own."""
+    if "keys" not in found:
+        raise Malformed(where, 'has no "keys"; without one nobody can sign for it')
+    where = where.member("keys")
+    keys: list[Key] = []
+    for position, value in enumerate(array(found["keys"], where)):
+        at = where.item(position)
+        key = members(value, at, ("name", "secret"))
+        for needed in ("name", "secret"):
+            if needed not in key:
+                raise Malformed(at, f'has no "{needed}"')
+        name = text(key["name"], at.member("name"))
+        if not _KEY_NAME.fullmatch(name):
+            raise Malformed(
+                at.member("name"), 'must be 1 to 63 letters, digits, and "." "_" "-" between them'
+            )
+        if any(other.name == f"{owner}/{name}" for other in keys):
+            raise Malformed(at.member("name"), "is the name of another key of the same owner")
+        secret = text(key["secret"], at.member("secret")).strip()
+        if len(secret) < LEAST_SECRET:
+            raise Malformed(
+                at.member("secret"),
+                f"has {len(secret)} characters; use {LEAST_SECRET} random ones or more",
+            )
+        keys.append(Key(f"{owner}/{name}", secret.encode(errors="surrogatepass")))
+    if not keys:
+        raise Malformed(where, "is empty; without a key nobody can sign for it")
+    return tuple(keys)
+
+
+def _require_different(keys: Iterator[Key]) -> None:
+    """Refuse one secret for two keys: nobody could tell who has signed."""
+    owners: dict[bytes, str] = {}
+    for key in keys:
+        if other := owners.get(key.secret):
+            raise Malformed(
+                Where(),
+                f"has one secret for the keys {other} and {key.name}; give each one its own",
+                public="has one secret for two keys; give each one its own",
+            )
+        owners[key.secret] = key.name
+
+
+def _images(value: object, where: Where) -> tuple[ImagePattern, ...]:
+    patterns = []
+    for position, pattern in enumerate(texts(value, where)):
+        try:
+            patterns.append(ImagePattern.parse(pattern))
+        except ValueError as exc:
+            raise Malformed(where.item(position), str(exc)) from exc
+    return tuple(patterns)
+
+
+def _registry_auth(value: object, where: Where) -> RegistryAuth:
+    try:
+        auth = RegistryAuth.from_json(json.dumps(named(value, where)))
+    except NotReady as exc:
+        raise Malformed(where, f"cannot be used: {exc}") from exc
+    return auth
+
+
+def _sealing_keys(value: object, where: Where) -> tuple[SealingKey, ...]:
+    written = texts(value, where) if isinstance(value, list) else (text(value, where),)
+    keys = []
+    for key in written:
+        try:
+            keys.append(SealingKey.from_file(str(where), key.encode(errors="replace")))
+        except NotReady:
+            raise Malformed(
+                where,
+                "must be the base64 of 32 bytes, as scripts/generate-key and faas-cli write it",
+            ) from None
+    return tuple(keys)
+
+
+def _limits(value: object, where: Where) -> Limits:
+    found = members(value, where, _LIMITS)
+    return Limits(
+        **{
+            _LIMITS[name][0]: _LIMITS[name][1](limit, where.member(name))
+            for name, limit in found.items()
+        }
+    )
+
+
+def _hosts(value: object, where: Where) -> tuple[str, ...]:
+    hosts = texts(value, where)
+    for position, host in enumerate(hosts):
+        if not _HOST.fullmatch(host):
+            raise Malformed(
+                where.item(position),
+                'must be a host such as "hooks.example.com", or ".example.com" for all below it, or "*", '
+                f"not {quoted(host)}",
+            )
+    return hosts
+
+
+def _urls(value: object, where: Where) -> tuple[str, ...]:
+    urls = tuple(filter(None, (part.strip() for part in text(value, where).split(","))))
+    if not urls:
+        raise Malformed(
+            where, 'must be "tcp://host:port" or "unix:///path", or several with commas'
+        )
+    return urls
+
+
+def _cache(value: object, where: Where) -> str:
+    return one_of(value, where, CACHES)

@@ -1,0 +1,82 @@
+"""Pure. Tells who asks, by one value.
+
+It is made where the signature is checked, and passed to all that comes after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import PushRefused
+from ..quoting import quoted
+from ..registry.reference import Reference
+from ..telemetry.metrics import UNSIGNED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..request.signature import Key
+    from .policy import Policy
+    from .tenant import Tenant
+
+# What the record of a tenant's build says of it; an operator's has no such annotation.
+ANNOTATION = "tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. Without a *tenant* it is an operator, or there are no tenants: then it may do everything."""
+
+    key: Key | None = None  # None where nobody has to sign
+    tenant: Tenant | None = None
+    policies: tuple[Policy, ...] = ()  # that hold for its builds, each of them
+
+    @property
+    def is_operator(self) -> bool:
+        return self.tenant is None
+
+    @property
+    def name(self) -> str:
+        """The tenant's name; nothing of an operator."""
+        return self.tenant.name if self.tenant else ""
+
+    @property
+    def key_name(self) -> str:
+        """The name of the key, which logs and metrics may show."""
+        return self.key.name if self.key else UNSIGNED
+
+    @property
+    def account(self) -> str:
+        """The name under which it takes turns: a tenant has one account, however many keys it has."""
+        return self.name or self.key_name
+
+    @property
+    def share(self) -> int:
+        """The turns that it has for one of another's."""
+        return self.tenant.share if self.tenant else 1
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """The words that the record of its build says of it."""
+        tenant = {ANNOTATION: self.name} if self.tenant else {}
+        return {"key": self.key_name, **tenant}
+
+    def may_see(self, annotations: Mapping[str, str]) -> bool:
+        """Tell whether it may know of a build whose record has *annotations*."""
+        return self.tenant is None or annotations.get(ANNOTATION) == self.tenant.name
+
+    def require_push(self, names: Iterable[str]) -> None:
+        """Refuse to push to another's repository. Raises PushRefused for the first of *names* that is one."""
+        if self.tenant is None:
+            return
+        for name in names:
+            if not self.tenant.may_push(Reference.parse(name)):
+                raise PushRefused(
+                    f"The key of this request may not push {quoted(name)}: choose a name that is "
+                    "yours, or ask the operator of the builder to allow it to you."
+                )
+
+
+# The one that asks where nobody has to sign.
+NOBODY = Principal()
