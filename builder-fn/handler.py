@@ -251,25 +251,29 @@ def _streamed(event: Any, build: Ongoing, stream: Stream, key: Key | None) -> An
 
 def _status(event: Any) -> Answer:
     asked, principal = _question(event, "status")
-    return record_answers.state(builder().record(asked.build_id)).signed(principal.key)
+    return record_answers.state(builder().record(asked.build_id, principal.viewer)).signed(
+        principal.key
+    )
 
 
 def _result(event: Any) -> Answer:
     asked, principal = _question(event, "result")
     running = builder()
     # Before a follower's place is taken, which a build that goes on would hold for nothing.
-    record = running.record(asked.build_id)
+    record = running.record(asked.build_id, principal.viewer)
     if not record.ended:
         return record_answers.state(record, status=202).signed(principal.key)
     status = unsigned.failed_status(event, running.settings.failed_status)
-    build = running.follow(asked.build_id, unsigned.caller_gone(event))
+    build = running.follow(asked.build_id, unsigned.caller_gone(event), viewer=principal.viewer)
     return build_answers.whole(build, failed_status=status).signed(principal.key)
 
 
 def _logs(event: Any) -> Answer:
     asked, principal = _question(event, "logs")
     running = builder()
-    build = running.follow(asked.build_id, unsigned.caller_gone(event), offset=asked.offset)
+    build = running.follow(
+        asked.build_id, unsigned.caller_gone(event), offset=asked.offset, viewer=principal.viewer
+    )
     stream = streams.requested(unsigned.accept(event))
     if stream is not None:
         return _streamed(event, build, stream, principal.key)
@@ -278,13 +282,13 @@ def _logs(event: Any) -> Answer:
 
 def _cancel(event: Any) -> Answer:
     asked, principal = _question(event, "cancel")
-    record = builder().cancel(asked.build_id)
+    record = builder().cancel(asked.build_id, principal.viewer)
     return record_answers.state(record, status=200 if record.ended else 202).signed(principal.key)
 
 
 def _list(event: Any) -> Answer:
     asked, principal = _question(event, "list")
-    records, unreachable = builder().records(limit=asked.limit)
+    records, unreachable = builder().records(limit=asked.limit, viewer=principal.viewer)
     return record_answers.states(records, unreachable).signed(principal.key)
 
 

@@ -18,6 +18,7 @@ from ..errors import (
     NotReady,
     Unavailable,
 )
+from ..history import ALL
 from ..telemetry import metrics
 from .admission import Account
 from .build import Build
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..daemons.daemon import Daemon
     from ..daemons.pool import Daemons
-    from ..history import BuildRecord, Follow
+    from ..history import BuildRecord, Follow, Viewer
     from .admission import Place
     from .job import Job
     from .placing import Placed
@@ -146,7 +147,7 @@ class Builder:
         if not self._looking.acquire(timeout=_LOOK_SECONDS):
             return None
         try:
-            found = self.replica.finder.look(job.build_id)
+            found = self.replica.finder.look(job.build_id, job.principal.viewer)
         except Unavailable:
             return None
         finally:
@@ -158,14 +159,23 @@ class Builder:
         leave = self._followers.admit()
         try:
             return self._following(
-                job.build_id, job.caller_gone, leave=leave, again=lambda: self.build(job)
+                job.build_id,
+                job.caller_gone,
+                viewer=job.principal.viewer,
+                leave=leave,
+                again=lambda: self.build(job),
             )
         except BaseException:
             leave()
             raise
 
     def follow(
-        self, build_id: str, caller_gone: Callable[[], bool], *, offset: int = 0
+        self,
+        build_id: str,
+        caller_gone: Callable[[], bool],
+        *,
+        offset: int = 0,
+        viewer: Viewer = ALL,
     ) -> FollowedBuild:
         """Follow a build that any replica runs or ran, its log from line *offset* on.
 
@@ -173,28 +183,30 @@ class Builder:
         """
         leave = self._followers.admit()
         try:
-            return self._following(build_id, caller_gone, offset=offset, leave=leave)
+            return self._following(build_id, caller_gone, viewer=viewer, offset=offset, leave=leave)
         except BaseException:
             leave()
             raise
 
-    def record(self, build_id: str) -> BuildRecord:
+    def record(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord:
         """Return the record of a build. Raises NotFound, DaemonUnavailable."""
-        _, record = self.replica.finder.find(build_id)
+        _, record = self.replica.finder.find(build_id, viewer)
         return record
 
-    def records(self, *, limit: int) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
+    def records(
+        self, *, limit: int, viewer: Viewer = ALL
+    ) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
         """Return the newest builds of all daemons first, and the names of the daemons that did not answer.
 
         Raises DaemonUnavailable if none answers.
         """
         pool = self.replica.daemons
         if pool.is_one:
-            return pool.all()[0].history.records(limit=limit), ()
+            return pool.all()[0].history.records(limit=limit, viewer=viewer), ()
         asked = [daemon for daemon in pool.all() if not daemon.is_down]
         # Of each its share and some more; where one may have more of the newest, it is asked again.
         share = min(limit, 2 * limit // max(1, len(asked)) + _MORE_LISTED)
-        found = _listed(pool, asked, share)
+        found = _listed(pool, asked, share, viewer)
         newest = _newest(found, limit)
         cut = [
             daemon
@@ -203,28 +215,29 @@ class Builder:
             and (len(newest) < limit or records[-1].created > newest[-1].created)
         ]
         if share < limit:
-            found |= _listed(pool, cut, limit)
+            found |= _listed(pool, cut, limit, viewer)
         if not found:
             raise none_answers()
         unreachable = tuple(sorted(each.name for each in pool.current() if each not in found))
         return _newest(found, limit), unreachable
 
-    def cancel(self, build_id: str) -> BuildRecord:
+    def cancel(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord:
         """Have a build ended, whichever replica runs it, and return how it stood before.
 
         Raises NotFound, DaemonUnavailable.
         """
-        daemon = self.replica.finder.daemon_of(build_id)
-        record = daemon.history.request_cancel(build_id)
+        daemon = self.replica.finder.daemon_of(build_id, viewer)
+        record = daemon.history.request_cancel(build_id, viewer)
         if record is None:
             raise self.replica.finder.unknown(build_id)
         return record
 
-    def _following(
+    def _following(  # noqa: PLR0913 - the last four by keyword
         self,
         build_id: str,
         caller_gone: Callable[[], bool],
         *,
+        viewer: Viewer,
         offset: int = 0,
         leave: Callable[[], None] | None = None,
         again: Callable[[], Ongoing] | None = None,
@@ -235,8 +248,8 @@ class Builder:
             if caller_gone():
                 raise CallerGone("The caller hung up; the build goes on.")
 
-        daemon = self.replica.finder.daemon_of(build_id)
-        follow = daemon.history.follow(build_id)
+        daemon = self.replica.finder.daemon_of(build_id, viewer)
+        follow = daemon.history.follow(build_id, viewer)
         if follow is None:
             raise self.replica.finder.unknown(build_id)
         return FollowedBuild(
@@ -245,18 +258,22 @@ class Builder:
             offset=offset,
             leave=leave,
             again=again,
-            elsewhere=None if self.replica.daemons.is_one else self._elsewhere(build_id, daemon),
+            elsewhere=None
+            if self.replica.daemons.is_one
+            else self._elsewhere(build_id, daemon, viewer),
         )
 
-    def _elsewhere(self, build_id: str, daemon: Daemon) -> Callable[[], Follow | None]:
+    def _elsewhere(
+        self, build_id: str, daemon: Daemon, viewer: Viewer
+    ) -> Callable[[], Follow | None]:
         """Return what leads to the build on another daemon than *daemon*, once it is there."""
 
         def look() -> Follow | None:
             try:
-                found = self.replica.finder.look(build_id)
+                found = self.replica.finder.look(build_id, viewer)
                 if found is None or found[0].worker_id == daemon.worker_id:
                     return None
-                return None if found[1].repeatable else found[0].history.follow(build_id)
+                return None if found[1].repeatable else found[0].history.follow(build_id, viewer)
             except Unavailable:
                 return None
 
@@ -283,11 +300,12 @@ def _version(daemon: Daemon, seconds: float) -> str:
 
 
 def _listed(
-    pool: Daemons, daemons: Sequence[Daemon], limit: int
+    pool: Daemons, daemons: Sequence[Daemon], limit: int, viewer: Viewer
 ) -> dict[Daemon, tuple[BuildRecord, ...]]:
     return dict(
         pool.answers(
-            daemons, lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS)
+            daemons,
+            lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS, viewer=viewer),
         )
     )
 

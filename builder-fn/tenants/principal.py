@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import PushRefused
+from ..history import Viewer
+from ..history.annotations import TENANT
 from ..quoting import quoted
 from ..registry.reference import Reference
 from ..telemetry.metrics import UNSIGNED
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
     from ..request.signature import Key
     from .policy import Policy
     from .tenant import Tenant
-
-# What the record of a tenant's build says of it; an operator's has no such annotation.
-ANNOTATION = "tenant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +58,13 @@ class Principal:
     @property
     def annotations(self) -> Mapping[str, str]:
         """The words that the record of its build says of it."""
-        tenant = {ANNOTATION: self.name} if self.tenant else {}
+        tenant = {TENANT: self.name} if self.tenant else {}
         return {"key": self.key_name, **tenant}
 
-    def may_see(self, annotations: Mapping[str, str]) -> bool:
-        """Tell whether it may know of a build whose record has *annotations*."""
-        return self.tenant is None or annotations.get(ANNOTATION) == self.tenant.name
+    @property
+    def viewer(self) -> Viewer:
+        """What it may see of all builds that there are."""
+        return Viewer(self.name)
 
     def require_push(self, names: Iterable[str]) -> None:
         """Refuse to push to another's repository. Raises PushRefused for the first of *names* that is one."""
