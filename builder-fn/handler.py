@@ -27,17 +27,17 @@ from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
 from .daemons import process_sandbox
-from .errors import BodyTooLarge, BuilderError, Interrupted, NoRoom, QuestionError
+from .errors import BodyTooLarge, BuilderError, Forbidden, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
 from .request.decompression import nothing_reserved
 from .request.question import Question
-from .request.signature import HEADER, Arriving
+from .request.signature import HEADER, KEY_HEADER, Arriving
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
-from .tenants import NOBODY, Principal
+from .tenants import NOBODY, Principal, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,8 +105,10 @@ def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 
 
 def arriving(head: Any) -> Arriving | None:
     """Sign a large body while it arrives, if it says that it is signed (a hook of the template's)."""
-    is_signed = any(name.lower() == HEADER.lower() for name, _ in head.headers)
-    return builder().replica.askers.arriving() if is_signed else None
+    headers = {name.lower(): value for name, value in head.headers}
+    if HEADER.lower() not in headers:
+        return None
+    return builder().replica.askers.arriving(headers.get(KEY_HEADER.lower(), ""))
 
 
 def _answer(event: Any) -> Answer:
@@ -166,7 +168,19 @@ def _publickey(event: Any) -> Answer:
     return json_answer(document, 200).signed(principal.key)
 
 
-def _metrics(_event: Any) -> Answer:
+def _metrics(event: Any) -> Answer:
+    """Answer a scrape. Where there are tenants it shows their names, and is for operators only."""
+    came_by_proxy = unsigned.came_by_proxy(event)
+    askers = builder().replica.askers
+    if not askers.may_scrape(unsigned.bearer_token(event), came_by_proxy=came_by_proxy):
+        if HEADER not in event.headers:
+            raise Forbidden(
+                "This builder has tenants, and its metrics are the operator's: scrape the pods themselves, "
+                "with the metrics-token if there is one, or sign the question with an operator's key."
+            )
+        _, principal = _question(event, "metrics")
+        if not principal.is_operator:
+            raise Forbidden("The metrics are the operator's, and this key is a tenant's.")
     return Answer(content_type=metrics.CONTENT_TYPE, body=builder().scraped())
 
 
@@ -191,10 +205,14 @@ def _started(
     running = builder()
     key = principal.key
     settings = running.settings
+    principal.require_body(len(body))
     unsigned.require_nothing_that_must_be_signed(event)
     failed_status = unsigned.failed_status(event, settings.failed_status)
     begun = time.monotonic()
-    limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
+    limits = Limits(
+        entries=least(principal.limits.context_entries, settings.max_context_entries),
+        context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
+    )
     bundle = unpack(body, limits, _reserving(event))
     call_id = unsigned.call_id(event)
     arrival = Arrival(
@@ -202,7 +220,7 @@ def _started(
         body_bytes=len(body),
         phases={**phases, UNPACK: time.monotonic() - begun},
     )
-    to = _callback_target(bundle, settings)
+    to = _callback_target(bundle, principal, settings)
     if not bundle.config.skip_push:
         principal.require_push(bundle.config.names)
     is_detached = to is not None or bundle.config.detach
@@ -348,16 +366,20 @@ def _digest(event: Any, body: memoryview) -> str:
     return hashlib.sha256(body).hexdigest() if builder().settings.disable_hmac else signature
 
 
-def _callback_target(bundle: Bundle, settings: Settings) -> Target | None:
+def _callback_target(bundle: Bundle, principal: Principal, settings: Settings) -> Target | None:
     url = bundle.config.callback_url
-    return target(url, settings) if url else None
+    return target(url, principal.callback_hosts(settings.callback_hosts)) if url else None
 
 
 def _verified(event: Any, body: bytes | memoryview) -> Principal:
     """Return who signed *body*; NOBODY if nobody has to sign."""
     arrived: Arriving | None = getattr(event, "arrived", None)
-    askers = builder().replica.askers
-    return askers.verified(body, event.headers.getlist(HEADER), arrived)
+    return builder().replica.askers.verified(
+        body,
+        event.headers.getlist(HEADER),
+        arrived=arrived,
+        hint=unsigned.key_name(event),
+    )
 
 
 def _refusal(event: Any, error: BuilderError, principal: Principal = NOBODY) -> Answer:

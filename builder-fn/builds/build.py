@@ -32,6 +32,7 @@ from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
+from ..tenants import least
 from .followed import BEGUN_AGAIN
 from .offer import offer
 
@@ -407,8 +408,13 @@ class Build:
         if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:
             yield process_sandbox.WARNING
 
+    @property
+    def _most_seconds(self) -> float:
+        own = self._job.principal.limits.build_timeout
+        return least(own, self._replica.settings.build_timeout)
+
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
-        asked, most = self._job.bundle.config.timeout, self._replica.settings.build_timeout
+        asked, most = self._job.bundle.config.timeout, self._most_seconds
         if asked and asked > most:
             yield BuildWarning(
                 message=f"The build asks for a timeout of {asked:g} s, and this builder allows "
@@ -422,7 +428,7 @@ class Build:
             raise BuildCancelled("The build was cancelled, as was asked for.")
         if self._job.caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
-        most = self._replica.settings.build_timeout
+        most = self._most_seconds
         limit = min(self._job.bundle.config.timeout or most, most)
         if self._waited is not None and self.duration - self._waited > limit:
             remedy = (

@@ -12,6 +12,6 @@ patterns      patterns of images' names
 
 from .askers import Askers
 from .principal import NOBODY, Principal
-from .tenant import Limits, Tenant
+from .tenant import Limits, Tenant, least
 
-__all__ = ["NOBODY", "Askers", "Limits", "Principal", "Tenant"]
+__all__ = ["NOBODY", "Askers", "Limits", "Principal", "Tenant", "least"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..build_secrets import plain_yaml
 from ..build_secrets.envelope import SealingKey
 from ..errors import ConfigError, NotReady
 from ..quoting import quoted
@@ -62,6 +64,11 @@ class Tenants:
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     operator_keys: tuple[Key, ...] = ()
     policy: Policy = field(default_factory=Policy)
+    _secrets: frozenset[bytes] = field(init=False, repr=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        secrets = frozenset(key.secret for key in self.keys)
+        object.__setattr__(self, "_secrets", secrets)  # frozen
 
     @property
     def keys(self) -> Iterator[Key]:
@@ -69,6 +76,10 @@ class Tenants:
         for tenant in self.tenants.values():
             yield from tenant.keys
         yield from self.operator_keys
+
+    def has_secret(self, key: Key) -> bool:
+        """Tell whether *key*, of another file, has the secret of a key in this one, as clients read it."""
+        return not self._secrets.isdisjoint(key.variants)
 
     def principal(self, key: Key) -> Principal:
         """Return the holder of *key*: the tenant whose key it is, else an operator."""
@@ -84,10 +95,24 @@ def parsed(content: bytes) -> Tenants:
 
 
 def _document(content: bytes) -> dict[str, Any]:
+    """Read JSON, or YAML if it does not begin as a JSON object does. Neither quotes a value."""
     try:
-        return Document("the file", content).values()
+        if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{":
+            return Document("the file", content).values()
+        return named(plain_yaml.parse(content, _scalar), Where())
     except ConfigError as exc:
         raise Malformed(Where(), f"cannot be read: {exc}".rstrip(".")) from exc
+    except plain_yaml.NotPlainYAML as exc:
+        raise Malformed(Where(), f"cannot be read: {exc}") from exc
+
+
+def _scalar(text: str) -> object:
+    """Read a scalar that stands in YAML without quotes: numbers and booleans as in JSON, all else is text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, bool | int | float) else text
 
 
 def _tenants(document: dict[str, Any]) -> Tenants:
@@ -229,8 +254,15 @@ def _registry_auth(value: object, where: Where) -> RegistryAuth:
     try:
         auth = RegistryAuth.from_json(json.dumps(named(value, where)))
     except NotReady as exc:
-        raise Malformed(where, f"cannot be used: {exc}") from exc
+        raise Malformed(where, f"cannot be used: {_because(exc)}") from exc
+    for fault in auth.faults:
+        raise Malformed(where, f"cannot be used: {_because(fault)}")
     return auth
+
+
+def _because(sentence: object) -> str:
+    """Return what is wrong, of a sentence that says of which file it is as well."""
+    return str(sentence).rpartition("cannot be used: ")[2].rstrip(".")
 
 
 def _sealing_keys(value: object, where: Where) -> tuple[SealingKey, ...]:

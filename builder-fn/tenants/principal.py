@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import PushRefused
+from ..errors import BodyTooLarge, PushRefused
 from ..history import Viewer
 from ..history.annotations import TENANT
 from ..quoting import quoted
 from ..registry.reference import Reference
 from ..telemetry.metrics import UNSIGNED
+from .tenant import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..request.signature import Key
     from .policy import Policy
@@ -54,6 +55,24 @@ class Principal:
     def share(self) -> int:
         """The turns that it has for one of another's."""
         return self.tenant.share if self.tenant else 1
+
+    @property
+    def limits(self) -> Limits:
+        """Its own limits, of which an operator has none."""
+        return self.tenant.limits if self.tenant else Limits()
+
+    def callback_hosts(self, operators: Sequence[str]) -> Sequence[str]:
+        """Return the hosts that its builds may call: its own, or of an operator the *operators*."""
+        return self.tenant.callback_hosts if self.tenant else operators
+
+    def require_body(self, size: int) -> None:
+        """Refuse a body of *size* bytes that is larger than its builds may have. Raises BodyTooLarge."""
+        most = self.limits.body_bytes
+        if most is not None and size > most:
+            raise BodyTooLarge(
+                f"The body has {size} bytes, and {most} are the most for your builds. Leave out what the "
+                "build does not need, compress it, or ask the operator of the builder for more."
+            )
 
     @property
     def annotations(self) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..registry.docker_config import RegistryAuth
 from .policy import Policy
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..registry.reference import Reference
     from ..request.signature import Key
     from .patterns import ImagePattern
+
+_Number = TypeVar("_Number", int, float)
 
 # Whether a step that another tenant has run may be served from the cache.
 ISOLATED, SHARED = CACHES = "isolated", "shared"
@@ -29,6 +31,11 @@ class Limits:
     context_bytes: int | None = None
     context_entries: int | None = None
     build_timeout: float | None = None  # seconds
+
+
+def least(limit: _Number | None, most: _Number) -> _Number:
+    """Return the smaller one of a tenant's *limit*, if it has one, and the settings'."""
+    return most if limit is None else min(limit, most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,8 +100,9 @@ class TenantsFile:
             path = self._folder / name
             try:
                 found.append((path, path.stat()))
-            except FileNotFoundError:
-                continue
+            except FileNotFoundError as exc:
+                if path.is_symlink():
+                    raise _malformed("is a link that leads nowhere") from exc
             except OSError as exc:
                 raise _unreadable(exc) from exc
         state = tuple(

@@ -69,8 +69,9 @@ def test_a_tenant_without_more_than_a_key_has_nothing() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "not valid JSON"),
-        (b"[]", "must be a JSON object"),
+        (b"", "it is empty"),
+        (b"[]", "must be an object, not an array"),
+        (b"{", "not valid JSON"),
         (b'{"tenant": {}}', 'unknown member "tenant"; did you mean "tenants"'),
         (b'{"tenants": []}', "tenants must be an object, not an array"),
         (b'{"tenants": {"acme": {}}}', 'tenants.acme has no "keys"'),
@@ -139,3 +140,45 @@ def test_tells_tenants_and_operators_by_their_keys() -> None:
         ("beta", "beta", False),
         ("", "ops/1", True),
     ]
+
+
+YAML = f"""
+# Customers.
+cache: shared
+tenants:
+  acme:
+    keys:
+    - {{name: "2026", secret: {SECRET}}}
+    images: [registry.example/acme/**]
+    limits:
+      builds: 4
+      buildTimeout: 10m
+"""
+
+
+def test_reads_yaml() -> None:
+    acme = parsed(YAML.encode()).tenants["acme"]
+
+    assert acme.keys[0].secret == SECRET.encode()
+    assert (acme.limits.builds, acme.limits.build_timeout) == (4, 600.0)
+    assert acme.cache == "shared"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (YAML.replace("builds: 4", "builds: '4'"), "builds must be a whole number"),
+        (YAML.replace('"2026"', "2026"), r"name must be a string \(in YAML, put it in quotes\)"),
+        (YAML.replace(SECRET, "1" * 40), "secret must be a string"),
+        (YAML.replace("cache: shared", "cache: &x shared"), "line 3 has an anchor"),
+        (YAML.replace("  acme:", "  acme: {}\n  acme:"), "line 6 has the key .* again"),
+        ("- tenants", "must be an object, not an array"),
+        ("tenants:", "tenants must be an object, not null"),
+        ("", "it is empty"),
+    ],
+)
+def test_refuses_yaml_with_its_fault(changed: str, said: str) -> None:
+    with pytest.raises(Malformed, match=said) as caught:
+        parsed(changed.encode())
+
+    assert SECRET not in str(caught.value)
