@@ -136,13 +136,14 @@ def test_each_tenant_builds_under_names_of_its_own_only(provider: Provider) -> N
     assert provider.build(ACME, "registry.example/acme/fn:1").status_code == 200
     assert provider.build(BETA, "registry.example/beta/fn:1").status_code == 200
 
-    for secret, image, options in (
+    refused: tuple[tuple[str, str, dict[str, Any]], ...] = (
         (BETA, "registry.example/acme/fn:1", {}),
         (BETA, "beta/fn", {}),
         (BETA, "registry.example/beta/../acme/fn:1", {}),
         (BETA, "registry.example/beta/fn:1", {"tags": ["registry.example/acme/fn:1"]}),
         (BETA, "registry.example:5000/beta/fn:1", {}),
-    ):
+    )
+    for secret, image, options in refused:
         answer = provider.build(secret, image, **options)
         if "/../" in image:
             assert answer.get_json()["reason"] == "bad_config"

@@ -36,8 +36,11 @@ from .tenant import CACHES, ISOLATED, Limits, Tenant
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# Of a key's secret, in characters: 32 hexadecimal digits have 128 bits.
+# 32 hexadecimal digits have 128 bits. Space around a secret some clients would sign with, and others not.
 LEAST_SECRET = 32
+_SECRET = re.compile(rf"[!-~]{{{LEAST_SECRET},}}")
+_SEALING_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")  # the base64 of 32 bytes
+_URL = re.compile(r"tcp://[^\s/,]+:[0-9]{1,5}|unix:///[^\s,]+")
 
 # A tenant's name stands in metrics, logs and records; it is shaped as a label of DNS (RFC 1123).
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -215,13 +218,14 @@ def _keys(owner: str, found: Mapping[str, Any], where: Where) -> tuple[Key, ...]
             )
         if any(other.name == f"{owner}/{name}" for other in keys):
             raise Malformed(at.member("name"), "is the name of another key of the same owner")
-        secret = text(key["secret"], at.member("secret")).strip()
-        if len(secret) < LEAST_SECRET:
+        secret = text(key["secret"], at.member("secret"))
+        if not _SECRET.fullmatch(secret):
             raise Malformed(
                 at.member("secret"),
-                f"has {len(secret)} characters; use {LEAST_SECRET} random ones or more",
+                f"has {len(secret)} characters; it must be {LEAST_SECRET} random ones or more, of ASCII and "
+                "without spaces, as faas-cli secret generate writes them",
             )
-        keys.append(Key(f"{owner}/{name}", secret.encode(errors="surrogatepass")))
+        keys.append(Key(f"{owner}/{name}", secret.encode()))
     if not keys:
         raise Malformed(where, "is empty; without a key nobody can sign for it")
     return tuple(keys)
@@ -267,16 +271,11 @@ def _because(sentence: object) -> str:
 
 def _sealing_keys(value: object, where: Where) -> tuple[SealingKey, ...]:
     written = texts(value, where) if isinstance(value, list) else (text(value, where),)
-    keys = []
-    for key in written:
-        try:
-            keys.append(SealingKey.from_file(str(where), key.encode(errors="replace")))
-        except NotReady:
-            raise Malformed(
-                where,
-                "must be the base64 of 32 bytes, as scripts/generate-key and faas-cli write it",
-            ) from None
-    return tuple(keys)
+    if not written or not all(map(_SEALING_KEY.fullmatch, written)):
+        raise Malformed(
+            where, "must be the base64 of 32 bytes, as scripts/generate-key and faas-cli write it"
+        )
+    return tuple(SealingKey.from_file(str(where), key.encode()) for key in written)
 
 
 def _limits(value: object, where: Where) -> Limits:
@@ -302,10 +301,11 @@ def _hosts(value: object, where: Where) -> tuple[str, ...]:
 
 
 def _urls(value: object, where: Where) -> tuple[str, ...]:
-    urls = tuple(filter(None, (part.strip() for part in text(value, where).split(","))))
-    if not urls:
+    urls = tuple(part.strip(" ") for part in text(value, where).split(","))
+    if not all(map(_URL.fullmatch, urls)):
         raise Malformed(
-            where, 'must be "tcp://host:port" or "unix:///path", or several with commas'
+            where,
+            'must be "tcp://host:port" or "unix:///path", or several with commas between them',
         )
     return urls
 

@@ -7,6 +7,8 @@ read in `/ready`, gives the tenant's position instead. Neither ever quotes a val
 from __future__ import annotations
 
 import difflib
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ from ..quoting import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+_DURATION = re.compile(r"[0-9.hms]{1,20}")
 
 _JSON_TYPES: dict[type, str] = {
     dict: "an object",
@@ -94,6 +98,8 @@ def texts(value: object, where: Where) -> tuple[str, ...]:
 
 
 def whole(value: object, where: Where, *, least: int = 1) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number
     if isinstance(value, bool) or not isinstance(value, int):
         raise refusal(value, where, f"a whole number from {least} on")
     if value < least:
@@ -103,10 +109,11 @@ def whole(value: object, where: Where, *, least: int = 1) -> int:
 
 def duration(value: object, where: Where) -> float:
     """Read a duration as Go writes them, in seconds."""
-    try:
-        return go_duration.seconds(text(value, where))
-    except ValueError:
-        raise Malformed(where, 'must be a duration such as "10m" or "90s"') from None
+    written = text(value, where)
+    with suppress(ValueError):
+        if _DURATION.fullmatch(written):
+            return go_duration.seconds(written)
+    raise Malformed(where, 'must be a duration such as "10m" or "90s"')
 
 
 def one_of(value: object, where: Where, choices: Collection[str]) -> str:

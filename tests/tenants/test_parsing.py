@@ -88,9 +88,18 @@ def test_a_tenant_without_more_than_a_key_has_nothing() -> None:
         (tenants(cache="isolate"), 'acme.cache must be "isolated" or "shared"'),
         (tenants(callbackHosts=["https://a"]), r"acme.callbackHosts\[0\] must be a host"),
         (tenants(sealingKey="short"), "acme.sealingKey must be the base64 of 32 bytes"),
-        (tenants(keys=[{"name": "1", "secret": "short"}]), "secret has 5 characters; use 32"),
+        (
+            tenants(keys=[{"name": "1", "secret": "short"}]),
+            "secret has 5 characters; it must be 32",
+        ),
         (tenants(keys=[{"name": "1"}]), r'acme.keys\[0\] has no "secret"'),
         (tenants(keys=[{"name": "a/b", "secret": SECRET}]), r"keys\[0\].name must be 1 to 63"),
+        (tenants(keys=[{"name": "1", "secret": f" {SECRET}"}]), "without spaces"),
+        (tenants(keys=[{"name": "1", "secret": f"{SECRET}ü"}]), "of ASCII"),
+        (tenants(sealingKey=[]), "acme.sealingKey must be the base64 of 32 bytes"),
+        (tenants(buildkitUrl="a:1234"), "acme.buildkitUrl must be"),
+        (tenants(registryAuth={"auths": {"r": {"auth": "?"}}}), "registryAuth cannot be used"),
+        (tenants(limits={"buildTimeout": "0s"}), "must be a duration"),
         (tenants(share=0), "acme.share must be a whole number from 1 on"),
     ],
 )
@@ -113,7 +122,6 @@ def file(*owners: tuple[str, str, str]) -> bytes:
     "content",
     [
         file(("tenants", "acme", SECRET), ("tenants", "beta", SECRET)),
-        file(("tenants", "acme", SECRET), ("tenants", "beta", f" {SECRET}\n")),
         file(("tenants", "acme", SECRET), ("operators", "ops", SECRET)),
     ],
 )
