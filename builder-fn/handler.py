@@ -37,7 +37,7 @@ from .request.question import Question
 from .request.signature import HEADER, KEY_HEADER, Arriving
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
-from .tenants import NOBODY, Principal, least
+from .tenants import NOBODY, Principal, Restrictions, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +223,7 @@ def _started(
     to = _callback_target(bundle, principal, settings)
     if not bundle.config.skip_push:
         principal.require_push(bundle.config.names)
+    Restrictions.of(principal).require(bundle.config)
     is_detached = to is not None or bundle.config.detach
     once = bool(call_id)
     if settings.request_max_age:

@@ -25,14 +25,16 @@ from ..errors import (
     CallerGone,
     DaemonUnavailable,
     Interrupted,
+    PolicyRefused,
     Unavailable,
 )
 from ..history.annotations import build_attrs
 from ..redaction import Redactor, detection
 from ..registry.lookup import RegistryLookup
+from ..request.archive import dockerfile_of
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
-from ..tenants import least
+from ..tenants import Restrictions, least
 from .followed import BEGUN_AGAIN
 from .offer import offer
 
@@ -97,6 +99,7 @@ class Build:
             return build_secrets.registry_auth.over(replica.askers.registry_auth(job.principal))
 
         self._registries = RegistryLookup(registry_auth)
+        self._restrictions = Restrictions.of(job.principal)
         self._warnings = (
             *config.warnings,
             *detection.warnings(config.build_args),
@@ -158,7 +161,7 @@ class Build:
             yield from self._lines_of_attempts()
             self._error = None
         except BuilderError as exc:
-            self._error = cause_of(self._registries.cause_of(exc), self._job.bundle.context)
+            self._error = self._cause_of(exc)
             if self._error is exc:
                 raise
             raise self._error from exc
@@ -309,7 +312,9 @@ class Build:
     def _declare(self) -> None:
         """Say in all replicas' stead why we end what the daemon would say was left."""
         error = self._error
-        ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
+        ours = isinstance(
+            error, (BuildTimedOut, BuildCancelled, CallerGone, PolicyRefused, Unavailable)
+        )
         on_record = self._claim is not None or self._solve is not None
         if self._followed is not None:
             return  # it tells of itself
@@ -391,18 +396,38 @@ class Build:
             self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
-            frontend_attrs={**config.frontend_attrs, **build_attrs(job.annotations)},
+            frontend_attrs={
+                **config.frontend_attrs,
+                **self._restrictions.frontend_attrs(config, self._dockerfile),
+                **build_attrs(job.annotations),
+            },
             names=() if config.skip_push else config.names,
             exporter_attrs=config.exporter_attrs,
             secret_ids=keyed_secrets.ids,
+            source_policy=self._restrictions.source_rules,
             internal=internal,
         )
         offered = offer(
-            job.bundle, self._replica.shared_keys, self._registries, keyed_secrets.offered
+            job.bundle,
+            self._replica.shared_keys,
+            self._registries,
+            keyed_secrets.offered,
+            owner=job.principal.name,
         )
         return self._daemon.client.solve(
             spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
         )
+
+    @property
+    def _dockerfile(self) -> bytes:
+        bundle = self._job.bundle
+        return dockerfile_of(bundle.context, bundle.config.dockerfile)
+
+    def _cause_of(self, failure: BuilderError) -> BuilderError:
+        """Return *failure*, or what only we know to be behind it."""
+        bundle = self._job.bundle
+        found = cause_of(self._registries.cause_of(failure), bundle.context)
+        return self._restrictions.cause_of(found, self._dockerfile, bundle.config.build_args)
 
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
         if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:

@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..build_secrets import plain_yaml
@@ -89,7 +90,13 @@ class Tenants:
         owner, is_ours, _ = key.name.partition("/")
         tenant = self.tenants.get(owner) if is_ours else None
         policies = (self.policy, tenant.policy) if tenant else (self.policy,)
-        return Principal(key=key, tenant=tenant, policies=policies)
+        others = (each.images for each in self.tenants.values() if each is not tenant)
+        return Principal(
+            key=key,
+            tenant=tenant,
+            policies=policies,
+            others=tuple(chain.from_iterable(others)) if tenant else (),
+        )
 
 
 def parsed(content: bytes) -> Tenants:
