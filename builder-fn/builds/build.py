@@ -427,7 +427,7 @@ class Build:
         """Return *failure*, or what only we know to be behind it."""
         bundle = self._job.bundle
         found = cause_of(self._registries.cause_of(failure), bundle.context)
-        return self._restrictions.cause_of(found, self._dockerfile, bundle.config.build_args)
+        return self._restrictions.cause_of(found, bundle.config, self._dockerfile)
 
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
         if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
+from ..buildkit import FailedStep
 from ..errors import ConfigError, PolicyRefused
 from ..quoting import quoted
 from ..registry.reference import Reference
@@ -126,21 +127,21 @@ class Restrictions:
         return self._sources.rules()
 
     def cause_of(
-        self, failure: BuilderError, dockerfile: bytes, build_args: Mapping[str, str]
+        self, failure: BuilderError, config: BuildConfig, dockerfile: bytes
     ) -> BuilderError:
         """Return *failure*; of a source that the daemon refused, say by which rule, and where it stands."""
         if not isinstance(failure, PolicyRefused) or not failure.source:
             return failure
-        step = failure.failed_step
-        file, line = (step.file, step.line) if step else ("", None)
-        if line is None:
-            line = dockerfile_lines.line_of(failure.source, dockerfile, build_args)
-        where = f" ({file or 'Dockerfile'}:{line})" if line is not None else ""
+        step = failure.failed_step or FailedStep(name="")
+        if step.line is None:
+            line = dockerfile_lines.line_of(failure.source, dockerfile, config.build_args)
+            step = replace(step, file=config.dockerfile, line=line)
+        where = f" ({step.file}:{step.line})" if step.line is not None else ""
         why = self._sources.refusal(failure.source)
         shown = _USER.sub("", failure.source.removeprefix("docker-image://"))
         return PolicyRefused(
             f"The build may not use {quoted(shown)[1:-1]}{where}: {why}. {self._whom()}",
-            step if step is None else replace(step, line=line),
+            step if step.line is not None else failure.failed_step,
             source=failure.source,
         )
 
