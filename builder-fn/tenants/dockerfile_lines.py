@@ -44,7 +44,8 @@ def line_of(source: str, dockerfile: bytes, build_args: Mapping[str, str]) -> in
     """Return the first line of the instruction that names *source*, an identifier of the daemon's."""
     if len(dockerfile) > _MAX_BYTES:
         return None
-    variables: dict[str, str] = {}
+    before_stages: dict[str, str] = {}
+    variables = before_stages
 
     def value(found: re.Match[str]) -> str:
         return variables.get(found[1] or found[3], found[2] or "")
@@ -53,16 +54,20 @@ def line_of(source: str, dockerfile: bytes, build_args: Mapping[str, str]) -> in
         word, _, rest = instruction.partition(" ")
         text = _VARIABLE.sub(value, rest)
         if word.upper() in ("ARG", "ENV"):
-            for name, assigned in _ASSIGNED.findall(text):
-                variables[name] = assigned.strip("\"'")
-            if word.upper() == "ARG":
-                variables |= {
-                    name: build_args[name]
-                    for name in re.split(r"[\s=]", text)
-                    if name in build_args
-                }
-        elif any(_names(source, each) for each in re.split(r"[\s,=\"\[\]]+", text)):
+            known = {**before_stages, **build_args} if word.upper() == "ARG" else {}
+            variables |= {name: said.strip("\"'") for name, said in _ASSIGNED.findall(text)}
+            # Of one that is declared, what it is called with goes before its default.
+            declared = set(re.split(r"[\s=]", text)) & known.keys()
+            variables |= {
+                name: known[name]
+                for name in declared
+                if name in build_args or f"{name}=" not in text
+            }
+            continue
+        if any(_names(source, each) for each in re.split(r"[\s,=\"\[\]]+", text)):
             return line
+        if word.upper() == "FROM":
+            variables = {}
     return None
 
 

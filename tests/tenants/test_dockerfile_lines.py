@@ -34,7 +34,10 @@ def test_the_syntax_stands_at_the_top(dockerfile: str, image: str) -> None:
             2,
         ),
         ('FROM a\nADD ["https://b.example/c", "/"]\n', "https://b.example/c", 2),
-        ("ARG H=b\nFROM a\nADD https://${H}.example/c /\n", "https://b.example/c", 3),
+        ("FROM a\nARG H=b\nADD https://${H}.example/c /\n", "https://b.example/c", 3),
+        ("ARG H=b\nFROM a\nARG H\nADD https://${H}.example/c /\n", "https://b.example/c", 4),
+        ("ARG H=b\nFROM a\nADD https://${H}.example/c /\n", "https://b.example/c", None),
+        ("ARG H=b\nFROM a/$H\n", "docker-image://docker.io/a/b:latest", 2),
         ('FROM a\nENV H b\nENV H="b"\nADD https://$H.example/c /\n', "https://b.example/c", 4),
         ("FROM a\nADD https://${H:-b}.example/c /\n", "https://b.example/c", 2),
         ("FROM a\nADD https://B.example/c/d.git#x /\n", "git://b.example/c/d.git#x", 2),
@@ -52,7 +55,7 @@ def test_the_line_that_names_a_source(dockerfile: str, source: str, line: int | 
 
 
 def test_a_build_argument_goes_before_its_default() -> None:
-    dockerfile = b"ARG H=other\nFROM a\nADD https://$H/c /\n"
+    dockerfile = b"FROM a\nARG H=other\nADD https://$H/c /\n"
 
     assert line_of("https://b.example/c", dockerfile, {"H": "b.example"}) == 3
 
