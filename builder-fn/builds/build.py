@@ -100,6 +100,7 @@ class Build:
 
         self._registries = RegistryLookup(registry_auth)
         self._restrictions = Restrictions.of(job.principal)
+        self._pool = replica.pools.of(job.principal)
         self._warnings = (
             *config.warnings,
             *detection.warnings(config.build_args),
@@ -236,7 +237,7 @@ class Build:
 
         A claim that is held is kept, though its daemon is to get no new builds: it follows those it has.
         """
-        daemons = self._replica.daemons
+        daemons = self._pool.daemons
         if daemons.is_one:
             return True
         if self._claim is not None:
@@ -253,12 +254,12 @@ class Build:
 
     def _begun_again(self, lost: DaemonUnavailable) -> bool:
         """Leave the daemon that was lost with the build for the next choice; False if there is none."""
-        if self._retries == 0 or self._replica.daemons.is_one:
+        if self._retries == 0 or self._pool.daemons.is_one:
             return False
         self._require_reason_to_go_on()
         self._retries -= 1
         before = self._daemon
-        self._replica.daemons.mark_down(before)
+        self._pool.daemons.mark_down(before)
         self._abandon(lost)
         try:
             self._go_elsewhere()
@@ -274,7 +275,7 @@ class Build:
 
     def _go_elsewhere(self) -> None:
         lost = self._daemon
-        placed = self._replica.placing.place(self._job, lost=(lost,))
+        placed = self._pool.placing.place(self._job, lost=(lost,))
         if self._claim is not None:
             self._claim.release()
             self._claim = None
