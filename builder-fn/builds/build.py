@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
-from ..daemons import process_sandbox
+from ..daemons import process_sandbox, step_limits
 from ..errors import (
     BuildCancelled,
     BuilderError,
@@ -433,6 +433,8 @@ class Build:
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
         if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:
             yield process_sandbox.WARNING
+        if self._restrictions.limit_steps and self._daemon.step_limits.are_kept is False:
+            yield step_limits.WARNING
 
     @property
     def _most_seconds(self) -> float:

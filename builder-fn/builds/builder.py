@@ -105,6 +105,15 @@ class Builder:
             return False
         return None if None in found or not found else True
 
+    @property
+    def steps_are_limited(self) -> bool | None:
+        """Tell whether all daemons keep steps within the limits of policies; None if there are no limits."""
+        tenants = self.replica.askers.tenants
+        if tenants is None or not tenants.limit_steps:
+            return None
+        found = [each.step_limits.are_kept for each in self.replica.pools.current()]
+        return False if False in found else None if None in found or not found else True
+
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
 

@@ -85,6 +85,12 @@ class Tenants:
         """Tell whether *key*, of another file, has the secret of a key in this one, as clients read it."""
         return not self._secrets.isdisjoint(key.variants)
 
+    @property
+    def limit_steps(self) -> bool:
+        """Tell whether any policy limits the memory or the processors of steps."""
+        policies = (self.policy, *(tenant.policy for tenant in self.tenants.values()))
+        return any(each.memory is not None or each.cpus is not None for each in policies)
+
     def principal(self, key: Key) -> Principal:
         """Return the holder of *key*: the tenant whose key it is, else an operator."""
         owner, is_ours, _ = key.name.partition("/")

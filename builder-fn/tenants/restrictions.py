@@ -146,6 +146,11 @@ class Restrictions:
         )
 
     @property
+    def limit_steps(self) -> bool:
+        """Tell whether a step may use only so much memory or so many processors."""
+        return self.policy.memory is not None or self.policy.cpus is not None
+
+    @property
     def _sources(self) -> SourceLimits:
         """What the build may read.
 
@@ -160,13 +165,7 @@ class Restrictions:
 
     @property
     def _is_guarded(self) -> bool:
-        policy = self.policy
-        return bool(
-            self.namespace
-            or not policy.network
-            or policy.memory is not None
-            or policy.cpus is not None
-        )
+        return bool(self.namespace or not self.policy.network or self.limit_steps)
 
     def _is_built_in(self, syntax: str) -> bool:
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .conftest import StartFunction
 
-ACME, BETA = b"the key of acme in all tests here", b"the key of beta in all tests here"
+ACME, BETA = b"the-key-of-acme-in-all-tests-here", b"the-key-of-beta-in-all-tests-here"
 SEALING = KeyPair.generate()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from stack.daemons.registry import Credentials
 
 from .caller import Request, assert_built, build
+from .gate import Gate
 from .tenancy import ACME, BETA, build_as, of, sealed, serving_tenants, tenants_file
 
 if TYPE_CHECKING:
@@ -250,3 +252,91 @@ def test_sealed_credentials_are_used_by_their_own_build_alone(
 
     assert_built(own)
     assert answer.document["reason"] == "build_failed"
+
+
+# perl stands in the base image, and shells know no abstract sockets.
+LISTENS = """\
+{base}RUN perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); \
+    bind(S, pack("S a*", AF_UNIX, "\\0{mark}")) or die $!; listen(S, 1); alarm {seconds}; \
+    accept(C, S); print C "a step of acme"'
+"""
+CONNECTS = """\
+{base}RUN perl -MSocket -e 'for (1..{tries}) {{ socket(S, AF_UNIX, SOCK_STREAM, 0); \
+    if (connect(S, pack("S a*", AF_UNIX, "\\0{mark}"))) {{ print "heard ", <S>, "\\n"; exit }} \
+    select(undef, undef, undef, 0.1) }} print "heard nothing\\n"'
+"""
+
+
+@pytest.fixture(params=["default", "none"])
+def network(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def url_with_network(
+    start_function: StartFunction, machine: Machine, shared_daemon: str, network: str
+) -> Iterator[str]:
+    document = tenants_file(policy={"network": network})
+    with serving_tenants(start_function, machine, shared_daemon, document) as started:
+        yield started
+
+
+def test_steps_of_two_tenants_meet_on_abstract_sockets_unless_they_have_no_network(
+    url_with_network: str, network: str
+) -> None:
+    mark = token_hex(8)
+    with ThreadPoolExecutor(1) as threads:
+        listening = threads.submit(
+            build_as,
+            ACME,
+            url_with_network,
+            of(LISTENS.format(base=FROM, mark=mark, seconds=60 if network == "default" else 5)),
+        )
+        connects = CONNECTS.format(base=FROM, mark=mark, tries=300 if network == "default" else 10)
+        heard = build_as(BETA, url_with_network, of(connects))
+        if network == "none":
+            # It waits for somebody who cannot come, for as long as its alarm lets it.
+            assert listening.result().status == 422
+        else:
+            assert_built(listening.result())
+
+    assert ran(heard, "heard a step of acme" if network == "default" else "heard nothing")
+
+
+def test_a_step_reaches_the_daemons_loopback_unless_it_has_no_network(
+    url_with_network: str, network: str
+) -> None:
+    with Gate() as gate, ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(
+            build_as,
+            BETA,
+            url_with_network,
+            of(f"{FROM}ARG N={token_hex(8)}\nRUN {gate.command}\n"),
+        )
+        if network == "default":
+            gate.open()
+        assert answer.result().status == (200 if network == "default" else 422)
+
+
+def test_a_step_sees_no_process_of_another_tenants_step(
+    start_function: StartFunction, machine: Machine, shared_daemon: str
+) -> None:
+    if not machine.process_sandbox:
+        pytest.skip("this kernel allows no process sandbox")
+    with (
+        serving_tenants(start_function, machine, shared_daemon, tenants_file()) as url,
+        Gate() as gate,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        mark = token_hex(8)
+        running = threads.submit(
+            build_as, ACME, url, of(f"{FROM}ENV MARK={mark}\nRUN {gate.command}\n")
+        )
+        gate.wait_until_arrived()
+        looks = of(f"{FROM}RUN echo found:$(cat /proc/[0-9]*/environ | tr '\\0' ' ')\n")
+        found = build_as(BETA, url, looks)
+        gate.let_go()
+        assert_built(running.result())
+
+    assert_built(found)
+    assert mark not in found.body.decode()
