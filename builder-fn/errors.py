@@ -9,7 +9,8 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── SignatureError 401
     │   │   └── RequestExpired 401
     │   ├── Forbidden 403
-    │   │   └── PushRefused 403
+    │   │   ├── PushRefused 403
+    │   │   └── PolicyRefused 403
     │   ├── NotFound 404
     │   ├── MethodNotAllowed 405
     │   ├── BodyTooLarge 413
@@ -47,6 +48,7 @@ class BuilderError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     retry_after: int | None = None  # seconds
+    failed_step: FailedStep | None = None
 
     @property
     def own_fault(self) -> bool:
@@ -81,6 +83,19 @@ class PushRefused(Forbidden):
     """The image's name belongs to somebody else."""
 
     code = "push_refused"
+
+
+class PolicyRefused(Forbidden):
+    """The build asks for what the operator's policy forbids; *source* is that, where the daemon names it."""
+
+    code = "policy_refused"
+
+    def __init__(
+        self, message: str, failed_step: FailedStep | None = None, *, source: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.failed_step = failed_step
+        self.source = source
 
 
 class NotFound(RequestError):

@@ -26,7 +26,7 @@ from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
-from .daemons import process_sandbox
+from .daemons import process_sandbox, step_limits
 from .errors import BodyTooLarge, BuilderError, Forbidden, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
@@ -37,7 +37,7 @@ from .request.question import Question
 from .request.signature import HEADER, KEY_HEADER, Arriving
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
-from .tenants import NOBODY, Principal, least
+from .tenants import NOBODY, Principal, Restrictions, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +139,8 @@ def _ready(_event: Any) -> Answer:
     if (sandbox := running.process_sandbox) is not None:
         document["processSandbox"] = sandbox
         warnings = [] if sandbox else [process_sandbox.WARNING.message]
+    if running.steps_are_limited is False:
+        warnings.append(step_limits.WARNING.message)
     warnings += [
         *dict.fromkeys(chain.from_iterable(map(remarks, versions.values()))),
         *warnings_of_files,
@@ -223,6 +225,7 @@ def _started(
     to = _callback_target(bundle, principal, settings)
     if not bundle.config.skip_push:
         principal.require_push(bundle.config.names)
+    Restrictions.of(principal).require(bundle.config)
     is_detached = to is not None or bundle.config.detach
     once = bool(call_id)
     if settings.request_max_age:

@@ -117,7 +117,7 @@ def provider(
     yield provider
     if handler._builder is not None:
         wait_until(lambda: handler._builder is None or handler._builder.idle, SECONDS)
-        for each in handler._builder.replica.daemons.all():
+        for each in handler._builder.replica.pools.everybodys.daemons.all():
             each.client.reconnect()
 
 

@@ -169,7 +169,7 @@ def _failed(build: Ongoing, error: BuilderError, log: LogTail) -> dict[str, Any]
         created=build.created,
         log=log.lines,
         log_omitted=log.omitted,
-        failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
+        failed_step=error.failed_step,
         steps=build.steps,
         warnings=build.warnings,
     )

@@ -7,11 +7,17 @@ parsing       the file's content, judged
 reading       values in it, each read or refused by its place
 tenant        one tenant, with its limits
 policy        what builds may use
+restrictions  what one build is held to, and its refusals explained
+source_rules  a policy as rules for the daemon
+source_patterns   patterns of the places that sources come from
 patterns      patterns of images' names
+platforms     platforms by one name each
+dockerfile_lines  the line that names a source
 """
 
 from .askers import Askers
 from .principal import NOBODY, Principal
+from .restrictions import Restrictions
 from .tenant import Limits, Tenant, least
 
-__all__ = ["NOBODY", "Askers", "Limits", "Principal", "Tenant", "least"]
+__all__ = ["NOBODY", "Askers", "Limits", "Principal", "Restrictions", "Tenant", "least"]

@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ..build_secrets import plain_yaml
@@ -84,12 +85,24 @@ class Tenants:
         """Tell whether *key*, of another file, has the secret of a key in this one, as clients read it."""
         return not self._secrets.isdisjoint(key.variants)
 
+    @property
+    def limit_steps(self) -> bool:
+        """Tell whether any policy limits the memory or the processors of steps."""
+        policies = (self.policy, *(tenant.policy for tenant in self.tenants.values()))
+        return any(each.memory is not None or each.cpus is not None for each in policies)
+
     def principal(self, key: Key) -> Principal:
         """Return the holder of *key*: the tenant whose key it is, else an operator."""
         owner, is_ours, _ = key.name.partition("/")
         tenant = self.tenants.get(owner) if is_ours else None
         policies = (self.policy, tenant.policy) if tenant else (self.policy,)
-        return Principal(key=key, tenant=tenant, policies=policies)
+        others = (each.images for each in self.tenants.values() if each is not tenant)
+        return Principal(
+            key=key,
+            tenant=tenant,
+            policies=policies,
+            others=tuple(chain.from_iterable(others)) if tenant else (),
+        )
 
 
 def parsed(content: bytes) -> Tenants:

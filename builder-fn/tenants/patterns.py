@@ -60,6 +60,8 @@ class ImagePattern:
             )
         registry, parts = place(judged)
         written = tuple(rest.split("/"))
+        if written == (_ALL,) and domain:  # "docker.io/**" is all of Hub, not its own images alone
+            return cls(text, registry, written)
         return cls(text, registry, parts[: len(parts) - len(written)] + written)
 
     def covers(self, reference: Reference) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..request.signature import Key
+    from .patterns import ImagePattern
     from .policy import Policy
     from .tenant import Tenant
 
@@ -31,6 +32,7 @@ class Principal:
     key: Key | None = None  # None where nobody has to sign
     tenant: Tenant | None = None
     policies: tuple[Policy, ...] = ()  # that hold for its builds, each of them
+    others: tuple[ImagePattern, ...] = ()  # what other tenants may push
 
     @property
     def is_operator(self) -> bool:

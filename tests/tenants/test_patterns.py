@@ -46,6 +46,8 @@ def covers(pattern: str, name: str) -> bool:
         ("docker.io/library/*", "fn"),
         ("[::1]:5000/**", "[0:0:0:0:0:0:0:1]:5000/fn"),
         ("localhost/**", "localhost/fn"),
+        ("docker.io/**", "docker.io/acme/fn"),
+        ("docker.io/**", "debian"),
         ("**", "registry.example:5000/a/b"),
         ("**", "fn"),
     ],

@@ -74,6 +74,24 @@ HOSTS = st.lists(
     ),
     max_size=2,
 )
+PATTERNS = st.lists(st.sampled_from(["github.com", "a.example"]), max_size=2)
+SOURCES = JUNK | st.dictionaries(st.sampled_from(["allow", "deny", "alow"]), PATTERNS, max_size=2)
+DIGEST = f"sha256:{'a' * 64}"
+POLICY = st.dictionaries(st.sampled_from(["images", "frontends", "hosts", "git"]), SOURCES) | (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "network": st.sampled_from(["default", "none", "host", None]),
+            "platforms": st.lists(st.sampled_from(["linux/amd64", "linux", "a/b/c", "a/b/c/d"])),
+            "digests": st.sampled_from(["any", "required", "pinned", "always"]),
+            "pins": st.sampled_from([{}, {"a:1": DIGEST}, {"a": DIGEST[1:]}, {"a": f"{DIGEST}\n"}]),
+            "memory": st.sampled_from(["16MiB", "2 GiB", "2G", "02GiB", 2, "1GiB "]),
+            "cpus": st.sampled_from([0.01, 2, 1024, 1025, 0, "2", True]),
+            "contact": st.sampled_from(["me", "", 1]),
+            "image": JUNK,
+        },
+    )
+)
 MEMBERS = {
     "images": st.lists(st.sampled_from(["r.example/a/**", "a/*", "**"]), max_size=2),
     "registryAuth": st.sampled_from([{}, {"auths": {}}, {"auths": {"r": {"auth": "YTpi"}}}]),
@@ -85,7 +103,7 @@ MEMBERS = {
     "callbackHosts": HOSTS,
     "buildkitUrl": URLS,
     "cache": st.sampled_from(["isolated", "shared", "none"]),
-    "policy": st.just({}),
+    "policy": POLICY,
     "image": JUNK,
 }
 TENANT = st.fixed_dictionaries(

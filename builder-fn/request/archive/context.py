@@ -95,6 +95,15 @@ def find(context: Tree, path: str) -> Entry | None:
     return found[0] if found and found[0].path == path else None
 
 
+def dockerfile_of(context: Tree, path: str) -> bytes:
+    """Return the Dockerfile at *path* as the daemon reads it; nothing if that is no file of its own."""
+    for name in _spellings(path):
+        entry = find(context, name)
+        if entry and entry.kind is Kind.FILE and isinstance(entry.data, memoryview):
+            return bytes(entry.data)
+    return b""
+
+
 def require_dockerfile(context: Tree, path: str) -> None:
     """Refuse a *context* without a Dockerfile at *path*, or with one that no daemon should read.
 
