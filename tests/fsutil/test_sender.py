@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.fsutil import Sender, SenderError, UnfitEntry
-from function.fsutil.sender import CHUNK_BYTES
+from function.fsutil.sender import CHUNK_BYTES, _data_packets, _small_file
 from function.fsutil.sparse import SparseFile
 from function.fsutil.tree import Entry, Kind, Tree, decoded, encoded
+from function.fsutil.wire import framed
+from function.pb import fsutil_pb2 as pb
 
 from .packets import FIN, Packet, Receiver, drained, request, stated, unframed
 from .trees import tree, trees
@@ -103,6 +105,17 @@ def test_sends_contents_of_every_size(size: int) -> None:
 
     assert receiver.contents == {0: data[:size], 1: b"after"}
     assert receiver.complete == [0, 1]
+
+
+@given(st.integers(0, 1 << 21), st.binary(max_size=300) | st.integers(0, 20_000).map(bytes))
+def test_data_packets_are_protobufs_own(number: int, content: bytes) -> None:
+    data = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number, data=content)
+    end = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number)
+    packets = [data, end] if content else [end]
+    expected = b"".join(framed(packet.SerializeToString()) for packet in packets)
+
+    assert _small_file(number, memoryview(content)) == expected
+    assert b"".join(_data_packets(number, memoryview(content))) == expected
 
 
 @given(
