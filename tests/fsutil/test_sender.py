@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from array import array
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,7 +131,7 @@ def test_states_names_and_attributes_byte_for_byte(
     plain = Entry(decoded(name), Kind.FILE, 0o4644, -5, memoryview(b"data"), "", 1, marked)
     entries = [
         plain,
-        replace(plain, path=decoded(name) + "0"),
+        plain._replace(path=decoded(name) + "0"),
         Entry(decoded(name) + "1", Kind.SYMLINK, 0o777, 7, linkname=decoded(target)),
     ]
 
@@ -146,7 +145,7 @@ def test_states_names_and_attributes_byte_for_byte(
 
 
 def test_refuses_to_send_what_is_unfit_before_anything_is_sent() -> None:
-    unfit = replace(file("b", b""), unfit='"b" is a block device.')
+    unfit = file("b", b"")._replace(unfit='"b" is a block device.')
 
     assert Sender([file("a", b"x")])
     with pytest.raises(UnfitEntry, match=r'^"b" is a block device\.$'):
