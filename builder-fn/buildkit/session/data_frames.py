@@ -1,12 +1,13 @@
-"""Pure (sans-IO). HTTP/2's DATA frames, which h2 is spared in both directions.
+"""Pure (sans-IO). HTTP/2's DATA frames and their flow control, which h2 is spared in both directions.
 
 The daemon asks for each file of a context in a message, and so a DATA frame, of its own; h2 spends some
 50 µs on a frame, whatever its size. Neighbouring DATA frames of one stream mean the same as their payloads
 joined (RFC 9113, section 6.1: frame boundaries have no meaning to the application), so the server is given
-those, and h2 all other frames. Beside taking a DATA frame apart h2 keeps flow control, which is done here.
+those. What else there is to a DATA frame is flow control, so it is given that, too, and h2 all other frames.
 
-What we send is large, and goes in 12,800 frames for 200 MiB. h2 copies each of them four times and looks at
-its state for each; of all that only the flow control's two figures change.
+What we send is large, and goes in 12,800 frames for 200 MiB, with room given for it a thousand times. h2
+copies each of them four times and looks at its state for each; of all that only the flow control's two
+figures change.
 """
 
 from __future__ import annotations
@@ -22,19 +23,21 @@ if TYPE_CHECKING:
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, section 3.4
 MAX_FRAME_BYTES = 16384  # SETTINGS_MAX_FRAME_SIZE's initial value; we never offer another
 
-# Stands for h2 where a stream's number stands for the stream.
-H2 = 0
+# The kinds of frames that are taken from among those for h2.
+DATA = 0
+WINDOW_UPDATE = 8
+FOR_H2 = -1
 
 _HEADER = struct.Struct(">HBBBI")  # length in 24 bits, type, flags, stream (RFC 9113, section 4.1)
 _HEADER_BYTES = _HEADER.size
-_DATA = 0
-_WINDOW_UPDATE = 8
+_INCREMENT_BYTES = 4
+_MAX_WINDOW = (1 << 31) - 1
 _END_STREAM = 0x1
 _PADDED = 0x8
 
 
 class DataFrameTaker:
-    """Takes a client's bytes in any pieces, and DATA frames apart from all others."""
+    """Takes a client's bytes in any pieces, and what is for the server apart from what is for h2."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -42,11 +45,12 @@ class DataFrameTaker:
 
     def feed(
         self, data: bytes | memoryview, streams: Container[int]
-    ) -> Iterator[tuple[int, bytes]]:
-        """Yield, in order, payloads of open *streams*, and as H2's the frames that h2 is to judge.
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield, in order, kinds, streams and bytes: payloads of DATA, WINDOW_UPDATEs, and frames FOR_H2.
 
-        Whether a stream is open is asked when all that came before has been yielded. Where DATA ends its
-        stream, h2 is given an empty frame that does. A frame that is not complete stays here.
+        H2 judges all frames of a stream that is not among *streams*, the open ones; whether it is, is asked
+        when all that came before has been yielded. Where DATA ends its stream, h2 is given an empty frame
+        that does. A frame that is not complete stays here.
         """
         buffer = b"".join((self._pending, data)) if self._pending else bytes(data)
         position = min(self._preface_left, len(buffer))
@@ -57,30 +61,47 @@ class DataFrameTaker:
         while len(buffer) - position >= _HEADER_BYTES:
             high, low, kind, flags, stream = _HEADER.unpack_from(buffer, position)
             length = high << 8 | low
-            end = position + _HEADER_BYTES + length
+            payload = position + _HEADER_BYTES
+            end = payload + length
             if end > len(buffer) and length <= MAX_FRAME_BYTES:
                 break
-            is_data = kind == _DATA and not flags & _PADDED and length <= MAX_FRAME_BYTES
+            is_data = kind == DATA and not flags & _PADDED and length <= MAX_FRAME_BYTES
             if run and not (is_data and stream == run_stream):
-                yield run_stream, b"".join(run)
+                yield DATA, run_stream, b"".join(run)
                 run = []
-            if is_data and left < position:
-                yield H2, buffer[left:position]
+            is_update = kind == WINDOW_UPDATE and length == _INCREMENT_BYTES
+            if (is_data or is_update) and left < position:
+                yield FOR_H2, 0, buffer[left:position]
                 left = position
             if is_data and stream in streams:
-                run.append(buffer[position + _HEADER_BYTES : end])
+                run.append(buffer[payload:end])
                 run_stream = stream
                 left = end
                 if flags & _END_STREAM:
-                    yield stream, b"".join(run)
-                    yield H2, _HEADER.pack(0, 0, _DATA, _END_STREAM, stream)
+                    yield DATA, stream, b"".join(run)
+                    yield FOR_H2, 0, _HEADER.pack(0, 0, DATA, _END_STREAM, stream)
                     run = []
+            elif is_update and (stream == 0 or stream in streams):
+                yield WINDOW_UPDATE, stream, buffer[payload:end]
+                left = end
             position = min(end, len(buffer))
         if run:
-            yield run_stream, b"".join(run)
+            yield DATA, run_stream, b"".join(run)
         elif left < position:
-            yield H2, buffer[left:position]
+            yield FOR_H2, 0, buffer[left:position]
         self._pending = buffer[position:]
+
+
+class FlowControlError(Exception):
+    """The client gave room that there cannot be."""
+
+
+def enlarged(window: int, update: bytes) -> int:
+    """Return *window*, of what may be sent, after a WINDOW_UPDATE. Raises FlowControlError."""
+    increment = int.from_bytes(update, "big") & _MAX_WINDOW
+    if not 0 < increment <= _MAX_WINDOW - window:
+        raise FlowControlError(f"{increment} bytes of room after {window}")
+    return window + increment
 
 
 class ReceiveWindow:
@@ -99,7 +120,9 @@ class ReceiveWindow:
         if self._left > self._size // 2:
             return b""
         given, self._left = self._size - self._left, self._size
-        return _HEADER.pack(0, 4, _WINDOW_UPDATE, 0, self._stream) + given.to_bytes(4, "big")
+        return _HEADER.pack(0, _INCREMENT_BYTES, WINDOW_UPDATE, 0, self._stream) + given.to_bytes(
+            _INCREMENT_BYTES, "big"
+        )
 
 
 def data_frames(stream: int, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
@@ -126,4 +149,4 @@ def data_frames(stream: int, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
 
 
 def _data_header(stream: int, length: int) -> bytes:
-    return _HEADER.pack(length >> 8, length & 0xFF, _DATA, 0, stream)
+    return _HEADER.pack(length >> 8, length & 0xFF, DATA, 0, stream)

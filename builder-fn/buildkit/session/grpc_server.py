@@ -26,11 +26,14 @@ from ...fsutil.wire import MESSAGE_PREFIX, framed
 from ..rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from ..rpc.grpc_status import Code, RpcError
 from .data_frames import (
-    H2,
+    DATA,
     MAX_FRAME_BYTES,
+    WINDOW_UPDATE,
     DataFrameTaker,
+    FlowControlError,
     ReceiveWindow,
     data_frames,
+    enlarged,
 )
 
 if TYPE_CHECKING:
@@ -209,13 +212,15 @@ class GrpcServer:
         What has to be looked up for it is returned, and answered by the next `send` after that.
         """
         try:
-            for number, piece in self._frames.feed(data, self._streams):
-                if number == H2:
+            for kind, number, piece in self._frames.feed(data, self._streams):
+                if kind == DATA:
+                    self._data_received(number, piece)
+                elif kind == WINDOW_UPDATE:
+                    self._room_given(number, piece)
+                else:
                     for event in self._h2.receive_data(piece):
                         self._handle(event)
-                else:
-                    self._data_received(number, piece)
-        except h2.exceptions.ProtocolError as exc:
+        except (h2.exceptions.ProtocolError, FlowControlError) as exc:
             raise ConnectionBroken(str(exc)) from exc
         lookups, self._lookups = self._lookups, []
         return lookups
@@ -265,6 +270,11 @@ class GrpcServer:
         if service := self._services.get(path):
             return service(headers)
         raise RpcError(Code.UNIMPLEMENTED, f"{path} is not offered by this session")
+
+    def _room_given(self, number: int, update: bytes) -> None:
+        # h2 keeps these figures, since settings change them, too.
+        window = self._h2.streams[number] if number else self._h2
+        window.outbound_flow_control_window = enlarged(window.outbound_flow_control_window, update)
 
     def _data_received(self, number: int, data: bytes) -> None:
         stream = self._streams[number]

@@ -18,12 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.buildkit.session.data_frames import (
-    H2,
+    DATA,
+    FOR_H2,
     MAX_FRAME_BYTES,
     PREFACE,
+    WINDOW_UPDATE,
     DataFrameTaker,
+    FlowControlError,
     ReceiveWindow,
     data_frames,
+    enlarged,
 )
 
 if TYPE_CHECKING:
@@ -70,6 +74,9 @@ class Understanding:
         elif payload:
             self.found.append([stream, payload])
 
+    def room(self, stream: int, size: int) -> None:
+        self.found.append(("WindowUpdated", stream, size))
+
     def h2(self, raw: bytes) -> None:
         for event in self._h2.receive_data(raw):
             match event:
@@ -78,6 +85,8 @@ class Understanding:
                 case h2.events.RequestReceived():
                     self.open.add(event.stream_id)
                     self.found.append(("RequestReceived", event.stream_id))
+                case h2.events.WindowUpdated():
+                    self.room(event.stream_id or 0, event.delta or 0)
                 case h2.events.StreamEnded():
                     self.found.append(("StreamEnded", event.stream_id))
                 case _:
@@ -91,17 +100,19 @@ def understood(raw: bytes) -> list[object]:
     return server.found
 
 
-def taken(*pieces: bytes, served: Container[int] = range(1, 100)) -> list[tuple[int, bytes]]:
+def taken(*pieces: bytes, served: Container[int] = range(1, 100)) -> list[tuple[int, int, bytes]]:
     """Return what the taker makes of *pieces*, which is what h2 would have understood."""
     server, taker = Understanding(), DataFrameTaker()
     found = []
     for piece in pieces:
-        for stream, part in taker.feed(piece, _Both(server.open, served)):
-            found.append((stream, part))
-            if stream == H2:
-                server.h2(part)
-            else:
+        for kind, stream, part in taker.feed(piece, _Both(server.open, served)):
+            found.append((kind, stream, part))
+            if kind == DATA:
                 server.data(stream, part)
+            elif kind == WINDOW_UPDATE:
+                server.room(stream, int.from_bytes(part, "big"))
+            else:
+                server.h2(part)
     assert server.found == understood(b"".join(pieces))
     return found
 
@@ -133,7 +144,8 @@ def conversations(draw: st.DrawFn) -> bytes:
             case "ping":
                 raw += PingFrame(0, b"12345678").serialize()
             case _:
-                raw += WindowUpdateFrame(stream, 100).serialize()
+                of = draw(st.sampled_from([0, stream]))
+                raw += WindowUpdateFrame(of, draw(st.integers(1, 1000))).serialize()
     for number in range(streams):
         if draw(st.booleans()):
             raw += data(2 * number + 1, b"", end=True)
@@ -170,7 +182,7 @@ def test_neighbouring_data_of_a_stream_come_at_once_and_not_through_h2() -> None
     numbers = [b"%d," % number for number in range(10_000)]
     raw = b"".join(data(1, number) for number in numbers)
 
-    assert taken(opening(1), raw)[1:] == [(1, b"".join(numbers))]
+    assert taken(opening(1), raw)[1:] == [(DATA, 1, b"".join(numbers))]
 
 
 def test_data_of_a_stream_that_is_not_open_are_for_h2_to_judge() -> None:
@@ -178,18 +190,18 @@ def test_data_of_a_stream_that_is_not_open_are_for_h2_to_judge() -> None:
 
     found = list(DataFrameTaker().feed(PREFACE + late, streams=()))
 
-    assert {stream for stream, _ in found} == {H2}
-    assert b"".join(part for _, part in found) == PREFACE + late
+    assert {kind for kind, _, _ in found} == {FOR_H2}
+    assert b"".join(part for _, _, part in found) == PREFACE + late
 
 
 def test_a_stream_opened_by_the_same_piece_is_open() -> None:
-    assert taken(opening(1) + data(1, b"early"))[-1] == (1, b"early")
+    assert taken(opening(1) + data(1, b"early"))[-1] == (DATA, 1, b"early")
 
 
 def test_h2_is_told_that_data_end_their_stream() -> None:
     found = taken(opening(1), data(1, b"last", end=True))
 
-    assert found[1:] == [(1, b"last"), (H2, data(1, b"", end=True))]
+    assert found[1:] == [(DATA, 1, b"last"), (FOR_H2, 0, data(1, b"", end=True))]
 
 
 @pytest.mark.parametrize("size", [0, 5, 23, 24, 28])
@@ -198,13 +210,36 @@ def test_an_unfinished_frame_is_held_back(size: int) -> None:
 
     found = DataFrameTaker().feed(raw[:size], ())
 
-    assert b"".join(part for _, part in found) == PREFACE[:size]
+    assert b"".join(part for _, _, part in found) == PREFACE[:size]
 
 
 def test_a_frame_larger_than_http2_allows_is_not_waited_for() -> None:
     header = b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"
 
-    assert list(DataFrameTaker().feed(PREFACE + header, {1})) == [(H2, PREFACE + header)]
+    assert list(DataFrameTaker().feed(PREFACE + header, {1})) == [(FOR_H2, 0, PREFACE + header)]
+
+
+def test_room_for_a_stream_and_for_all_is_not_for_h2() -> None:
+    own, all_ = WindowUpdateFrame(1, 5).serialize(), WindowUpdateFrame(0, 7).serialize()
+
+    assert taken(opening(1), own + all_)[1:] == [
+        (WINDOW_UPDATE, 1, own[-4:]),
+        (WINDOW_UPDATE, 0, all_[-4:]),
+    ]
+
+
+@pytest.mark.parametrize(("window", "room"), [(0, 0), (1, (1 << 31) - 1), ((1 << 31) - 1, 1)])
+def test_room_that_there_cannot_be_is_refused(window: int, room: int) -> None:
+    with pytest.raises(FlowControlError):
+        enlarged(window, room.to_bytes(4, "big"))
+
+
+@given(st.integers(-(1 << 31), (1 << 31) - 2), st.data())
+def test_room_is_added_to_what_there_is(window: int, choice: st.DataObject) -> None:
+    room = choice.draw(st.integers(1, min((1 << 31) - 1 - window, (1 << 31) - 1)))
+
+    # The first bit is reserved, and means nothing.
+    assert enlarged(window, (room | 1 << 31).to_bytes(4, "big")) == window + room
 
 
 @given(st.lists(st.integers(0, 40_000)), st.integers(1, 100_000))
