@@ -3,7 +3,8 @@
 The daemon asks for each file of a context in a message, and so a DATA frame, of its own; h2 spends some
 50 µs on a frame, whatever its size. Neighbouring DATA frames of one stream mean the same as their payloads
 joined (RFC 9113, section 6.1: frame boundaries have no meaning to the application), so the server is given
-those. What else there is to a DATA frame is flow control, so it is given that, too, and h2 all other frames.
+those. What else there is to a DATA frame is flow control, so it is given that, too, with the pings by which
+the daemon measures how much room is worth giving; and h2 all other frames.
 
 What we send is large, and goes in 12,800 frames for 200 MiB, with room given for it a thousand times. h2
 copies each of them four times and looks at its state for each; of all that only the flow control's two
@@ -25,14 +26,17 @@ MAX_FRAME_BYTES = 16384  # SETTINGS_MAX_FRAME_SIZE's initial value; we never off
 
 # The kinds of frames that are taken from among those for h2.
 DATA = 0
+PING = 6
 WINDOW_UPDATE = 8
 FOR_H2 = -1
 
 _HEADER = struct.Struct(">HBBBI")  # length in 24 bits, type, flags, stream (RFC 9113, section 4.1)
 _HEADER_BYTES = _HEADER.size
 _INCREMENT_BYTES = 4
+_PING_BYTES = 8
 _MAX_WINDOW = (1 << 31) - 1
 _END_STREAM = 0x1
+_ACK = 0x1
 _PADDED = 0x8
 
 
@@ -46,7 +50,7 @@ class DataFrameTaker:
     def feed(
         self, data: bytes | memoryview, streams: Container[int]
     ) -> Iterator[tuple[int, int, bytes]]:
-        """Yield, in order, kinds, streams and bytes: payloads of DATA, WINDOW_UPDATEs, and frames FOR_H2.
+        """Yield, in order, kinds, streams and bytes: payloads of the three kinds, and frames FOR_H2.
 
         H2 judges all frames of a stream that is not among *streams*, the open ones; whether it is, is asked
         when all that came before has been yielded. Where DATA ends its stream, h2 is given an empty frame
@@ -70,7 +74,8 @@ class DataFrameTaker:
                 yield DATA, run_stream, b"".join(run)
                 run = []
             is_update = kind == WINDOW_UPDATE and length == _INCREMENT_BYTES
-            if (is_data or is_update) and left < position:
+            is_ping = kind == PING and length == _PING_BYTES and not (flags & _ACK or stream)
+            if (is_data or is_update or is_ping) and left < position:
                 yield FOR_H2, 0, buffer[left:position]
                 left = position
             if is_data and stream in streams:
@@ -81,8 +86,8 @@ class DataFrameTaker:
                     yield DATA, stream, b"".join(run)
                     yield FOR_H2, 0, _HEADER.pack(0, 0, DATA, _END_STREAM, stream)
                     run = []
-            elif is_update and (stream == 0 or stream in streams):
-                yield WINDOW_UPDATE, stream, buffer[payload:end]
+            elif is_ping or (is_update and (stream == 0 or stream in streams)):
+                yield kind, stream, buffer[payload:end]
                 left = end
             position = min(end, len(buffer))
         if run:
@@ -90,6 +95,11 @@ class DataFrameTaker:
         elif left < position:
             yield FOR_H2, 0, buffer[left:position]
         self._pending = buffer[position:]
+
+
+def pong(ping: bytes) -> bytes:
+    """Return the frame that answers the payload of a PING."""
+    return _HEADER.pack(0, _PING_BYTES, PING, _ACK, 0) + ping
 
 
 class FlowControlError(Exception):

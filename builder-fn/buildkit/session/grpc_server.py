@@ -28,12 +28,14 @@ from ..rpc.grpc_status import Code, RpcError
 from .data_frames import (
     DATA,
     MAX_FRAME_BYTES,
+    PING,
     WINDOW_UPDATE,
     DataFrameTaker,
     FlowControlError,
     ReceiveWindow,
     data_frames,
     enlarged,
+    pong,
 )
 
 if TYPE_CHECKING:
@@ -217,6 +219,8 @@ class GrpcServer:
                     self._data_received(number, piece)
                 elif kind == WINDOW_UPDATE:
                     self._room_given(number, piece)
+                elif kind == PING:
+                    self._send_frame(pong(piece))
                 else:
                     for event in self._h2.receive_data(piece):
                         self._handle(event)
@@ -279,8 +283,7 @@ class GrpcServer:
     def _data_received(self, number: int, data: bytes) -> None:
         stream = self._streams[number]
         if room := self._window.take(len(data)) + stream.window.take(len(data)):
-            self._drain()
-            self._outgoing.append(room)
+            self._send_frame(room)
         self._take(stream, data)
 
     def _take(self, stream: _Stream, data: bytes) -> None:
@@ -319,6 +322,10 @@ class GrpcServer:
         self._h2.outbound_flow_control_window -= size
         self._h2.streams[number].outbound_flow_control_window -= size
         return size
+
+    def _send_frame(self, frame: bytes) -> None:
+        self._drain()
+        self._outgoing.append(frame)
 
     def _drain(self) -> None:
         """Send what h2 has made, before anything else is."""

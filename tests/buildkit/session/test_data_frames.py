@@ -21,6 +21,7 @@ from function.buildkit.session.data_frames import (
     DATA,
     FOR_H2,
     MAX_FRAME_BYTES,
+    PING,
     PREFACE,
     WINDOW_UPDATE,
     DataFrameTaker,
@@ -28,6 +29,7 @@ from function.buildkit.session.data_frames import (
     ReceiveWindow,
     data_frames,
     enlarged,
+    pong,
 )
 
 if TYPE_CHECKING:
@@ -111,6 +113,8 @@ def taken(*pieces: bytes, served: Container[int] = range(1, 100)) -> list[tuple[
                 server.data(stream, part)
             elif kind == WINDOW_UPDATE:
                 server.room(stream, int.from_bytes(part, "big"))
+            elif kind == PING:
+                server.found.append("PingReceived")
             else:
                 server.h2(part)
     assert server.found == understood(b"".join(pieces))
@@ -226,6 +230,15 @@ def test_room_for_a_stream_and_for_all_is_not_for_h2() -> None:
         (WINDOW_UPDATE, 1, own[-4:]),
         (WINDOW_UPDATE, 0, all_[-4:]),
     ]
+
+
+def test_a_ping_is_not_for_h2_and_its_answer_is() -> None:
+    ping = PingFrame(0, b"12345678")
+    answer = PingFrame(0, b"12345678", flags=["ACK"]).serialize()
+
+    assert taken(opening(1), ping.serialize())[1:] == [(PING, 0, b"12345678")]
+    assert taken(opening(1), answer)[1:] == [(FOR_H2, 0, answer)]
+    assert pong(b"12345678") == answer
 
 
 @pytest.mark.parametrize(("window", "room"), [(0, 0), (1, (1 << 31) - 1), ((1 << 31) - 1, 1)])
