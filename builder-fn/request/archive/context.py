@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import ArchiveError, BodyTooLarge
@@ -170,7 +169,7 @@ def _below(context: Tree, depth: int, prefix: str) -> Tree:
         return context
     return Tree(
         tuple(
-            replace(entry, path=entry.path.removeprefix(prefix))
+            entry._replace(path=entry.path.removeprefix(prefix))
             for entry in context.entries[depth:]
         )
     )
