@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ..build_secrets.opened import BuildSecrets
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
@@ -29,7 +30,7 @@ from ..errors import (
     Unavailable,
 )
 from ..history.annotations import build_attrs
-from ..redaction import Redactor, detection
+from ..redaction import REDACTED, Redactor, detection
 from ..registry.lookup import RegistryLookup
 from ..request.archive import dockerfile_of
 from ..telemetry import log_lines
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..answers.ongoing import Ongoing
-    from ..build_secrets.opened import BuildSecrets
     from ..buildkit import Solve, Step
     from ..history import Journal
     from ..registry.docker_config import RegistryAuth
@@ -56,6 +56,9 @@ _log = logging.getLogger("builder-fn")
 _TICK_SECONDS = 0.25
 # Between two looks for another daemon, of a build in line whose own is gone.
 _MOVE_SECONDS = 5.0
+
+# Bytes of a secret, and of all together, that a build which never began is made a redactor of.
+_SMALL_SECRET, _FEW_SECRETS = 4 * 1024, 16 * 1024
 
 # Longer than a build's id, and so in nobody's list.
 _INTERNAL_REF_BYTES = 24
@@ -123,10 +126,24 @@ class Build:
     def _redactor(self) -> Redactor:
         """Know the build's secrets; made when it is needed, since a build in line has room for none.
 
-        Of a secret of 500 KiB it takes 124 MiB, and a second of CPU.
+        Of secrets of 500 KiB it takes 10 to 20 MiB, and a second of CPU.
         """
+        return Redactor(self._secret_values)
+
+    @property
+    def _secret_values(self) -> tuple[bytes, ...]:
         build_args = self._job.bundle.config.build_args
-        return Redactor((*self._secrets.values, *detection.values(build_args)))
+        return (*self._secrets.values, *detection.values(build_args))
+
+    def _for_log(self, text: str) -> str:
+        """Return *text* for our own log; of a build that never began, what is quickly found is taken out.
+
+        A line of hundreds may end at once, and a large secret is no part of a name.
+        """
+        if "_redactor" in vars(self):
+            return self._redactor.text(text)
+        values = [value for value in self._secret_values if len(value) <= _SMALL_SECRET]
+        return Redactor(values).text(text) if sum(map(len, values)) <= _FEW_SECRETS else REDACTED
 
     @property
     def image_ref(self) -> str:
@@ -350,12 +367,15 @@ class Build:
             self._claim.release()
 
     def _forget(self) -> None:
-        """Let go of the request's body, which a callback or a slow reader would keep.
+        """Let go of the request's body and secrets, which a callback or a slow reader would keep.
 
         An error leads by its traceback to this build, which would live until a full garbage collection.
         """
         self._error = None
         self._job = self._job.without_sources()
+        self._secrets = BuildSecrets()
+        if "_redactor" in vars(self):
+            self._redactor.let_go()
 
     def _account(self) -> None:
         report = self._report()
@@ -373,11 +393,11 @@ class Build:
         steps = [step for step in self.steps if step.counted]
         return BuildReport(
             build_id=self.id,
-            image=self._redactor.text(self.image),
+            image=self._for_log(self.image),
             key=self._job.principal.key_name,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.own_fault,
-            error=self._redactor.text(str(error)) if error else "",
+            error=self._for_log(str(error)) if error else "",
             digest=result.digest,
             size=result.size,
             duration=self.duration,

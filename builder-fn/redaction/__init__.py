@@ -1,13 +1,16 @@
 """Pure. Keeps the values of a build's secrets out of what anybody reads of the build.
 
-    redactor   a text, or a stream of lines, with what must not be read taken out
-    views      a text as a terminal, a URL's reader, or a parser of JSON or XML would see it
-    index      where in a text any of many forms stands, or a long piece of one
-    pieces     long pieces of long forms
-    words      where in a text any of many words stands; where one stands alone
-    forms      a secret as programs write it: plainly, in base64, in hexadecimal
-    parts      what in a secret is secret even when it stands alone: its lines, tokens, passwords
-    detection  what looks like a secret where nobody said that it is one: in build arguments
+    redactor    a text, or a stream of lines, with what must not be read taken out
+    views       a text as a terminal, a URL's reader, or a parser of JSON or XML would see it
+    index       where in a text any of many forms stands, or a long piece of one
+    pieces      long pieces of long forms
+    words       where in a text any of many words stands; where one stands alone
+    many_words  where in a text any of very many words stands, in little memory
+    in_turns    many things sorted while other threads go on
+    forms       a secret as programs write it: plainly, in base64, in hexadecimal
+    encoded     base64 and hexadecimal of a long value, of which only what is asked for is written out
+    parts       what in a secret is secret even when it stands alone: its lines, tokens, passwords
+    detection   what looks like a secret where nobody said that it is one: in build arguments
 
 A secret is a whole file more often than a token (.npmrc, pip.conf, .netrc, a key in PEM), and a program
 prints any part of it. So it is not enough to look for the value. What is never shown, for a value of four
@@ -36,15 +39,17 @@ is no secret that a log could give away, and half the log if taken out of every 
 stands alone, between characters that are neither letters nor digits. An empty value is none.
 
 Of a value broken over lines behind other text, two characters at the end of the first may be read. Of one
-of more than 32 KiB, pieces of less than 48 encoded characters are not recognised. Nor is, of any, what a
-program itself makes unreadable (compressed, encrypted, hashed, reversed), or a dump that puts something
-between the bytes (`xxd` without -p). A build that wants to give away its secret can.
+of more than 32 KiB, or of all if they have more than 64 KiB together, pieces of less than 48 encoded
+characters are not recognised; of the short lines of all, and of what a parser makes of their passwords, the
+first thousands are looked for encoded. Nor is, of any, what a program itself makes unreadable (compressed,
+encrypted, hashed, reversed), or a dump that puts something between the bytes (`xxd` without -p). A build
+that wants to give away its secret can.
 
 Text has to come here before it is cut short: a value without its end is not always recognised.
 """
 
-from .redactor import RedactedLines, Redactor
+from .redactor import REDACTED, RedactedLines, Redactor
 
 NOTHING_SECRET = Redactor(())
 
-__all__ = ["NOTHING_SECRET", "RedactedLines", "Redactor"]
+__all__ = ["NOTHING_SECRET", "REDACTED", "RedactedLines", "Redactor"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from .detection import has_secret_shape, looks_secret
-from .views import View, as_shown, on_one_line, read_entities, read_escapes
+from .views import joined, read_entities, read_escapes, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,8 @@ _MIN_LINE = 8
 _MIN_NAMED = 6
 # 16 characters of hexadecimal are 64 bits.
 _MIN_RANDOM = 16
+# A longer one is found by its middle if an escape sequence hides its beginning.
+_LONG = 8 * 1024
 
 _LINES = re.compile(r"[\r\n]+")
 # name = value, "name": "value", name: Bearer value, <name>value</name>; of a name only its end matters.
@@ -38,6 +40,8 @@ _NAMED = re.compile(
 )
 # What NuGet.config has: <add key="name" value="value" />.
 _ADDED = re.compile(r"key=\"([\w.-]{1,100})\"[ \t]+value=\"([^\"\r\n]*)\"")
+# An attribute whose value ends in what would be an escape elsewhere.
+_ATTRIBUTE = re.compile(r"(?<![\w.-])([\w.-]{1,100})=\"([^\"\r\n]*\\)\"")
 _NETRC = re.compile(r"(?<!\S)(?:password|account)\s+(\S+)")
 _USERINFO = re.compile(r"://([^\s/@\"'<>:]{0,256})(?::([^\s/@\"'<>]{0,1024}))?@")
 _TOKEN = re.compile(r"[A-Za-z0-9+/_~.-]+=*")
@@ -65,7 +69,7 @@ def parts_of(text: str) -> Iterator[Part]:
     """Yield the parts of a secret, the whole first; maybe one twice, and one within another."""
     whole = cleaned(text)
     yield Part(whole, _is_opaque(whole))
-    if (written := _stripped(on_one_line(View(text)))) != whole:
+    if len(text) <= _LONG and (written := _stripped(joined(text))) != whole:
         yield Part(written, opaque=False)  # where an escape sequence hides its beginning
     yield from _lines_of(text, verbatim=True)
     for word in (*_named(text), *_passwords_of_urls(text)):
@@ -112,12 +116,12 @@ def _meanings(word: str) -> set[str]:
 
 def cleaned(text: str) -> str:
     """Return *text* as a view has it."""
-    return _stripped(on_one_line(as_shown(View(text))))
+    return _stripped(joined(shown(text)))
 
 
-def _stripped(view: View) -> str:
-    """Return the text of *view* without what its neighbours may change: half a character, white space."""
-    return view.text.strip(" \t\r\n\ufffd")
+def _stripped(text: str) -> str:
+    """Return *text* without what its neighbours may change: half a character, white space."""
+    return text.strip(" \t\r\n\ufffd")
 
 
 def _is_opaque(text: str) -> bool:
@@ -140,7 +144,7 @@ def _named(text: str) -> Iterator[str]:
             yield value
         # What is in quotes or an element may be a file of its own.
         position = match.end() if kind == "bare" else match.start(kind)
-    for match in _ADDED.finditer(text):
+    for match in (*_ADDED.finditer(text), *_ATTRIBUTE.finditer(text)):
         if looks_secret(match[1], match[2]):
             yield match[2]
     for match in _NETRC.finditer(text):

@@ -49,11 +49,15 @@ class Redactor:
 
     def __init__(self, values: Iterable[bytes]) -> None:
         values = {value for value in values if value.strip()}
-        forms = {form for value in values for form in forms_of(value)}
-        self._index = Index(forms)
+        self._index: Index | None = Index(forms_of(values))
         texts = {text for value in values for text in short_forms_of(value)}
         self._short = Words(dict.fromkeys(texts, (False, False)), apart=True)
         self._knows_any = bool(values)
+
+    def let_go(self) -> None:
+        """Give back the memory that the values take; from then on every text is taken for secret."""
+        if self._knows_any:
+            self._index = None
 
     def __bool__(self) -> bool:
         return self._knows_any
@@ -70,21 +74,24 @@ class Redactor:
 
     def secret_in(self, text: str) -> bytearray:
         """Return a byte for each character of *text*: 1 where something secret stands, else 0."""
+        index = self._index
+        if index is None:
+            return bytearray(b"\1" * len(text))
         secret = bytearray(len(text))
         for start in range(0, len(text), _WINDOW):
             first, end = max(start - _MARGIN, 0), start + _WINDOW
-            found = self._secret_at_once(text[first : end + _MARGIN])
+            found = self._secret_at_once(index, text[first : end + _MARGIN])
             secret[start:end] = found[start - first : end - first]
         return secret
 
-    def _secret_at_once(self, text: str) -> bytearray:
+    def _secret_at_once(self, index: Index, text: str) -> bytearray:
         secret = bytearray(len(text))
         seen: set[str] = set()
         for view in views_of(text):
             for line in unwrapped(view):
                 if line.text not in seen:
                     seen.add(line.text)
-                    for start, end in self._found(line, text):
+                    for start, end in self._found(index, line, text):
                         secret[start:end] = b"\1" * (end - start)
             for match in self._short.find(view.text):
                 start, end = view.origin(match.start, match.end)
@@ -93,20 +100,24 @@ class Redactor:
 
     def beginning(self, text: str) -> tuple[int, int]:
         """Return where the end of *text* that may begin something secret starts, and its length."""
+        index = self._index
+        if index is None:
+            return len(text), 0
         skipped = max(len(text) - _TAIL, 0)
         lines = unwrapped(
             as_shown(View(f"{text[skipped:]}\n"))
         )  # spaces at the end may be wrapping
         length, line = max(
-            ((self._index.beginning(line.text), line) for line in lines), key=itemgetter(0)
+            ((index.beginning(line.text), line) for line in lines), key=itemgetter(0)
         )
         if not length:
             return len(text), 0
         return skipped + line.origin(len(line.text) - length, len(line.text))[0], length
 
-    def _found(self, line: View, text: str) -> Iterator[tuple[int, int]]:
+    @staticmethod
+    def _found(index: Index, line: View, text: str) -> Iterator[tuple[int, int]]:
         """Yield where in *text* something secret stands that *line* shows."""
-        for match in self._index.find(line.text):
+        for match in index.find(line.text):
             start, end = line.origin(match.start, match.end)
             if match.before and _BASE64.match(text, max(start - 1, 0)):
                 start = max(start - 1, 0)

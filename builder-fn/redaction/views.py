@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # which the expression looks for quickly.
 _LINE_ENDS = re.compile(r"([\r\n]+)")
 _LINE_ENDS_AND_INDENT = re.compile(r"([\r\n][ \t\r\n]*)")
+_LINE_END_AND_INDENT = re.compile(r"[\r\n][ \t\r\n]*")
 # What buildkit/text/plain_text.py takes out of one line (a test compares them); no escape sequence of one
 # line hides anything of the next.
 _HIDDEN = re.compile(
@@ -129,6 +130,17 @@ def read_escapes(text: str) -> str:
 def read_entities(text: str) -> str:
     """Return *text* as an XML parser reads it."""
     return _ENTITIES.sub(lambda match: unescape(match[0]), text)
+
+
+def shown(text: str) -> str:
+    """Return *text* without what a terminal does not show."""
+    return _HIDDEN.sub("", text)
+
+
+def joined(text: str) -> str:
+    """Return *text* without line ends, and without the spaces around them, which may be an indent."""
+    *lines, last = _LINE_END_AND_INDENT.split(text)
+    return "".join([*(line.rstrip(" \t") for line in lines), last])
 
 
 def as_shown(view: View) -> View:

@@ -13,6 +13,7 @@ import pytest
 from build_client.secrets.sealing import seal
 
 from function.build_secrets.envelope import SealingKey
+from function.builds.build import Build
 from function.builds.builder import Builder
 from function.errors import (
     BuildCancelled,
@@ -475,6 +476,52 @@ def test_a_build_waits_for_its_place_and_says_where_it_stands(
     running.may_end.set()
     list(first)
     assert f"#1 {STEP}" in [line for lines in second for line in lines]
+
+
+def test_a_build_in_line_has_no_redactor_and_one_that_ended_has_let_go(
+    daemon: FakeBuildkitd, secrets: Path, running: Running
+) -> None:
+    builder = Builder(settings(daemon, secrets, max_builds=1))
+    first = begun(builder.build(job()), running)
+    build = builder.build(job(file("com.openfaas.secrets", sealed(token="hunter2 and more"))))
+    assert isinstance(build, Build)
+    said = iter(build.lines())
+
+    next(said)
+
+    assert "_redactor" not in vars(build)
+    running.may_end.set()
+    list(first)
+    list(said)
+    assert vars(build)["_redactor"].text("hunter2 or not") == "[redacted]"
+    assert build._secrets.values == ()
+
+
+@pytest.mark.parametrize("more", [0, 10])
+def test_a_build_that_ends_in_line_is_logged_without_its_secrets(
+    daemon: FakeBuildkitd,
+    secrets: Path,
+    running: Running,
+    caplog: pytest.LogCaptureFixture,
+    more: int,
+) -> None:
+    caplog.set_level(logging.INFO)
+    builder = Builder(settings(daemon, secrets, max_builds=1))
+    first = begun(builder.build(job()), running)
+    values = {f"a{number}": f"{number}-{'x' * 3000}" for number in range(more)}
+    envelope = sealed(token=IMAGE.partition("/")[2], **values)
+    build = builder.build(job(file("com.openfaas.secrets", envelope)))
+    assert isinstance(build, Build)
+    next(iter(build.lines()))
+
+    build.close()
+
+    assert "_redactor" not in vars(build)
+    (record,) = [each for each in caplog.records if each.message == "build ended"]
+    assert IMAGE.partition("/")[2] not in str(vars(record))
+    assert "[redacted]" in str(vars(record))
+    running.may_end.set()
+    list(first)
 
 
 def test_a_build_in_line_can_be_cancelled(

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import random
 import string
+import tracemalloc
+from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from function.redaction import Redactor
+from function.redaction import Redactor, index, pieces
+from function.redaction.encoded import hexadecimal
 from function.redaction.index import MIN_FORM, Index
-from function.redaction.pieces import Form, _Place
+from function.redaction.pieces import Form
+from function.redaction.words import Words
 
 LETTERS = string.ascii_letters + string.digits
 
@@ -23,9 +27,9 @@ def naively_covered(forms: list[Form], text: str) -> set[int]:
     found: set[int] = set()
     for form in forms:
         size = min(form.run, len(form.text))
-        pieces = {form.text[at : at + size] for at in range(len(form.text) - size + 1)}
+        seen = {form.text[at : at + size] for at in range(len(form.text) - size + 1)}
         for at in range(len(text) - size + 1):
-            if text[at : at + size] in pieces:
+            if text[at : at + size] in seen:
                 found.update(range(at, at + size))
     return found
 
@@ -56,16 +60,55 @@ def test_finds_all_that_a_naive_search_finds(case: tuple[list[Form], str]) -> No
     assert covered(Index(forms), text) >= naively_covered(forms, text)
 
 
+@pytest.fixture
+def as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have few forms kept as very many are."""
+    monkeypatch.setattr(pieces, "_FEW", 0)
+    monkeypatch.setattr(pieces, "_COMPARED", 0)
+    monkeypatch.setattr(pieces, "_BLOCK", 64)
+    monkeypatch.setattr(index, "_FEW", 0)
+
+
+SAME_FOR_ALL = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@SAME_FOR_ALL
+@given(forms_and_text())
+@example(([Form("a" * size, 64) for size in range(4, 64)], "b" + "a" * 100 + "baaab"))
+@example(([Form("abab", 16), Form("babab", 16), Form("ababab", 16)], "aababababb"))
+@pytest.mark.usefixtures("as_many")
+def test_finds_the_same_of_very_many_forms(case: tuple[list[Form], str]) -> None:
+    forms, text = case
+
+    assert covered(Index(forms), text) >= naively_covered(forms, text)
+
+
+@SAME_FOR_ALL
+@given(forms_and_text())
+@example(([Form("aaaa", 16), Form("aaab", 16)], "aaabaaaa"))
+@pytest.mark.usefixtures("as_many")
+def test_finds_nothing_else_of_very_many_forms(case: tuple[list[Form], str]) -> None:
+    forms, text = case
+
+    assert_in_forms(covered(Index(forms), text), forms, text)
+
+
 @given(forms_and_text())
 @example(([Form("aaaa", 16), Form("aaab", 16)], "aaabaaaa"))
 def test_finds_nothing_that_is_in_no_form(case: tuple[list[Form], str]) -> None:
     forms, text = case
 
-    for at in covered(Index(forms), text):
+    assert_in_forms(covered(Index(forms), text), forms, text)
+
+
+def assert_in_forms(found: set[int], forms: list[Form], text: str) -> None:
+    for at in found:
         around = [
             text[start : start + MIN_FORM] for start in range(max(at - MIN_FORM + 1, 0), at + 1)
         ]
-        assert any(len(one) == MIN_FORM and one in form.text for one in around for form in forms)
+        assert any(
+            len(one) == MIN_FORM and one in str(form.text) for one in around for form in forms
+        )
 
 
 def nested(unit: str) -> list[str]:
@@ -95,19 +138,18 @@ ATTACKS = [
 def test_no_secrets_make_a_text_be_compared_more_than_a_few_times(
     values: list[str], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = Index([Form(value, 16) for value in values] + [Form(value, 64) for value in values])
+    made = Index([Form(value, 16) for value in values] + [Form(value, 64) for value in values])
     compared = 0
-    for name in ("goes_on", "follows"):
 
-        def counted(self: _Place, piece: str, real: object = getattr(_Place, name)) -> bool:
-            nonlocal compared
-            compared += 1
-            return bool(real(self, piece))  # type: ignore[operator]
+    def counted(one: str, other: str, in_common: object = pieces._in_common) -> int:
+        nonlocal compared
+        compared += 1
+        return int(in_common(one, other))  # type: ignore[operator]
 
-        monkeypatch.setattr(_Place, name, counted)
+    monkeypatch.setattr(pieces, "_in_common", counted)
 
-    words = sum(1 for _ in index._whole._places(text)) if len(index._whole) else 0
-    matches = sum(1 for _ in index.find(text))
+    words = sum(1 for each in made._whole if len(each) for _ in each._places(text))
+    matches = sum(1 for _ in made.find(text))
 
     assert words <= 8 * len(text)
     assert compared <= 4 * len(text)
@@ -115,7 +157,9 @@ def test_no_secrets_make_a_text_be_compared_more_than_a_few_times(
 
 
 def test_what_shorter_secrets_cover_is_not_looked_for() -> None:
-    assert len(Index([Form("a" * size, 64) for size in range(4, 64)])._whole) == 1
+    made = Index([Form("a" * size, 64) for size in range(4, 64)])
+
+    assert [len(words) for words in made._whole if isinstance(words, Words)] == [1]
 
 
 @pytest.mark.parametrize("count", [1, 60])
@@ -130,3 +174,47 @@ def test_the_longest_of_several_at_one_place_is_taken_out() -> None:
     redactor = Redactor([b"abcd", b"abcdefgh", b"cdefghij"])
 
     assert redactor.text("-abcdefghij-") == "-[redacted]-"
+
+
+@pytest.mark.usefixtures("as_many")
+def test_a_text_full_of_what_stands_at_many_places_is_compared_with_few_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = b"\n".join(b"https://registry.example/%d" % number for number in range(2000))
+    made = Index([Form(hexadecimal(value, upper=False), 48)])
+    text = value.hex()
+    compared = 0
+
+    def counted(*arguments: Any, real: Any = pieces._farthest_in_order) -> Any:
+        nonlocal compared
+        compared += 1
+        return real(*arguments)
+
+    monkeypatch.setattr(pieces, "_farthest_in_order", counted)
+
+    assert covered(made, f"is {text}!") >= set(range(3, 3 + len(text)))
+    assert compared < 1000
+
+
+LARGE = {
+    "random": CHANCE.randbytes(100 * 1024),
+    "lines": "\n".join("".join(CHANCE.choices(LETTERS, k=8)) for _ in range(11_000)).encode(),
+    "words": "\n".join(
+        f'password="{"".join(CHANCE.choices(LETTERS, k=9))}\\u0041&amp;"' for _ in range(2500)
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("value", LARGE.values(), ids=LARGE)
+def test_a_large_value_takes_little_memory(value: bytes) -> None:
+    Redactor([b"a first one, so that what it needs is there"])
+    tracemalloc.start()
+    try:
+        redactor = Redactor([value])
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert redactor
+    assert kept < 10 << 20
+    assert most < 16 << 20

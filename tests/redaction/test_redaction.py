@@ -375,6 +375,7 @@ def test_passwords_in_a_file_are_found_alone_and_decoded() -> None:
         ("<password>k9&amp;TqzL2mX4rr</password>", "k9&TqzL2mX4rr"),
         ("<s:password>\n  it's k9&#38;Tqz\n</s:password>", "it's k9&Tqz"),
         ('<add key="ClearTextPassword" value="k9&amp;TqzL2" />', "k9&TqzL2"),  # NuGet.config
+        ('<login user="ci" password="k9Tqz\\" />', "k9Tqz\\"),  # no escape in XML
         ("password: 'k9''TqzL2mX4rr'", "k9'TqzL2mX4rr"),
         ("""config: '{"password": "k9\\"TqzL2"}'""", 'k9"TqzL2'),
         (r'{"url":"https://ci:k9%26Tq\u0026zL2@npm.corp.example"}', "k9&Tq&zL2"),
@@ -416,6 +417,17 @@ def test_hosts_and_keywords_of_a_file_stay_readable(value: str) -> None:
     ]
 
     assert streamed(lines, value) == lines
+
+
+def test_a_redactor_that_let_go_shows_nothing() -> None:
+    redactor = Redactor([TOKEN.encode()])
+
+    redactor.let_go()
+
+    assert redactor
+    assert redactor.text(f"{TOKEN} and more") == MARK
+    lines = redactor.lines()
+    assert lines.feed(["one", "two"]) + lines.finish() == [MARK, MARK]
 
 
 # --- size

@@ -39,6 +39,12 @@ def test_refuses_more_build_arguments_than_the_output_can_be_searched_for() -> N
     assert "Dockerfile" in str(refused.value)
 
 
+def test_refuses_build_arguments_that_are_files() -> None:
+    assert parse(buildArgs={"A": "x" * (256 * 1024 - 1)}).build_args
+    with pytest.raises(ConfigError, match="have 262145 bytes together; 262144 are the most"):
+        parse(buildArgs={"A": "ü" * (128 * 1024)})
+
+
 def test_reads_every_option() -> None:
     found = parse(
         buildArgs={"PYTHON_VERSION": "3.13", "ADDITIONAL_PACKAGE": ""},

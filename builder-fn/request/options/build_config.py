@@ -33,6 +33,8 @@ OPTIONS_FILES = ("builder-fn.json", "function/builder-fn.json")
 # Each that looks like a secret is looked for in all that the build prints, in every form, as are the sealed
 # secrets, of which there may be as many.
 _MAX_BUILD_ARGS = 256
+# Of all their names and values in UTF-8, in bytes; half of it is the most that Linux gives a program at once.
+_MAX_BUILD_ARGS_BYTES = 256 * 1024
 
 # Seconds since 1970 (reproducible-builds.org/specs/source-date-epoch): nothing in the image is newer.
 _EPOCH = "SOURCE_DATE_EPOCH"
@@ -122,6 +124,14 @@ class BuildConfig:
             raise ConfigError(
                 f"The build has {count} build arguments; {_MAX_BUILD_ARGS} are the most. Put what does "
                 "not change from build to build into the Dockerfile, as ARG NAME=value, or into a file."
+            )
+        args = chosen.get("build_args", {}).items()
+        if (size := sum(len(f"{name}{value}".encode()) for name, value in args)) > (
+            _MAX_BUILD_ARGS_BYTES
+        ):
+            raise ConfigError(
+                f"The build arguments have {size} bytes together; {_MAX_BUILD_ARGS_BYTES} are the most. Put "
+                "what is large into a file of the context."
             )
         if chosen.get("reproducible"):
             build_args = chosen.get("build_args", {})

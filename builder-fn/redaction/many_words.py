@@ -1,0 +1,70 @@
+"""Pure. Finds where in a text any of very many words stands, in little memory.
+
+The automaton of `words` takes some 80 bytes for each character. Here a word is a string and a few numbers.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from .in_turns import sorted_in_turns
+from .words import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .words import Match
+
+# One of so many places of random text looks like the beginning of a word at first.
+_RARELY = 8
+_NONE = -1
+_BEFORE, _AFTER = 1, 2
+
+
+class ManyWords:
+    """Words of at least *least* characters, each with whether it has bits before and after it."""
+
+    def __init__(self, words: Mapping[str, tuple[bool, bool]], least: int) -> None:
+        self._least = least
+        bits = (len(words) * _RARELY).bit_length()
+        self._mask = (1 << bits) - 1
+        self._maybe = bytearray(1 << bits)
+        for word in words:
+            self._maybe[hash(word[:least]) & self._mask] = 1
+        self._words = sorted_in_turns(words, str)
+        # The longest word that one begins with, and the bits of one with those of all that it begins with.
+        self._shorter = array("i")
+        self._bits = bytearray()
+        for number, word in enumerate(self._words):
+            shorter = number - 1
+            while shorter != _NONE and not word.startswith(self._words[shorter]):
+                shorter = self._shorter[shorter]
+            before, after = words[word]
+            own = _BEFORE * before | _AFTER * after
+            inherited = 0 if shorter == _NONE else self._bits[shorter] & _BEFORE
+            self._shorter.append(shorter)
+            self._bits.append(own | inherited)
+        self._longest = max(map(len, self._words), default=0)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def find(self, text: str) -> Iterator[Match]:
+        """Yield where words stand; those that overlap or touch as one."""
+        return merged(self._places(text)) if self._words else iter(())
+
+    def _places(self, text: str) -> Iterator[tuple[int, int, bool, bool]]:
+        """Yield the longest word at each place; what stands within it needs no mark of its own."""
+        least, maybe, mask = self._least, self._maybe, self._mask
+        looked_at = range(len(text) - least + 1)
+        for at in [at for at in looked_at if maybe[hash(text[at : at + least]) & mask]]:
+            around = text[at : at + self._longest]
+            number = bisect_right(self._words, around) - 1
+            while number != _NONE and not around.startswith(self._words[number]):
+                number = self._shorter[number]
+            if number != _NONE:
+                bits = self._bits[number]
+                end = at + len(self._words[number])
+                yield at, end, bool(bits & _BEFORE), bool(bits & _AFTER)
