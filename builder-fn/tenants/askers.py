@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # body after the other, or a stranger's would take all processors for all keys there are.
 _TRIED_AT_ONCE = 8
 _LARGE_BODY = 1 << 20
+_MOST_REMEMBERED = 64
 
 
 class Askers:
@@ -168,4 +169,4 @@ class Askers:
         with self._lock:
             if self._recent[:1] != [name]:
                 self._recent = [name, *(each for each in self._recent if each != name)]
-                del self._recent[_TRIED_AT_ONCE:]
+                del self._recent[_MOST_REMEMBERED:]
