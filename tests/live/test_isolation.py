@@ -87,35 +87,40 @@ def test_a_build_argument_leads_into_no_other_tenants_cache(
     assert build_as(BETA, url, in_a_file).status == answer.status
 
 
+LOOKS = "RUN --mount=type=cache,{id}target=/kept-{mark} echo found:$(cat /kept-{mark}/file)\n"
+NAMED = LOOKS.replace("{id}", "id=../{name}//kept-{mark},")
+UNNAMED = LOOKS.replace("{id}", "")
+
+
 @pytest.mark.parametrize(
     "dockerfile",
     [
-        "ARG BUILDKIT_SANDBOX_HOSTNAME={name}\nARG BUILDKIT_CACHE_MOUNT_NS={name}\n" + FROM,
-        FROM + "ARG BUILDKIT_CACHE_MOUNT_NS={name}\nENV BUILDKIT_CACHE_MOUNT_NS={name}\n",
+        f"{FROM}{NAMED}",
+        f"ARG BUILDKIT_SANDBOX_HOSTNAME={{name}}\nARG BUILDKIT_CACHE_MOUNT_NS={{name}}\n{FROM}{UNNAMED}",
+        f"{FROM}ARG BUILDKIT_CACHE_MOUNT_NS={{name}}\nENV BUILDKIT_CACHE_MOUNT_NS={{name}}\n{UNNAMED}",
     ],
+    ids=["by a mount's id", "by an argument before FROM", "by one of the stage"],
 )
 def test_a_dockerfile_leads_into_no_other_tenants_cache(
     start_function: StartFunction, machine: Machine, shared_daemon: str, dockerfile: str
 ) -> None:
     mark = token_hex(8)
-    mount = f"RUN --mount=type=cache,target=/kept-{mark}"
+    leaves = (
+        f"{FROM}RUN --mount=type=cache,target=/kept-{mark} "
+        f"echo poison > /kept-{mark}/file; echo name:$(hostname)\n"
+    )
     with serving_tenants(start_function, machine, shared_daemon, tenants_file()) as url:
-        told = build_as(
-            ACME, url, of(f"{FROM}{mount} echo poison > /kept-{mark}/file; echo name:$(hostname)\n")
-        )
+        told = build_as(ACME, url, of(leaves))
+        assert_built(told)
         name = next(
-            entry.partition("name:")[2] for entry in told.document["log"] if " name:" in entry
+            entry.partition("name:")[2]
+            for entry in told.document["log"]
+            if " name:" in entry and "hostname" not in entry
         )
-        answer = build_as(
-            BETA,
-            url,
-            of(
-                f"{dockerfile.format(name=name)}"
-                f"{mount} echo found:$(cat /kept-{mark}/file 2>/dev/null)\n"
-            ),
-        )
+        answer = build_as(BETA, url, of(dockerfile.format(name=name, mark=mark)))
 
-    assert not printed(answer, "found:poison")
+    assert_built(answer)
+    assert printed(answer, "found:")
 
 
 def test_a_tenants_name_stands_in_no_step_and_in_no_image(
