@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from .admission import Account
 from .build import Build
 from .followed import FollowedBuild, Followers
 from .replica import Replica
+from .tenant_limits.all_replicas import counted
+from .tenant_limits.place import TenantPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -122,11 +125,17 @@ class Builder:
         # A malformed file is better said before the build.
         self.replica.askers.registry_auth(job.principal)
         build_secrets = self._opened(job)
+        may_be_there = job.claimed
         try:
+            if tenant := counted(job.principal.tenant):
+                job = replace(job, claimed=True)
+                self.replica.pools.of(job.principal).all_replicas.require_room(
+                    tenant, job.build_id, expected=self.replica.admission.expected
+                )
             # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
             place = self._place(job)
         except Busy:
-            if job.claimed and (found := self._found(job)):
+            if may_be_there and (found := self._found(job)):
                 return found
             raise
         try:
@@ -141,7 +150,12 @@ class Builder:
 
     def _place(self, job: Job) -> Place:
         return self.replica.admission.request(
-            Account(job.principal.account, job.bundle.config.image.name),
+            Account(
+                job.principal.account,
+                job.bundle.config.image.name,
+                tenant=job.principal.name,
+                share=job.principal.share,
+            ),
             detached=job.detached,
             size=job.bundle.size,
             patience=job.patience,
@@ -149,11 +163,34 @@ class Builder:
 
     def _begun(self, placed: Placed, job: Job, build_secrets: BuildSecrets, place: Place) -> Build:
         try:
-            return Build(self.replica, placed, job, build_secrets, place, follow=self._again)
+            turn = self._turn(placed, job, place)
+            return Build(self.replica, placed, job, build_secrets, turn, follow=self._again)
         except BaseException:
             if placed.claim:
                 placed.claim.release()
             raise
+
+    def _turn(self, placed: Placed, job: Job, place: Place) -> Place | TenantPlace:
+        """Return *place*, and with it a turn among the builds of a tenant that has limits.
+
+        Raises TenantLimit, Busy, DaemonUnavailable.
+        """
+        tenant, claim = counted(job.principal.tenant), placed.claim
+        if tenant is None or claim is None:
+            return place
+        turn = TenantPlace(
+            place,
+            tenant,
+            job.build_id,
+            self.replica.pools.of(job.principal).all_replicas,
+            claim_is_lost=lambda: claim.is_lost,
+        )
+        turn.require(
+            shown_within=self.settings.daemon_patience,
+            expected=self.replica.admission.expected,
+            patience=job.patience,
+        )
+        return turn
 
     def _found(self, job: Job) -> FollowedBuild | None:
         """Look for what *job* has already become, though there is no room for it here; not for long."""
@@ -170,7 +207,7 @@ class Builder:
 
     def _again(self, job: Job) -> FollowedBuild:
         """Follow what *job* has become; where that is given up, *job* is begun once more."""
-        leave = self._followers.admit()
+        leave = self._followers.admit(job.principal.name, share=job.principal.share)
         try:
             return self._following(
                 job.build_id,
@@ -195,7 +232,7 @@ class Builder:
 
         The caller closes it. Raises Busy, NotFound, DaemonUnavailable.
         """
-        leave = self._followers.admit()
+        leave = self._followers.admit(viewer.tenant)
         try:
             return self._following(build_id, caller_gone, viewer=viewer, offset=offset, leave=leave)
         except BaseException:
