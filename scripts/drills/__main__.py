@@ -104,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument(
         "--builds",
         type=int,
-        default=15,
+        default=6,
         metavar="N",
-        help="of each caller in a turn; 15 unless told",
+        help="of each caller in a turn; 6 unless told",
     )
     return parser
 

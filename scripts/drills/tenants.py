@@ -39,7 +39,7 @@ MOST_CHANGE = 0.10
 _TIMES = 20
 _CALL_SECONDS = 120.0
 # Mostly asleep, so that it is the limits that are measured and not the machine's processors.
-_STEP = "sleep 1"
+_STEP = "sleep 3"
 _REFUSED = {http.client.TOO_MANY_REQUESTS, http.client.SERVICE_UNAVAILABLE}
 
 

@@ -113,7 +113,7 @@ def waiting(builder: Builder, asked: Job) -> Iterator[tuple[str, Iterator[str]]]
 
 
 def active(builder: Builder) -> tuple[ActiveBuild, ...]:
-    [daemon] = builder.replica.daemons.all()
+    [daemon] = builder.replica.pools.everybodys.daemons.all()
     return daemon.history.active()
 
 
