@@ -210,13 +210,16 @@ def _started(
     principal.require_body(len(body))
     unsigned.require_nothing_that_must_be_signed(event)
     failed_status = unsigned.failed_status(event, settings.failed_status)
+    call_id = unsigned.call_id(event)
+    if not (call_id or settings.request_max_age):
+        # Before it is unpacked; what may be there already is to be followed, whatever the limits.
+        running.require_room(principal)
     begun = time.monotonic()
     limits = Limits(
         entries=least(principal.limits.context_entries, settings.max_context_entries),
         context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
     )
     bundle = unpack(body, limits, _reserving(event))
-    call_id = unsigned.call_id(event)
     arrival = Arrival(
         call_id=call_id,
         body_bytes=len(body),

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from function import handler
+from function.request import bundle
+
 from .builds.jobs import Running
 from .fake_buildkitd.fixtures import start_daemon
 from .live.waiting import wait_until
@@ -146,6 +149,27 @@ def test_a_tenant_over_its_limit_is_told_when_to_try_again_and_another_builds(
         assert provider.build(BETA, "registry.example/beta/fn:1", detach=True).status_code == 202
     finally:
         running.may_end.set()
+
+
+def test_a_body_that_is_over_its_tenants_limits_is_not_unpacked_unless_it_may_be_one_that_came_before(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.file(limits={"buildsPerHour": 1})
+    call = {"X-Call-Id": "of-a-queue"}
+    assert provider.build(ACME, "registry.example/acme/fn:1", call).status_code == 200
+    unpacked: list[int] = []
+
+    def counted(*arguments: Any) -> Any:
+        unpacked.append(1)
+        return bundle.unpack(*arguments)
+
+    monkeypatch.setattr(handler, "unpack", counted)
+
+    answer = provider.build(ACME, "registry.example/acme/fn:2")
+    assert (answer.get_json()["reason"], unpacked) == ("tenant_limit", [])
+    assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+    again = provider.build(ACME, "registry.example/acme/fn:1", call)
+    assert (again.status_code, unpacked) == (200, [1])
 
 
 def test_no_line_of_the_log_has_a_secret(

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..daemons.finding import Finder
     from ..daemons.pool import Daemons
     from ..history import BuildRecord, Follow, Viewer
+    from ..tenants import Principal
     from .admission import Place
     from .job import Job
     from .placing import Placed
@@ -117,6 +118,16 @@ class Builder:
         found = [each.step_limits.are_kept for each in self.replica.pools.current()]
         return False if False in found else None if None in found or not found else True
 
+    def require_room(self, principal: Principal, build_id: str = "") -> None:
+        """Refuse a build of a tenant that is over its limits, by what is known without asking a daemon.
+
+        Raises TenantLimit, NotReady.
+        """
+        if tenant := counted(principal.tenant):
+            self.replica.pools.of(principal).all_replicas.require_room(
+                tenant, build_id, expected=self.replica.admission.expected
+            )
+
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
 
@@ -127,11 +138,9 @@ class Builder:
         build_secrets = self._opened(job)
         may_be_there = job.claimed
         try:
-            if tenant := counted(job.principal.tenant):
+            if counted(job.principal.tenant):
                 job = replace(job, claimed=True)
-                self.replica.pools.of(job.principal).all_replicas.require_room(
-                    tenant, job.build_id, expected=self.replica.admission.expected
-                )
+            self.require_room(job.principal, job.build_id)
             # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
             place = self._place(job)
         except Busy:
