@@ -17,7 +17,7 @@ from .principal import NOBODY, Principal
 from .tenants_file import TenantsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ..build_secrets.envelope import SealingKey
     from ..config import Settings
@@ -60,6 +60,15 @@ class Askers:
             return self.tenants is not None
         except NotReady:
             return True
+
+    @property
+    def tenant_names(self) -> Collection[str]:
+        """The names of all tenants, as far as they can be told."""
+        try:
+            tenants = self.tenants
+        except NotReady:
+            return ()
+        return tenants.tenants.keys() if tenants else ()
 
     def warnings(self) -> list[str]:
         """Return sentences for the operator, after a look at all files. Raises NotReady."""
