@@ -51,7 +51,9 @@ class Exchange:
         self.server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self.server.initiate_connection()
         if settings:
-            self.server.update_settings({SETTINGS[name]: n for name, n in settings.items()})
+            self.server.update_settings(
+                {getattr(SETTINGS, name): n for name, n in settings.items()}
+            )
         self.events: list[h2.events.Event] = []
         self.received: dict[int, bytes] = {}
         self.turn()
@@ -358,7 +360,7 @@ def test_a_connection_that_is_lost_ends_all_calls() -> None:
     calls = [exchange.call(), exchange.call()]
     ended: list[Call] = []
     for call in calls:
-        call.on_end = lambda call=call: ended.append(call)  # type: ignore[misc]
+        call.on_end = lambda call=call: ended.append(call)
     exchange.client.lost("no reason")
 
     assert ended == calls

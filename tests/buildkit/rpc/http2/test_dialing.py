@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_read_is_named(
     }
     files[missing] = tmp_path / "none.pem"
     with pytest.raises(Misconfigured, match=r"none\.pem cannot be read; TLS needs it\."):
-        tls_context(DaemonTLS(**files))
+        tls_context(DaemonTLS(ca=files["ca"], cert=files["cert"], key=files["key"]))
 
 
 def test_a_file_that_is_no_certificate_fails_the_handshake(
