@@ -1,10 +1,10 @@
 """I/O: hears of builds that are to be cancelled, from whichever replica was asked.
 
 The replica asked leaves a record in the daemon's history; the one that runs the build listens to what
-comes into it, for as long as it has builds there that are not over in a moment. The stream is begun again at
-times, since one whose host has vanished looks as if there were no news. The next one is open before the last
-ends, so that nothing is missed between the two, and need not search the history; the first does, and one after
-a failure.
+comes into it, for as long as it has builds there that are not over in a moment. The stream is begun again
+at times, since one whose host has vanished looks as if there were no news. The next one is open before the
+last ends, so that nothing is missed between the two, and need not search the history; the first does, and
+one after a failure.
 """
 
 from __future__ import annotations
