@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from ...pb import control_pb2 as pb
 from ..errors import DaemonFault, DaemonUnavailable
 from ..failure.build_failed import solve_failed
-from ..image.content import ImageContent
+from ..image.content import ImageReading
 from ..outcome import BuildResult
 from ..progress.phases import Phases
 from ..progress.printer import Printer
@@ -85,7 +85,7 @@ class Solve:
         self._updated = time.monotonic()
         self._pushes = Pushes(spec.names)
         self._images = images
-        self._image: ImageContent | None = None  # once there is one
+        self._image: ImageReading | None = None  # once there is one
         self._gateway: Gateway | None = None
         self._messages: deque[bytes] = deque()  # of Status, that nobody has looked at
         self._gathers = False
@@ -233,6 +233,8 @@ class Solve:
             if self._connection.wait(_TICK_SECONDS):
                 self._liveness.heard()
             waited = time.monotonic() - since > AT_HAND_SECONDS
+            if self._image:
+                self._image.advance()
             self._messages.extend(self._connection.take(self._status))
         count = min(len(self._messages), _MESSAGES_AT_ONCE)
         arrived = [pb.StatusResponse.FromString(self._messages.popleft()) for _ in range(count)]
@@ -248,14 +250,14 @@ class Solve:
         self._pushes.update(response)
         # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
-            self._image = ImageContent(self._channel(), self._pushes.digest, self._images)
+            self._image = ImageReading(self._connection, self._pushes.digest, self._images)
         return self._printer.update(status)
 
     def _described(self, digest: str) -> BuildResult:
         if not digest:
             return BuildResult()
         if not self._image or self._image.digest != digest:
-            self._image = ImageContent(self._channel(), digest, self._images)
+            self._image = ImageReading(self._connection, digest, self._images)
         return self._image.result()
 
     def _raise_gateway_error(self) -> None:
