@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..buildkit.image.content import ImageContent, read_blob
+from ..buildkit.image.content import read_blob, read_image
 from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
 from ..buildkit.text.display_strings import JOB_EXISTS
@@ -149,7 +149,7 @@ class Search:
 
     def image(self, digest: str) -> BuildResult:
         """Return what there is to say of an image; at least its digest."""
-        return ImageContent(self._control.channel, digest).result()
+        return read_image(self._control.channel, digest)
 
     def request_cancel(self, ref: Ref, annotations: Mapping[str, str] | None = None) -> None:
         """Leave word for the owner of a build that has *annotations*; see cancellation.py."""
