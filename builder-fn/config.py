@@ -39,6 +39,8 @@ class Settings:
     buildkit_tls: DaemonTLS | None = None
     disable_hmac: bool = False
     secret_mount_path: Path = Path("/var/openfaas/secrets")
+    # The name of the tenants file there, which must exist then; else one of its usual names is looked for.
+    tenants_file: str = ""
     build_timeout: float = 1800.0
     # Queues retry a 5xx, and go-sdk shows nothing of an answer that is neither 200 nor 202.
     failed_status: int = 422
@@ -80,6 +82,7 @@ class Settings:
             "buildkit_lookup_url": _urls,
             "disable_hmac": _boolean,
             "secret_mount_path": _path,
+            "tenants_file": _file_name,
             "build_timeout": _duration,
             "failed_status": _failed_status,
             "max_body_bytes": _positive,
@@ -122,6 +125,12 @@ def _daemon_tls(environ: Mapping[str, str]) -> DaemonTLS | None:
 
 def _path(_name: str, value: str) -> Path:
     return Path(value)
+
+
+def _file_name(name: str, value: str) -> str:
+    if "/" in value or value in (".", ".."):
+        raise NotReady(f'{name} must be the name of a file in secret_mount_path, not "{value}".')
+    return value
 
 
 def _list(_name: str, value: str) -> tuple[str, ...]:

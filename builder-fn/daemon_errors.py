@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from . import buildkit
 from .buildkit import Trouble
-from .errors import BuilderError, BuildFailed, DaemonFault, DaemonUnavailable, NotReady
+from .errors import (
+    BuilderError,
+    BuildFailed,
+    DaemonFault,
+    DaemonUnavailable,
+    NotReady,
+    PolicyRefused,
+)
 from .quoting import quoted
 
 if TYPE_CHECKING:
@@ -36,6 +43,8 @@ def translated() -> Iterator[None]:
 def translation(error: buildkit.BuildkitError) -> BuilderError:  # noqa: PLR0911 - one a class
     """Return the function's error for the client's *error*."""
     match error:
+        case buildkit.SourceDenied():
+            return PolicyRefused(str(error), error.failed_step, source=error.source)
         case buildkit.SolveFailed():
             return BuildFailed(str(error), error.failed_step)
         case buildkit.DaemonFault():

@@ -8,6 +8,9 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     ├── RequestError 400            the caller must change the request
     │   ├── SignatureError 401
     │   │   └── RequestExpired 401
+    │   ├── Forbidden 403
+    │   │   ├── PushRefused 403
+    │   │   └── PolicyRefused 403
     │   ├── NotFound 404
     │   ├── MethodNotAllowed 405
     │   ├── BodyTooLarge 413
@@ -45,6 +48,7 @@ class BuilderError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
     retry_after: int | None = None  # seconds
+    failed_step: FailedStep | None = None
 
     @property
     def own_fault(self) -> bool:
@@ -66,6 +70,32 @@ class RequestExpired(SignatureError):
     """The signature is right, and too old: the clocks differ, or somebody sends again what was captured."""
 
     code = "request_expired"
+
+
+class Forbidden(RequestError):
+    """The signature is right, and its holder may not have what it asks for."""
+
+    status = 403
+    code = "forbidden"
+
+
+class PushRefused(Forbidden):
+    """The image's name belongs to somebody else."""
+
+    code = "push_refused"
+
+
+class PolicyRefused(Forbidden):
+    """The build asks for what the operator's policy forbids; *source* is that, where the daemon names it."""
+
+    code = "policy_refused"
+
+    def __init__(
+        self, message: str, failed_step: FailedStep | None = None, *, source: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.failed_step = failed_step
+        self.source = source
 
 
 class NotFound(RequestError):

@@ -16,7 +16,6 @@ import time
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from . import secret_files
 from .answers import build_answers, documents, record_answers, streams
 from .answers.answer import Answer, json_answer, unexpected
 from .answers.werkzeug_response import werkzeug_response
@@ -27,17 +26,18 @@ from .builds.job import Job, id_of_call, new_id
 from .callbacks import detached
 from .callbacks.target import target
 from .config import Settings
-from .daemons import process_sandbox
-from .errors import BodyTooLarge, BuilderError, Interrupted, NoRoom, QuestionError
+from .daemons import process_sandbox, step_limits
+from .errors import BodyTooLarge, BuilderError, Forbidden, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
 from .request.decompression import nothing_reserved
 from .request.question import Question
-from .request.signature import HEADER, Arriving, verify
+from .request.signature import HEADER, KEY_HEADER, Arriving
 from .telemetry import log_lines, metrics
 from .telemetry.build_report import UNPACK, VERIFY, Arrival
+from .tenants import NOBODY, Principal, Restrictions, least
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,11 +105,10 @@ def refuse(event: Any, context: Any, refusal: Any) -> Response:  # noqa: ARG001 
 
 def arriving(head: Any) -> Arriving | None:
     """Sign a large body while it arrives, if it says that it is signed (a hook of the template's)."""
-    settings = builder().settings
-    is_signed = any(name.lower() == HEADER.lower() for name, _ in head.headers)
-    if settings.disable_hmac or not is_signed:
+    headers = {name.lower(): value for name, value in head.headers}
+    if HEADER.lower() not in headers:
         return None
-    return Arriving(secret_files.payload_keys(settings))
+    return builder().replica.askers.arriving(headers.get(KEY_HEADER.lower(), ""))
 
 
 def _answer(event: Any) -> Answer:
@@ -129,8 +128,9 @@ def _healthz(_event: Any) -> Answer:
 
 def _ready(_event: Any) -> Answer:
     running = builder()
-    keys = [] if running.settings.disable_hmac else secret_files.payload_keys(running.settings)
-    secret_files.registry_auth(running.settings)
+    askers = running.replica.askers
+    warnings_of_files = askers.warnings()
+    askers.registry_auth(NOBODY)
     versions, known = running.daemon_versions()
     document: dict[str, Any] = {"status": "ready", "buildkit": next(iter(versions.values()))}
     if known > 1:
@@ -139,9 +139,11 @@ def _ready(_event: Any) -> Answer:
     if (sandbox := running.process_sandbox) is not None:
         document["processSandbox"] = sandbox
         warnings = [] if sandbox else [process_sandbox.WARNING.message]
+    if running.steps_are_limited is False:
+        warnings.append(step_limits.WARNING.message)
     warnings += [
         *dict.fromkeys(chain.from_iterable(map(remarks, versions.values()))),
-        *(key.weakness for key in keys if key.weakness),
+        *warnings_of_files,
     ]
     if warnings:
         document["warnings"] = warnings
@@ -155,20 +157,32 @@ def _publickey(event: Any) -> Answer:
     gets a signed answer, which repeats its nonce: nobody on the way can put another key in the place of ours.
     """
     document: dict[str, Any] = {}
-    key = None
+    principal = NOBODY
     if HEADER in event.headers:
-        asked, key = _question(event, "publickey")
+        asked, principal = _question(event, "publickey")
         document = {"nonce": asked.nonce} if asked.nonce else {}
-    current = handed_out(secret_files.sealing_keys(builder().settings))
+    current = handed_out(builder().replica.askers.sealing_keys(principal))
     document |= {
         "key_id": current.key_id,
         "algorithm": ALGORITHM,
         "public_key": current.public_key,
     }
-    return json_answer(document, 200).signed(key)
+    return json_answer(document, 200).signed(principal.key)
 
 
-def _metrics(_event: Any) -> Answer:
+def _metrics(event: Any) -> Answer:
+    """Answer a scrape. Where there are tenants it shows their names, and is for operators only."""
+    came_by_proxy = unsigned.came_by_proxy(event)
+    askers = builder().replica.askers
+    if not askers.may_scrape(unsigned.bearer_token(event), came_by_proxy=came_by_proxy):
+        if HEADER not in event.headers:
+            raise Forbidden(
+                "This builder has tenants, and its metrics are the operator's: scrape the pods themselves, "
+                "with the metrics-token if there is one, or sign the question with an operator's key."
+            )
+        _, principal = _question(event, "metrics")
+        if not principal.is_operator:
+            raise Forbidden("The metrics are the operator's, and this key is a tenant's.")
     return Answer(content_type=metrics.CONTENT_TYPE, body=builder().scraped())
 
 
@@ -178,22 +192,29 @@ def _build(event: Any) -> Answer:
     if len(body) > settings.max_body_bytes:
         raise _body_too_large(settings.max_body_bytes)
     begun = time.monotonic()
-    key = _verified(event, body, settings)
+    principal = _verified(event, body)
     phases = {VERIFY: time.monotonic() - begun}
     try:
-        return _started(event, body, key, phases)
+        return _started(event, body, principal, phases)
     except BuilderError as exc:
-        return _refusal(event, exc, key)
+        return _refusal(event, exc, principal)
 
 
-def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, float]) -> Answer:
-    """Start the build that the holder of *key* asks for, and answer as the request wishes."""
+def _started(
+    event: Any, body: memoryview, principal: Principal, phases: dict[str, float]
+) -> Answer:
+    """Start the build that *principal* asks for, and answer as the request wishes."""
     running = builder()
+    key = principal.key
     settings = running.settings
+    principal.require_body(len(body))
     unsigned.require_nothing_that_must_be_signed(event)
     failed_status = unsigned.failed_status(event, settings.failed_status)
     begun = time.monotonic()
-    limits = Limits(entries=settings.max_context_entries, context_bytes=settings.max_context_bytes)
+    limits = Limits(
+        entries=least(principal.limits.context_entries, settings.max_context_entries),
+        context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
+    )
     bundle = unpack(body, limits, _reserving(event))
     call_id = unsigned.call_id(event)
     arrival = Arrival(
@@ -201,7 +222,10 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
         body_bytes=len(body),
         phases={**phases, UNPACK: time.monotonic() - begun},
     )
-    to = _callback_target(bundle, settings)
+    to = _callback_target(bundle, principal, settings)
+    if not bundle.config.skip_push:
+        principal.require_push(bundle.config.names)
+    Restrictions.of(principal).require(bundle.config)
     is_detached = to is not None or bundle.config.detach
     once = bool(call_id)
     if settings.request_max_age:
@@ -212,9 +236,11 @@ def _started(event: Any, body: memoryview, key: Key | None, phases: dict[str, fl
     build = running.build(
         Job(
             # Redelivered by a queue it has the same id, and so becomes the same build.
-            build_id=id_of_call(name, call_id, _digest(event, body)) if once else new_id(name),
+            build_id=id_of_call(name, call_id, _digest(event, body), principal.name)
+            if once
+            else new_id(name),
             bundle=bundle,
-            key=key.name if key else metrics.UNSIGNED,
+            principal=principal,
             arrival=arrival,
             caller_gone=unsigned.never if is_detached else unsigned.caller_gone(event),
             claimed=is_detached or once,
@@ -245,42 +271,46 @@ def _streamed(event: Any, build: Ongoing, stream: Stream, key: Key | None) -> An
 
 
 def _status(event: Any) -> Answer:
-    asked, key = _question(event, "status")
-    return record_answers.state(builder().record(asked.build_id)).signed(key)
+    asked, principal = _question(event, "status")
+    return record_answers.state(builder().record(asked.build_id, principal.viewer)).signed(
+        principal.key
+    )
 
 
 def _result(event: Any) -> Answer:
-    asked, key = _question(event, "result")
+    asked, principal = _question(event, "result")
     running = builder()
     # Before a follower's place is taken, which a build that goes on would hold for nothing.
-    record = running.record(asked.build_id)
+    record = running.record(asked.build_id, principal.viewer)
     if not record.ended:
-        return record_answers.state(record, status=202).signed(key)
+        return record_answers.state(record, status=202).signed(principal.key)
     status = unsigned.failed_status(event, running.settings.failed_status)
-    build = running.follow(asked.build_id, unsigned.caller_gone(event))
-    return build_answers.whole(build, failed_status=status).signed(key)
+    build = running.follow(asked.build_id, unsigned.caller_gone(event), viewer=principal.viewer)
+    return build_answers.whole(build, failed_status=status).signed(principal.key)
 
 
 def _logs(event: Any) -> Answer:
-    asked, key = _question(event, "logs")
+    asked, principal = _question(event, "logs")
     running = builder()
-    build = running.follow(asked.build_id, unsigned.caller_gone(event), offset=asked.offset)
+    build = running.follow(
+        asked.build_id, unsigned.caller_gone(event), offset=asked.offset, viewer=principal.viewer
+    )
     stream = streams.requested(unsigned.accept(event))
     if stream is not None:
-        return _streamed(event, build, stream, key)
-    return build_answers.log_so_far(build).signed(key)
+        return _streamed(event, build, stream, principal.key)
+    return build_answers.log_so_far(build).signed(principal.key)
 
 
 def _cancel(event: Any) -> Answer:
-    asked, key = _question(event, "cancel")
-    record = builder().cancel(asked.build_id)
-    return record_answers.state(record, status=200 if record.ended else 202).signed(key)
+    asked, principal = _question(event, "cancel")
+    record = builder().cancel(asked.build_id, principal.viewer)
+    return record_answers.state(record, status=200 if record.ended else 202).signed(principal.key)
 
 
 def _list(event: Any) -> Answer:
-    asked, key = _question(event, "list")
-    records, unreachable = builder().records(limit=asked.limit)
-    return record_answers.states(records, unreachable).signed(key)
+    asked, principal = _question(event, "list")
+    records, unreachable = builder().records(limit=asked.limit, viewer=principal.viewer)
+    return record_answers.states(records, unreachable).signed(principal.key)
 
 
 _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
@@ -297,8 +327,8 @@ _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
 }
 
 
-def _question(event: Any, operation: str) -> tuple[Question, Key | None]:
-    """Read a question about builds and the key that signed it, from the body or else a header."""
+def _question(event: Any, operation: str) -> tuple[Question, Principal]:
+    """Read a question about builds, from the body or else a header, and tell who asks it."""
     settings = builder().settings
     document = _body(event) or event.headers.get(question.HEADER, "").encode()
     # One as large as a build's is refused before a pass over it looks for its signature.
@@ -306,9 +336,10 @@ def _question(event: Any, operation: str) -> tuple[Question, Key | None]:
         raise QuestionError(
             f"The request has {len(document)} bytes; {question.MAX_BYTES} are the most for one about builds."
         )
-    key = _verified(event, document, settings)
+    principal = _verified(event, document)
     now = time.time()
-    return Question.parse(document, operation, now=now, max_age=settings.command_max_age), key
+    asked = Question.parse(document, operation, now=now, max_age=settings.command_max_age)
+    return asked, principal
 
 
 def _body(event: Any) -> memoryview:
@@ -338,21 +369,23 @@ def _digest(event: Any, body: memoryview) -> str:
     return hashlib.sha256(body).hexdigest() if builder().settings.disable_hmac else signature
 
 
-def _callback_target(bundle: Bundle, settings: Settings) -> Target | None:
+def _callback_target(bundle: Bundle, principal: Principal, settings: Settings) -> Target | None:
     url = bundle.config.callback_url
-    return target(url, settings) if url else None
+    return target(url, principal.callback_hosts(settings.callback_hosts)) if url else None
 
 
-def _verified(event: Any, body: bytes | memoryview, settings: Settings) -> Key | None:
-    """Return the key that signed *body*; None if nobody has to sign."""
-    if settings.disable_hmac:
-        return None
-    keys = secret_files.payload_keys(settings)
+def _verified(event: Any, body: bytes | memoryview) -> Principal:
+    """Return who signed *body*; NOBODY if nobody has to sign."""
     arrived: Arriving | None = getattr(event, "arrived", None)
-    return verify(body, event.headers.getlist(HEADER), keys, arrived)
+    return builder().replica.askers.verified(
+        body,
+        event.headers.getlist(HEADER),
+        arrived=arrived,
+        hint=unsigned.key_name(event),
+    )
 
 
-def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
+def _refusal(event: Any, error: BuilderError, principal: Principal = NOBODY) -> Answer:
     """Answer a request that did not come to a build; one for a stream gets its one last chunk.
 
     Signed, if the request was.
@@ -371,8 +404,9 @@ def _refusal(event: Any, error: BuilderError, key: Key | None = None) -> Answer:
         _builder.replica.metrics.refused(error.code)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None and event.method == "POST":
-        return build_answers.refused_stream(error, stream, key)
-    return json_answer(documents.failed(error), error.status, error).signed(key)
+        return build_answers.refused_stream(error, stream, principal.key)
+    answer = json_answer(documents.failed(error), error.status, error)
+    return answer.signed(principal.key)
 
 
 def _refused_by_template(refusal: Any) -> BuilderError:

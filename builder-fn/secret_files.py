@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PAYLOAD_SECRET = "payload-secret"  # noqa: S105 - the name of a file
 BUILD_SECRETS_KEY = "build-secrets-key"
 REGISTRY_CONFIG = "config.json"
+METRICS_TOKEN = "metrics-token"  # noqa: S105 - the name of a file
 
 _PUBLIC_HALF = ".pub"
 
@@ -28,10 +29,10 @@ _PUBLIC_HALF = ".pub"
 _MOST_LOOKS = 10
 
 
-def payload_keys(settings: Settings) -> list[Key]:
-    """Return the keys that a request may be signed with. Raises NotReady if there is none."""
+def payload_keys(settings: Settings, *, needed: bool = True) -> list[Key]:
+    """Return the payload secrets as keys. Raises NotReady if one is *needed* and there is none."""
     keys = [Key(name, secret) for name, secret in _family(settings, PAYLOAD_SECRET).items()]
-    if not keys:
+    if needed and not keys:
         raise NotReady(
             f"The builder has no payload secret: create the OpenFaaS secret {PAYLOAD_SECRET} and "
             "give it to the function, or set disable_hmac to true."
@@ -48,6 +49,16 @@ def sealing_keys(settings: Settings) -> list[SealingKey]:
         SealingKey.from_file(name, content)
         for name, content in _family(settings, BUILD_SECRETS_KEY).items()
     ]
+
+
+def metrics_token(settings: Settings) -> bytes:
+    """Return the token that a scraper must show where there are tenants; nothing if there is none."""
+    try:
+        return (settings.secret_mount_path / METRICS_TOKEN).read_bytes().strip()
+    except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        raise NotReady(f"The secret {METRICS_TOKEN} cannot be read by the function.") from exc
 
 
 def registry_auth(settings: Settings) -> RegistryAuth:

@@ -28,6 +28,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "daemon_retries": "0",
         "disable_hmac": "true",
         "secret_mount_path": "/secrets",
+        "tenants_file": "customers",
         "build_timeout": "5m",
         "failed_status": "200",
         "max_body_bytes": "1",
@@ -60,6 +61,7 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         ),
         disable_hmac=True,
         secret_mount_path=Path("/secrets"),
+        tenants_file="customers",
         build_timeout=300.0,
         failed_status=200,
         max_body_bytes=1,
@@ -136,3 +138,9 @@ def test_tls_takes_all_three_files(missing: str) -> None:
 def test_a_failed_build_is_422_or_200_and_nothing_else(value: str) -> None:
     with pytest.raises(NotReady, match=r"^failed_status must be 422 or 200"):
         Settings.from_env({"failed_status": value})
+
+
+@pytest.mark.parametrize("name", ["../tenants.json", "/tenants.json", ".."])
+def test_the_tenants_file_is_one_of_the_mounted_secrets(name: str) -> None:
+    with pytest.raises(NotReady, match="tenants_file must be the name of a file"):
+        Settings.from_env({"tenants_file": name})

@@ -58,7 +58,7 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(handler, "_builder", None)
     yield tmp_path
     if handler._builder is not None:
-        for daemon in handler._builder.replica.daemons.all():
+        for daemon in handler._builder.replica.pools.everybodys.daemons.all():
             daemon.client.reconnect()
 
 

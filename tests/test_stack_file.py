@@ -129,7 +129,10 @@ def test_the_keys_are_those_that_the_builder_looks_for(function: Mapping[str, An
 
 def test_the_clients_certificate_comes_with_its_secret() -> None:
     plain, complete = (stack_file.function(all_options=each) for each in (False, True))
-    assert set(complete["secrets"]) - set(plain["secrets"]) == {"buildkit-client"}
+    assert set(complete["secrets"]) - set(plain["secrets"]) == {
+        "buildkit-client",
+        "builder-tenants",
+    }
     tls = Settings.from_env(complete["environment"]).buildkit_tls
     folder = Settings().secret_mount_path
     assert Settings.from_env(plain["environment"]).buildkit_tls is None

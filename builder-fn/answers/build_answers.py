@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import MAX_STREAM_LINE_BYTES
 from ..errors import BuilderError, BuildFailed
-from ..log_tail import LogRoom, LogTail
+from ..history.journal.log_tail import LogRoom, LogTail
 from ..telemetry import log_lines
 from . import documents
 from .answer import Answer, json_answer, unexpected, with_signature
@@ -175,7 +175,7 @@ def _failed(build: Ongoing, error: BuilderError, log: LogTail) -> dict[str, Any]
         created=build.created,
         log=log.lines,
         log_omitted=log.omitted,
-        failed_step=error.failed_step if isinstance(error, BuildFailed) else None,
+        failed_step=error.failed_step,
         steps=build.steps,
         warnings=build.warnings,
     )

@@ -9,6 +9,7 @@ error here may say a name and never a value.
 from __future__ import annotations
 
 import base64
+import hmac
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -62,6 +63,12 @@ class SealingKey:
                 f"{_KEY_BYTES} bytes, as scripts/generate-key and faas-cli secret keygen write it."
             )
         return cls(name, key)
+
+    def derived(self, tenant: str) -> Self:
+        """Return the key that is made of this one for a *tenant*; it tells nothing of others'."""
+        said = f"builder-fn sealing key of the tenant {tenant}".encode()
+        private_key = hmac.digest(self.private_key, said, "sha256")
+        return type(self)(f"{self.name} for {tenant}", private_key)
 
     @property
     def public_key(self) -> str:

@@ -8,14 +8,15 @@ for a Go struct of strings, a scalar is its own text: `1e5`, `yes` and `2026-01-
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
 from ..quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from yaml._yaml import Mark as CMark
     from yaml.error import Mark
@@ -34,12 +35,15 @@ class NotPlainYAML(Exception):
     """The message is a clause such as "line 3 has an alias"; of the content it quotes only keys."""
 
 
-def parse(document: bytes) -> Value:
-    """Parse plain YAML. Raises NotPlainYAML."""
+def parse(document: bytes, plain: Callable[[str], Any] = str) -> Any:
+    """Parse plain YAML, and read each scalar without quotes by *plain*. Raises NotPlainYAML.
+
+    All other values are as in Value.
+    """
     # As a stream: of a text that it holds whole, PyYAML's errors would quote lines.
     events = yaml.parse(io.BytesIO(document), Loader=_LOADER)
     try:
-        return _document(events)
+        return _document(events, plain)
     except yaml.MarkedYAMLError as exc:
         raise NotPlainYAML(f"{_line(exc.problem_mark)} is not YAML") from exc
     except (yaml.reader.ReaderError, ValueError, OverflowError) as exc:
@@ -47,54 +51,58 @@ def parse(document: bytes) -> Value:
         raise NotPlainYAML("it is not text") from exc
 
 
-def _document(events: Iterator[yaml.Event]) -> Value:
+def _document(events: Iterator[yaml.Event], plain: Callable[[str], Any]) -> Any:
     next(events)  # the stream's start
     if not isinstance(next(events), yaml.DocumentStartEvent):
         raise NotPlainYAML("it is empty")
-    value = _value(next(events), events, _MAX_DEPTH)
+    value = _Reader(events, plain).value(next(events), _MAX_DEPTH)
     next(events)  # the document's end
     if not isinstance(next(events), yaml.StreamEndEvent):
         raise NotPlainYAML("it holds more than one document")
     return value
 
 
-def _value(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Value:
-    """Return the value that begins with *event*; its other events are taken from *events*."""
-    line = _line(event.start_mark)
-    if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
-        raise NotPlainYAML(f"{line} has an alias")
-    if event.anchor is not None:
-        raise NotPlainYAML(f"{line} has an anchor")
-    if event.tag not in (None, "!", _TEXT_TAG):
-        raise NotPlainYAML(f"{line} has a tag")
-    if isinstance(event, yaml.ScalarEvent):
-        plain = event.implicit[0] and event.tag is None
-        return None if plain and event.value in _NULLS else event.value
-    if depth == 0:
-        raise NotPlainYAML(f"{line} is nested too deeply")
-    if isinstance(event, yaml.MappingStartEvent):
-        return _mapping(events, depth - 1)
-    return _list(events, depth - 1)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    events: Iterator[yaml.Event]
+    plain: Callable[[str], Any]
 
-
-def _mapping(events: Iterator[yaml.Event], depth: int) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    while not isinstance(event := next(events), yaml.MappingEndEvent):
-        key = _value(event, events, depth)
+    def value(self, event: yaml.Event, depth: int) -> Any:
+        """Return the value that begins with *event*, whose other events are the next ones."""
         line = _line(event.start_mark)
-        if not isinstance(key, str):
-            raise NotPlainYAML(f"{line} has a key that is no text")
-        if key in found:
-            raise NotPlainYAML(f"{line} has the key {quoted(key)} again")
-        found[key] = _value(next(events), events, depth)
-    return found
+        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            raise NotPlainYAML(f"{line} has an alias")
+        if event.anchor is not None:
+            raise NotPlainYAML(f"{line} has an anchor")
+        if event.tag not in (None, "!", _TEXT_TAG):
+            raise NotPlainYAML(f"{line} has a tag")
+        if isinstance(event, yaml.ScalarEvent):
+            if not (event.implicit[0] and event.tag is None):
+                return event.value
+            return None if event.value in _NULLS else self.plain(event.value)
+        if depth == 0:
+            raise NotPlainYAML(f"{line} is nested too deeply")
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(depth - 1)
+        return self._list(depth - 1)
 
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            line = _line(event.start_mark)
+            key = _Reader(self.events, str).value(event, depth)
+            if not isinstance(key, str):
+                raise NotPlainYAML(f"{line} has a key that is no text")
+            if key in found:
+                raise NotPlainYAML(f"{line} has the key {quoted(key)} again")
+            found[key] = self.value(next(self.events), depth)
+        return found
 
-def _list(events: Iterator[yaml.Event], depth: int) -> list[Value]:
-    found: list[Value] = []
-    while not isinstance(event := next(events), yaml.SequenceEndEvent):
-        found.append(_value(event, events, depth))
-    return found
+    def _list(self, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            found.append(self.value(event, depth))
+        return found
 
 
 def _line(mark: Mark | CMark | None) -> str:

@@ -22,6 +22,7 @@ from .errors import (
     DaemonUnavailable,
     Misconfigured,
     SolveFailed,
+    SourceDenied,
     Trouble,
 )
 from .outcome import BuildResult, BuildWarning, FailedStep, Step
@@ -34,15 +35,18 @@ from .session.services import session_services
 from .solve.request import SolveSpec
 from .solve.secret_ids import KeyedSecrets, keyed
 from .solve.solve import Solve
+from .solve.source_policy import OWN_SESSION, Action, SourceRule
 
 __all__ = [
     "ANONYMOUS",
     "BUILD",
     "EXPORT",
     "NOTHING_SECRET",
+    "OWN_SESSION",
     "PULL",
     "PUSH",
     "TRANSFER",
+    "Action",
     "BuildResult",
     "BuildWarning",
     "BuildkitError",
@@ -60,6 +64,8 @@ __all__ = [
     "Solve",
     "SolveFailed",
     "SolveSpec",
+    "SourceDenied",
+    "SourceRule",
     "Step",
     "Trouble",
     "keyed",

@@ -5,6 +5,7 @@
     ├── DaemonUnavailable       the daemon refused the connection, died, or fell silent
     ├── DaemonFault             the daemon could not go on, for a trouble of its own
     ├── SolveFailed             the daemon ended the build, and says why
+    │   └── SourceDenied        the build names what its source policy forbids
     └── CredentialsUnavailable  a lookup of the caller's could not answer the daemon
 
 gRPC's and h2's exceptions are translated where they enter, `from exc`; callers see this tree alone. A message
@@ -59,6 +60,14 @@ class SolveFailed(BuildkitError):
     def __init__(self, message: str, failed_step: FailedStep | None = None) -> None:
         super().__init__(message)
         self.failed_step = failed_step
+
+
+class SourceDenied(SolveFailed):
+    """Names the *source* by the daemon's identifier, such as "docker-image://docker.io/library/debian:12"."""
+
+    def __init__(self, source: str, failed_step: FailedStep | None = None) -> None:
+        super().__init__(f"The source {source} is forbidden.", failed_step)
+        self.source = source
 
 
 class CredentialsUnavailable(BuildkitError):

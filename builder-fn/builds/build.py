@@ -14,12 +14,11 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .. import secret_files
 from ..build_secrets.opened import BuildSecrets
 from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
-from ..daemons import process_sandbox
+from ..daemons import process_sandbox, step_limits
 from ..errors import (
     BuildCancelled,
     BuilderError,
@@ -27,13 +26,16 @@ from ..errors import (
     CallerGone,
     DaemonUnavailable,
     Interrupted,
+    PolicyRefused,
     Unavailable,
 )
 from ..history.annotations import build_attrs
 from ..redaction import REDACTED, Redactor, detection
 from ..registry.lookup import RegistryLookup
+from ..request.archive import dockerfile_of
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
+from ..tenants import Restrictions, least
 from .followed import BEGUN_AGAIN
 from .offer import offer
 
@@ -94,10 +96,14 @@ class Build:
         self._secrets = build_secrets
 
         def registry_auth() -> RegistryAuth:
-            """Return the request's own, then the operator's, which may be rotated while a build runs."""
-            return build_secrets.registry_auth.over(secret_files.registry_auth(replica.settings))
+            """Return the request's own, then the tenant's or the operator's, which may be rotated while a
+            build runs.
+            """
+            return build_secrets.registry_auth.over(replica.askers.registry_auth(job.principal))
 
         self._registries = RegistryLookup(registry_auth)
+        self._restrictions = Restrictions.of(job.principal)
+        self._pool = replica.pools.of(job.principal)
         self._warnings = (
             *config.warnings,
             *detection.warnings(config.build_args),
@@ -173,7 +179,7 @@ class Build:
             yield from self._lines_of_attempts()
             self._error = None
         except BuilderError as exc:
-            self._error = cause_of(self._registries.cause_of(exc), self._job.bundle.context)
+            self._error = self._cause_of(exc)
             if self._error is exc:
                 raise
             raise self._error from exc
@@ -248,7 +254,7 @@ class Build:
 
         A claim that is held is kept, though its daemon is to get no new builds: it follows those it has.
         """
-        daemons = self._replica.daemons
+        daemons = self._pool.daemons
         if daemons.is_one:
             return True
         if self._claim is not None:
@@ -265,12 +271,12 @@ class Build:
 
     def _begun_again(self, lost: DaemonUnavailable) -> bool:
         """Leave the daemon that was lost with the build for the next choice; False if there is none."""
-        if self._retries == 0 or self._replica.daemons.is_one:
+        if self._retries == 0 or self._pool.daemons.is_one:
             return False
         self._require_reason_to_go_on()
         self._retries -= 1
         before = self._daemon
-        self._replica.daemons.mark_down(before)
+        self._pool.daemons.mark_down(before)
         self._abandon(lost)
         try:
             self._go_elsewhere()
@@ -286,7 +292,7 @@ class Build:
 
     def _go_elsewhere(self) -> None:
         lost = self._daemon
-        placed = self._replica.placing.place(self._job, lost=(lost,))
+        placed = self._pool.placing.place(self._job, lost=(lost,))
         if self._claim is not None:
             self._claim.release()
             self._claim = None
@@ -324,7 +330,9 @@ class Build:
     def _declare(self) -> None:
         """Say in all replicas' stead why we end what the daemon would say was left."""
         error = self._error
-        ours = isinstance(error, (BuildTimedOut, BuildCancelled, CallerGone, Unavailable))
+        ours = isinstance(
+            error, (BuildTimedOut, BuildCancelled, CallerGone, PolicyRefused, Unavailable)
+        )
         on_record = self._claim is not None or self._solve is not None
         if self._followed is not None:
             return  # it tells of itself
@@ -386,7 +394,7 @@ class Build:
         return BuildReport(
             build_id=self.id,
             image=self._for_log(self.image),
-            key=self._job.key,
+            key=self._job.principal.key_name,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.own_fault,
             error=self._for_log(str(error)) if error else "",
@@ -409,25 +417,52 @@ class Build:
             self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
             ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
-            frontend_attrs={**config.frontend_attrs, **build_attrs(job.annotations)},
+            frontend_attrs={
+                **config.frontend_attrs,
+                **self._restrictions.frontend_attrs(config, self._dockerfile),
+                **build_attrs(job.annotations),
+            },
             names=() if config.skip_push else config.names,
             exporter_attrs=config.exporter_attrs,
             secret_ids=keyed_secrets.ids,
+            source_policy=self._restrictions.source_rules,
             internal=internal,
         )
         offered = offer(
-            job.bundle, self._replica.shared_keys, self._registries, keyed_secrets.offered
+            job.bundle,
+            self._replica.shared_keys,
+            self._registries,
+            keyed_secrets.offered,
+            owner=job.principal.name,
         )
         return self._daemon.client.solve(
             spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
         )
 
+    @property
+    def _dockerfile(self) -> bytes:
+        bundle = self._job.bundle
+        return dockerfile_of(bundle.context, bundle.config.dockerfile)
+
+    def _cause_of(self, failure: BuilderError) -> BuilderError:
+        """Return *failure*, or what only we know to be behind it."""
+        bundle = self._job.bundle
+        found = cause_of(self._registries.cause_of(failure), bundle.context)
+        return self._restrictions.cause_of(found, bundle.config, self._dockerfile)
+
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
         if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:
             yield process_sandbox.WARNING
+        if self._restrictions.limit_steps and self._daemon.step_limits.are_kept is False:
+            yield step_limits.WARNING
+
+    @property
+    def _most_seconds(self) -> float:
+        own = self._job.principal.limits.build_timeout
+        return least(own, self._replica.settings.build_timeout)
 
     def _timeout_warnings(self) -> Iterator[BuildWarning]:
-        asked, most = self._job.bundle.config.timeout, self._replica.settings.build_timeout
+        asked, most = self._job.bundle.config.timeout, self._most_seconds
         if asked and asked > most:
             yield BuildWarning(
                 message=f"The build asks for a timeout of {asked:g} s, and this builder allows "
@@ -441,7 +476,7 @@ class Build:
             raise BuildCancelled("The build was cancelled, as was asked for.")
         if self._job.caller_gone():
             raise CallerGone("The caller hung up; the build was cancelled.")
-        most = self._replica.settings.build_timeout
+        most = self._most_seconds
         limit = min(self._job.bundle.config.timeout or most, most)
         if self._waited is not None and self.duration - self._waited > limit:
             remedy = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from .. import secret_files
 from ..build_secrets.opened import BuildSecrets
 from ..daemon_errors import translated
 from ..daemons.daemon import QUESTION_SECONDS
@@ -19,6 +19,7 @@ from ..errors import (
     NotReady,
     Unavailable,
 )
+from ..history import ALL
 from ..telemetry import metrics
 from .admission import Account
 from .build import Build
@@ -26,14 +27,14 @@ from .followed import FollowedBuild, Followers
 from .replica import Replica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..config import Settings
     from ..daemons.daemon import Daemon
+    from ..daemons.finding import Finder
     from ..daemons.pool import Daemons
-    from ..history import BuildRecord, Follow
-    from ..request.bundle import Bundle
+    from ..history import BuildRecord, Follow, Viewer
     from .admission import Place
     from .job import Job
     from .placing import Placed
@@ -79,28 +80,39 @@ class Builder:
 
         Raises DaemonUnavailable, NotReady if none answers.
         """
-        daemons = self.replica.daemons
-        seconds = math.inf if daemons.is_one else QUESTION_SECONDS
-        asked = [daemon for daemon in daemons.current() if not daemon.is_down]
-        answers = daemons.ask(asked, lambda each: _version(each, seconds))
-        for daemon, said in answers:
-            if isinstance(said, Unavailable):
-                daemons.mark_down(daemon)
-        versions = {each.name: said for each, said in answers if isinstance(said, str)}
+        pools = self.replica.pools.seen_by(ALL)
+        versions: dict[str, str] = {}
+        errors: list[Unavailable] = []
+        for daemons in (pool.daemons for pool in pools):
+            is_alone = len(pools) == 1 and daemons.is_one
+            seconds = math.inf if is_alone else QUESTION_SECONDS
+            asked = [daemon for daemon in daemons.current() if not daemon.is_down]
+            for daemon, said in daemons.ask(asked, partial(_version, seconds=seconds)):
+                if isinstance(said, Unavailable):
+                    daemons.mark_down(daemon)
+                    errors.append(said)
+                else:
+                    versions[daemon.name] = said
         if not versions:
-            for _, error in answers:
-                if isinstance(error, Unavailable):
-                    raise error
-            raise none_answers()
-        return versions, len(daemons.current())
+            raise errors[0] if errors else none_answers()
+        return versions, len(self.replica.pools.current())
 
     @property
     def process_sandbox(self) -> bool | None:
         """Tell whether all daemons keep steps of different builds apart, as far as is known by now."""
-        found = [each.process_sandbox.is_there for each in self.replica.daemons.current()]
+        found = [each.process_sandbox.is_there for each in self.replica.pools.current()]
         if False in found:
             return False
         return None if None in found or not found else True
+
+    @property
+    def steps_are_limited(self) -> bool | None:
+        """Tell whether all daemons keep steps within the limits of policies; None if there are no limits."""
+        tenants = self.replica.askers.tenants
+        if tenants is None or not tenants.limit_steps:
+            return None
+        found = [each.step_limits.are_kept for each in self.replica.pools.current()]
+        return False if False in found else None if None in found or not found else True
 
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
@@ -108,8 +120,8 @@ class Builder:
         The caller closes it. Raises Busy, NotReady, SecretsError, DaemonUnavailable, RecordsOff.
         """
         # A malformed file is better said before the build.
-        secret_files.registry_auth(self.settings)
-        build_secrets = self._opened(job.bundle)
+        self.replica.askers.registry_auth(job.principal)
+        build_secrets = self._opened(job)
         try:
             # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
             place = self._place(job)
@@ -118,7 +130,7 @@ class Builder:
                 return found
             raise
         try:
-            placed = self.replica.placing.place(job)
+            placed = self.replica.pools.of(job.principal).placing.place(job)
             if placed is None:
                 place.leave()
                 return self._again(job)
@@ -129,7 +141,7 @@ class Builder:
 
     def _place(self, job: Job) -> Place:
         return self.replica.admission.request(
-            Account(job.key, job.bundle.config.image.name),
+            Account(job.principal.account, job.bundle.config.image.name),
             detached=job.detached,
             size=job.bundle.size,
             patience=job.patience,
@@ -148,7 +160,8 @@ class Builder:
         if not self._looking.acquire(timeout=_LOOK_SECONDS):
             return None
         try:
-            found = self.replica.finder.look(job.build_id)
+            finder = self.replica.pools.of(job.principal).finder
+            found = finder.look(job.build_id, job.principal.viewer)
         except Unavailable:
             return None
         finally:
@@ -160,14 +173,23 @@ class Builder:
         leave = self._followers.admit()
         try:
             return self._following(
-                job.build_id, job.caller_gone, leave=leave, again=lambda: self.build(job)
+                job.build_id,
+                job.caller_gone,
+                viewer=job.principal.viewer,
+                leave=leave,
+                again=lambda: self.build(job),
             )
         except BaseException:
             leave()
             raise
 
     def follow(
-        self, build_id: str, caller_gone: Callable[[], bool], *, offset: int = 0
+        self,
+        build_id: str,
+        caller_gone: Callable[[], bool],
+        *,
+        offset: int = 0,
+        viewer: Viewer = ALL,
     ) -> FollowedBuild:
         """Follow a build that any replica runs or ran, its log from line *offset* on.
 
@@ -175,58 +197,61 @@ class Builder:
         """
         leave = self._followers.admit()
         try:
-            return self._following(build_id, caller_gone, offset=offset, leave=leave)
+            return self._following(build_id, caller_gone, viewer=viewer, offset=offset, leave=leave)
         except BaseException:
             leave()
             raise
 
-    def record(self, build_id: str) -> BuildRecord:
+    def record(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord:
         """Return the record of a build. Raises NotFound, DaemonUnavailable."""
-        _, record = self.replica.finder.find(build_id)
+        pool = self.replica.pools.having(build_id, viewer)
+        _, record = pool.finder.find(build_id, viewer)
         return record
 
-    def records(self, *, limit: int) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
+    def records(
+        self, *, limit: int, viewer: Viewer = ALL
+    ) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
         """Return the newest builds of all daemons first, and the names of the daemons that did not answer.
 
         Raises DaemonUnavailable if none answers.
         """
-        pool = self.replica.daemons
-        if pool.is_one:
-            return pool.all()[0].history.records(limit=limit), ()
-        asked = [daemon for daemon in pool.all() if not daemon.is_down]
-        # Of each its share and some more; where one may have more of the newest, it is asked again.
-        share = min(limit, 2 * limit // max(1, len(asked)) + _MORE_LISTED)
-        found = _listed(pool, asked, share)
-        newest = _newest(found, limit)
-        cut = [
-            daemon
-            for daemon, records in found.items()
-            if len(records) >= share
-            and (len(newest) < limit or records[-1].created > newest[-1].created)
-        ]
-        if share < limit:
-            found |= _listed(pool, cut, limit)
-        if not found:
+        pools = self.replica.pools.seen_by(viewer)
+        if len(pools) == 1:
+            return _records(pools[0].daemons, limit, viewer)
+        found: list[BuildRecord] = []
+        unreachable: set[str] = set()
+        answers = 0
+        for daemons in (pool.daemons for pool in pools):
+            try:
+                records, silent = _records(daemons, limit, viewer)
+            except Unavailable:
+                unreachable.update(each.name for each in daemons.current())
+                continue
+            answers += 1
+            found += records
+            unreachable.update(silent)
+        if not answers:
             raise none_answers()
-        unreachable = tuple(sorted(each.name for each in pool.current() if each not in found))
-        return _newest(found, limit), unreachable
+        return _newest([found], limit), tuple(sorted(unreachable))
 
-    def cancel(self, build_id: str) -> BuildRecord:
+    def cancel(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord:
         """Have a build ended, whichever replica runs it, and return how it stood before.
 
         Raises NotFound, DaemonUnavailable.
         """
-        daemon = self.replica.finder.daemon_of(build_id)
-        record = daemon.history.request_cancel(build_id)
+        finder = self.replica.pools.having(build_id, viewer).finder
+        daemon = finder.daemon_of(build_id, viewer)
+        record = daemon.history.request_cancel(build_id, viewer)
         if record is None:
-            raise self.replica.finder.unknown(build_id)
+            raise finder.unknown(build_id)
         return record
 
-    def _following(
+    def _following(  # noqa: PLR0913 - the last four by keyword
         self,
         build_id: str,
         caller_gone: Callable[[], bool],
         *,
+        viewer: Viewer,
         offset: int = 0,
         leave: Callable[[], None] | None = None,
         again: Callable[[], Ongoing] | None = None,
@@ -237,66 +262,99 @@ class Builder:
             if caller_gone():
                 raise CallerGone("The caller hung up; the build goes on.")
 
-        daemon = self.replica.finder.daemon_of(build_id)
-        follow = daemon.history.follow(build_id)
+        pool = self.replica.pools.having(build_id, viewer)
+        daemon = pool.finder.daemon_of(build_id, viewer)
+        follow = daemon.history.follow(build_id, viewer)
         if follow is None:
-            raise self.replica.finder.unknown(build_id)
+            raise pool.finder.unknown(build_id)
         return FollowedBuild(
             follow,
             require_reader,
             offset=offset,
             leave=leave,
             again=again,
-            elsewhere=None if self.replica.daemons.is_one else self._elsewhere(build_id, daemon),
+            elsewhere=None
+            if pool.daemons.is_one
+            else _elsewhere(pool.finder, build_id, daemon, viewer),
         )
-
-    def _elsewhere(self, build_id: str, daemon: Daemon) -> Callable[[], Follow | None]:
-        """Return what leads to the build on another daemon than *daemon*, once it is there."""
-
-        def look() -> Follow | None:
-            try:
-                found = self.replica.finder.look(build_id)
-                if found is None or found[0].worker_id == daemon.worker_id:
-                    return None
-                return None if found[1].repeatable else found[0].history.follow(build_id)
-            except Unavailable:
-                return None
-
-        return look
 
     def _key_names(self) -> list[str]:
         if self.settings.disable_hmac:
             return [metrics.UNSIGNED]
         try:
-            return [key.name for key in secret_files.payload_keys(self.settings)]
+            return [key.name for key in self.replica.askers.known_keys()]
         except NotReady:
             return []
 
-    def _opened(self, bundle: Bundle) -> BuildSecrets:
-        if bundle.sealed_secrets is None:
+    def _opened(self, job: Job) -> BuildSecrets:
+        if job.bundle.sealed_secrets is None:
             return BuildSecrets()
-        return BuildSecrets.opened(bundle.sealed_secrets, secret_files.sealing_keys(self.settings))
+        keys = self.replica.askers.sealing_keys(job.principal)
+        return BuildSecrets.opened(job.bundle.sealed_secrets, keys)
 
 
-def _version(daemon: Daemon, seconds: float) -> str:
+def _version(daemon: Daemon, *, seconds: float) -> str:
     with translated():
         return daemon.client.version(seconds)
 
 
+def _elsewhere(
+    finder: Finder, build_id: str, daemon: Daemon, viewer: Viewer
+) -> Callable[[], Follow | None]:
+    """Return what leads to the build on another daemon than *daemon*, once it is there."""
+
+    def look() -> Follow | None:
+        try:
+            found = finder.look(build_id, viewer)
+            if found is None or found[0].worker_id == daemon.worker_id:
+                return None
+            return None if found[1].repeatable else found[0].history.follow(build_id, viewer)
+        except Unavailable:
+            return None
+
+    return look
+
+
+def _records(
+    pool: Daemons, limit: int, viewer: Viewer
+) -> tuple[tuple[BuildRecord, ...], tuple[str, ...]]:
+    """Return the newest builds of one *pool*, and the names of its daemons that did not answer."""
+    if pool.is_one:
+        return pool.all()[0].history.records(limit=limit, viewer=viewer), ()
+    asked = [daemon for daemon in pool.all() if not daemon.is_down]
+    # Of each its share and some more; where one may have more of the newest, it is asked again.
+    share = min(limit, 2 * limit // max(1, len(asked)) + _MORE_LISTED)
+    found = _listed(pool, asked, share, viewer)
+    newest = _newest(found.values(), limit)
+    cut = [
+        daemon
+        for daemon, records in found.items()
+        if len(records) >= share
+        and (len(newest) < limit or records[-1].created > newest[-1].created)
+    ]
+    if share < limit:
+        found |= _listed(pool, cut, limit, viewer)
+    if not found:
+        raise none_answers()
+    unreachable = tuple(sorted(each.name for each in pool.current() if each not in found))
+    return _newest(found.values(), limit), unreachable
+
+
 def _listed(
-    pool: Daemons, daemons: Sequence[Daemon], limit: int
+    pool: Daemons, daemons: Sequence[Daemon], limit: int, viewer: Viewer
 ) -> dict[Daemon, tuple[BuildRecord, ...]]:
     return dict(
         pool.answers(
-            daemons, lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS)
+            daemons,
+            lambda each: each.history.records(limit=limit, seconds=QUESTION_SECONDS, viewer=viewer),
         )
     )
 
 
-def _newest(found: Mapping[Daemon, Sequence[BuildRecord]], limit: int) -> tuple[BuildRecord, ...]:
+def _newest(found: Iterable[Sequence[BuildRecord]], limit: int) -> tuple[BuildRecord, ...]:
     """Merge what the daemons have; of a build that several have, what came last."""
     by_id: dict[str, BuildRecord] = {}
-    for record in sorted(chain.from_iterable(found.values()), key=lambda record: record.created):
+    for record in sorted(chain.from_iterable(found), key=lambda record: record.created):
         by_id[record.ref.build_id] = record
     newest = sorted(by_id.values(), key=lambda record: record.created, reverse=True)
     return tuple(newest[:limit])

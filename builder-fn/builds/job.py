@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
     from ..request.bundle import Bundle
     from ..telemetry.build_report import Arrival
+    from ..tenants import Principal
 
 _ID_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """*key* is the name of the signer's; *patience*, in seconds, is how long the caller would wait in line.
+    """*principal* asks for it; *patience*, in seconds, is how long the caller would wait in line.
 
     One that is *claimed* is on record from now on. One that is to be built *once* is claimed as well, and may
     come again under its id.
@@ -29,7 +30,7 @@ class Job:
 
     build_id: str
     bundle: Bundle
-    key: str
+    principal: Principal
     arrival: Arrival
     caller_gone: Callable[[], bool]
     claimed: bool = False
@@ -45,7 +46,7 @@ class Job:
     def annotations(self) -> Mapping[str, str]:
         """The words that the build's record says of it."""
         image = self.bundle.config.image
-        return {"image": image.text, "name": image.untagged, "key": self.key}
+        return {"image": image.text, "name": image.untagged, **self.principal.annotations}
 
 
 def new_id(image_name: str) -> str:
@@ -53,8 +54,11 @@ def new_id(image_name: str) -> str:
     return (key_of(image_name) + secrets.token_hex(_ID_DIGITS // 2))[:_ID_DIGITS]
 
 
-def id_of_call(image_name: str, call_id: str, body_digest: str) -> str:
-    """Return the same id for the same call with the same body, which a queue may deliver twice."""
-    said = f"{len(call_id)}:{call_id}{body_digest}"
+def id_of_call(image_name: str, call_id: str, body_digest: str, tenant: str = "") -> str:
+    """Return the same id for the same call with the same body, which a queue may deliver twice.
+
+    Another *tenant* never comes to it, by its name, in which there is no "/".
+    """
+    said = f"{tenant}{'/' if tenant else ''}{len(call_id)}:{call_id}{body_digest}"
     own = hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
     return (key_of(image_name) + own)[:_ID_DIGITS]

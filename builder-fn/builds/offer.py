@@ -31,12 +31,17 @@ def offer(
     shared_keys: SharedKeys,
     credentials: Callable[[str], Credentials],
     build_secrets: Mapping[str, bytes],
+    *,
+    owner: str = "",
 ) -> Offer:
-    """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id."""
+    """Offer the daemon the context of *bundle*, *credentials* by registry, and secrets by id.
+
+    What it keeps of a context is found by builds of the same *owner* alone.
+    """
     config, context = bundle.config, bundle.context
     offered = with_ignore_file(context, config.dockerfile)
     # A caller that sets an epoch wants the same image, to the bit.
     exact = bool(config.source_date_epoch)
-    shared_key = once() if exact else shared_keys.choose(config.image.name, offered)
+    shared_key = once() if exact else shared_keys.choose(f"{owner} {config.image.name}", offered)
     trees = local_trees(offered, context, config.dockerfile)
     return Offer(session_services(trees, credentials, build_secrets), shared_key)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..callbacks.deliveries import Deliveries
 from ..context.shared_key import SharedKeys
-from ..daemons.finding import Finder
-from ..daemons.pool import Daemons
 from ..telemetry.metrics import Metrics
+from ..tenants import Askers
 from .admission import Admission
 from .background import Background
-from .placing import Placing
+from .pools import Pool, Pools
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -24,10 +23,9 @@ class Replica:
     """The daemons, the places for builds, and what goes on beside them; safe for use by many threads."""
 
     settings: Settings
-    daemons: Daemons
-    finder: Finder
-    placing: Placing
+    pools: Pools
     admission: Admission
+    askers: Askers
     metrics: Metrics
     deliveries: Deliveries
     shared_keys: SharedKeys = field(default_factory=SharedKeys)
@@ -37,13 +35,6 @@ class Replica:
     @classmethod
     def of(cls, settings: Settings) -> Replica:
         """Open what the settings name. Raises NotReady if they cannot lead to a daemon."""
-        daemons = Daemons(
-            settings.buildkit_url,
-            lookup_urls=settings.buildkit_lookup_url,
-            tls=settings.buildkit_tls,
-            patience=settings.daemon_patience,
-            builds=settings.daemon_builds,
-        )
         admission = Admission(
             places=settings.max_builds,
             waiting=settings.max_waiting,
@@ -53,15 +44,16 @@ class Replica:
         metrics = Metrics(
             places=settings.max_builds,
             waiting=lambda: admission.waiting,
-            daemons=daemons.current,
+            daemons=lambda: pools.current(),  # noqa: PLW0108 - they are made below
         )
-        finder = Finder(daemons)
+        askers = Askers(settings)
+        everybodys = Pool.at(settings.buildkit_url, settings, metrics, lookup=True)
+        pools = Pools(everybodys, askers, settings, metrics)
         return cls(
             settings=settings,
-            daemons=daemons,
-            finder=finder,
-            placing=Placing(daemons, finder, metrics),
+            pools=pools,
             admission=admission,
+            askers=askers,
             metrics=metrics,
             deliveries=Deliveries(private=settings.callback_private, ended=metrics.callback_ended),
         )

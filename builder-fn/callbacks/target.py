@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 
 if TYPE_CHECKING:
-    from ..config import Settings
+    from collections.abc import Iterable
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -34,8 +34,8 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-def target(url: str, settings: Settings) -> Target:
-    """Judge *url*. Raises ConfigError for an address that this builder does not call."""
+def target(url: str, hosts: Iterable[str]) -> Target:
+    """Judge *url*, by the *hosts* that may be called. Raises ConfigError for an address that is not."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -47,10 +47,10 @@ def target(url: str, settings: Settings) -> Target:
         raise _malformed(url)
     if not url.isascii() or not url.isprintable() or " " in url:
         raise _malformed(url)
-    if not any(_covers(allowed, host) for allowed in settings.callback_hosts):
+    if not any(_covers(allowed, host) for allowed in hosts):
         raise ConfigError(
             f"This builder does not call {quoted(host)} back: have the operator add it to callback_hosts, "
-            "or ask for the result."
+            "or to your callbackHosts if you are a tenant, or ask for the result."
         )
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)

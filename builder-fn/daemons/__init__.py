@@ -6,4 +6,6 @@ addresses        their names, resolved
 daemon           one of them
 finding          the one that has a build, by the build's id
 process_sandbox  whether steps of builds are kept apart on one
+step_limits      whether steps are kept within limits there
+step_probe       a step that looks, for both
 """

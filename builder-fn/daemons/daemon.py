@@ -11,6 +11,7 @@ from ..daemon_errors import translated
 from ..errors import Unavailable
 from ..history import History
 from .process_sandbox import ProcessSandbox
+from .step_limits import StepLimits
 
 if TYPE_CHECKING:
     from ..buildkit import DaemonState, DaemonTLS
@@ -38,6 +39,7 @@ class Daemon:
             self.client = Client(address.url, tls, patience=patience)
         self.history = History(self.client)
         self.process_sandbox = ProcessSandbox(self.client)
+        self.step_limits = StepLimits(self.client)
         self.worker_id = ""
         self.hostname = ""  # in Kubernetes the pod's name
         self.name = address.url  # for people

@@ -7,13 +7,14 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonUnavailable, NotFound, RecordsOff, Unavailable
+from ..history import ALL
 from .pool import none_answers
 from .rendezvous import KEY_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..history import BuildRecord
+    from ..history import BuildRecord, Viewer
     from .daemon import Daemon
     from .pool import Daemons
 
@@ -37,28 +38,28 @@ class Finder:
             if len(self._places) > _MOST_REMEMBERED:
                 self._places.popitem(last=False)
 
-    def daemon_of(self, build_id: str) -> Daemon:
+    def daemon_of(self, build_id: str, viewer: Viewer = ALL) -> Daemon:
         """Return the daemon that has the build; where there is one daemon, without asking it.
 
         Raises like `find`.
         """
         if self._daemons.is_one:
             return self._daemons.all()[0]
-        return self.find(build_id)[0]
+        return self.find(build_id, viewer)[0]
 
-    def find(self, build_id: str) -> tuple[Daemon, BuildRecord]:
+    def find(self, build_id: str, viewer: Viewer = ALL) -> tuple[Daemon, BuildRecord]:
         """Return the daemon that has the build, and its record there.
 
         Raises NotFound only if every known daemon said that it has none, else DaemonUnavailable; RecordsOff
         if there is no record of any build anywhere.
         """
-        found = self.look(build_id)
+        found = self.look(build_id, viewer)
         if found is None:
             raise self.unknown(build_id)
         return found
 
-    def look(self, build_id: str) -> tuple[Daemon, BuildRecord] | None:
-        """Return like `find`; None if every known daemon said that it has no such build.
+    def look(self, build_id: str, viewer: Viewer = ALL) -> tuple[Daemon, BuildRecord] | None:
+        """Return like `find`; None if every known daemon said that it has no such build for *viewer* to see.
 
         An end that may be repeated may have been, elsewhere: then all are asked. Raises DaemonUnavailable.
         """
@@ -67,7 +68,7 @@ class Finder:
         found: list[tuple[Daemon, BuildRecord]] = []
         for daemons in (asked[:1], asked[1:]):
             for daemon, record in self._daemons.ask(
-                daemons, lambda daemon: daemon.history.record(build_id)
+                daemons, lambda daemon: daemon.history.record(build_id, viewer)
             ):
                 if isinstance(record, Unavailable):
                     if self._daemons.is_one:

@@ -73,6 +73,7 @@ class Daemons:
         self._starting = threading.Lock()
         self._refreshing = threading.Lock()
         self._started = threading.Event()
+        self._closed = threading.Event()
         self._resolved: dict[str, list[Address]] = {}
         self._unresolved: set[str] = set()  # as of the last look
         self._known: dict[Address, Daemon] = {}
@@ -212,6 +213,10 @@ class Daemons:
                 due = [each for each in asked if self._is_due(each, now)]
             self._identify(due)
 
+    def close(self) -> None:
+        """Look at the name server no more; whoever has builds here may still ask."""
+        self._closed.set()
+
     def _start(self) -> None:
         if self._started.is_set():
             return
@@ -225,8 +230,7 @@ class Daemons:
             threading.Thread(target=self._keep_fresh, name="daemons", daemon=True).start()
 
     def _keep_fresh(self) -> None:
-        while True:
-            time.sleep(_REFRESH_SECONDS)
+        while not self._closed.wait(_REFRESH_SECONDS):
             try:
                 self.refresh()
             except Exception:  # noqa: BLE001 - logged; the next look may go well

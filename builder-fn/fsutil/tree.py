@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,8 @@ class Kind(enum.Enum):
 _NOTHING = memoryview(b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One path below the context's root.
+class Entry(NamedTuple):
+    """One path below the context's root. A frozen dataclass would take three times as long to make.
 
     *path* is relative, "/"-separated, without ".", ".." or empty parts. *mode* holds the twelve unix
     permission bits (0o7777) and no file type. *mtime* is in nanoseconds since 1970 and may be negative.

@@ -13,6 +13,7 @@
     cancellation  requests to cancel, heard by the owner
     follow        a build followed by anybody, from the line to its end
     outcome_json  how a build ended, as JSON in our records
+    viewer        the builds that somebody who asks may know of
 
 Glossary.
     build    what a caller asked for, known by its id: 32 hexadecimal digits.
@@ -44,8 +45,10 @@ from .history import History
 from .journal import Journal
 from .refs import Ref, is_build_id
 from .standing import State
+from .viewer import ALL, Viewer
 
 __all__ = [
+    "ALL",
     "BuildRecord",
     "Claim",
     "Follow",
@@ -53,5 +56,6 @@ __all__ = [
     "Journal",
     "Ref",
     "State",
+    "Viewer",
     "is_build_id",
 ]

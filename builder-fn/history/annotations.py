@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from ..errors import BuilderError
     from ..pb import control_pb2 as pb
 
+# The annotation with the name of the tenant whose build it is; an operator's has none.
+TENANT = "tenant"
+
 _ANNOTATION = "com.openfaas.builder."
+# The one attribute by which the daemon filters its history, as "repository" (moby/buildkit v0.32.2
+# solver/llbsolver/history/filter.go, adaptHistoryRecord).
+_REPOSITORY = "vcs:source"
 # Ours beside the owner's.
 ERROR = _ANNOTATION + "record.error"
 JOURNAL = _ANNOTATION + "record.journal"
@@ -26,7 +32,15 @@ _OURS = _ANNOTATION + "record."
 
 def build_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
     """Return the frontend attributes of a build that says *annotations* of itself."""
-    return {_ANNOTATION + name: value for name, value in annotations.items()}
+    attrs = {_ANNOTATION + name: value for name, value in annotations.items()}
+    if tenant := annotations.get(TENANT):
+        attrs[_REPOSITORY] = _repository(tenant)
+    return attrs
+
+
+def tenant_filter(tenant: str) -> str:
+    """Return ListenBuildHistory's filter for the records of a tenant's builds."""
+    return f"repository=={_repository(tenant)}"
 
 
 def journal_attrs(annotations: Mapping[str, str]) -> dict[str, str]:
@@ -59,3 +73,7 @@ def annotations_of(record: pb.BuildHistoryRecord) -> dict[str, str]:
 
 def claim_token(record: pb.BuildHistoryRecord) -> str:
     return record.FrontendAttrs.get(_CLAIM, "")
+
+
+def _repository(tenant: str) -> str:
+    return f"builder-fn-tenant-{tenant}"

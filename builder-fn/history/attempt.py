@@ -73,6 +73,12 @@ class Attempt:
         return record if record and annotations_of(record) else None
 
     @property
+    def annotations(self) -> Mapping[str, str]:
+        """The words that its records say of the build; none if it never began."""
+        records = (self.records.get(part) for part in (Part.BUILD, Part.CLAIM, Part.VERDICT))
+        return next((found for each in records if each and (found := annotations_of(each))), {})
+
+    @property
     def is_journal(self) -> bool:
         return self.build is not None and JOURNAL in self.build.FrontendAttrs
 

@@ -16,6 +16,7 @@ from .follow import Follow
 from .journal import Journal
 from .search import Search
 from .verdict import leave_verdict
+from .viewer import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .attempt import BuildRecord
     from .claim import Claim
     from .refs import Ref
+    from .viewer import Viewer
 
 # That are made at one time; each takes the daemon some milliseconds.
 _MOST_CLAIMS = 16
@@ -78,38 +80,40 @@ class History:
             return Journal(control, ref, annotations, patience=self._client.patience)
 
     @translated()
-    def follow(self, build_id: str) -> Follow | None:
+    def follow(self, build_id: str, viewer: Viewer = ALL) -> Follow | None:
         """Return a build that any replica runs or ran; None if there is none. The caller closes it."""
         with self._client.asking() as control:
-            search = Search(control, patience=self._client.patience)
+            search = Search(control, patience=self._client.patience, viewer=viewer)
             for attempt in search.attempts(build_id):
                 if record := attempt.record():
                     return Follow(control, search, attempt, record, patience=self._client.patience)
         return None
 
     @translated()
-    def record(self, build_id: str) -> BuildRecord | None:
+    def record(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord | None:
         """Return all that is known of a build but its log; None if there is no such build."""
-        with self._search() as search:
+        with self._search(viewer=viewer) as search:
             return search.record(build_id)
 
     @translated()
-    def records(self, *, limit: int, seconds: float = math.inf) -> tuple[BuildRecord, ...]:
+    def records(
+        self, *, limit: int, seconds: float = math.inf, viewer: Viewer = ALL
+    ) -> tuple[BuildRecord, ...]:
         """Return the newest builds first, asking for at most *seconds*; see Search.records."""
         with self._client.asking() as control:
             patience = min(seconds, self._client.patience)
-            return Search(control, patience=patience).records(limit=limit)
+            return Search(control, patience=patience, viewer=viewer).records(limit=limit)
 
     @translated()
-    def request_cancel(self, build_id: str) -> BuildRecord | None:
+    def request_cancel(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord | None:
         """Ask whichever replica runs a build to end it, unless it has ended.
 
         The record is from before; None if there is no such build.
         """
-        with self._search() as search:
+        with self._search(viewer=viewer) as search:
             record = search.record(build_id)
             if record and not record.ended:
-                search.request_cancel(record.ref)
+                search.request_cancel(record.ref, record.annotations)
             return record
 
     def on_cancel(self, ref: Ref, cancel: Callable[[], None]) -> None:
@@ -144,6 +148,6 @@ class History:
             self._claims.release()
 
     @contextmanager
-    def _search(self, *, apart: bool = False) -> Iterator[Search]:
+    def _search(self, *, apart: bool = False, viewer: Viewer = ALL) -> Iterator[Search]:
         with self._client.asking(apart=apart) as control:
-            yield Search(control, patience=self._client.patience)
+            yield Search(control, patience=self._client.patience, viewer=viewer)

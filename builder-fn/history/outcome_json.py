@@ -20,6 +20,7 @@ from ..errors import (
     DaemonUnavailable,
     Interrupted,
     NotReady,
+    PolicyRefused,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _ERRORS = {
 
 def error_document(error: BuilderError) -> str:
     document: dict[str, Any] = {"code": error.code, "message": str(error)}
-    if isinstance(error, BuildFailed) and error.failed_step:
+    if error.failed_step:
         document["failedStep"] = asdict(error.failed_step)
     return json.dumps(document)
 
@@ -57,8 +58,9 @@ def error_document(error: BuilderError) -> str:
 def error_from(document: str | bytes) -> BuilderError:
     told = _object(document)
     code, message = str(told.get("code")), str(told.get("message", "The build failed."))
-    if code == BuildFailed.code:
-        return BuildFailed(message, _value(FailedStep, told.get("failedStep")))
+    if code in (BuildFailed.code, PolicyRefused.code):
+        kind = BuildFailed if code == BuildFailed.code else PolicyRefused
+        return kind(message, _value(FailedStep, told.get("failedStep")))
     return _ERRORS.get(code, BuilderError)(message)
 
 

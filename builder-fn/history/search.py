@@ -16,8 +16,10 @@ from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
 from ..buildkit.text.display_strings import JOB_EXISTS
 from ..pb import control_pb2 as pb
+from .annotations import build_attrs
 from .attempt import attempts
 from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id, parsed
+from .viewer import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..buildkit.rpc.control import Control
     from .attempt import Attempt, BuildRecord
     from .refs import Ref
+    from .viewer import Viewer
 
 # A failed build's hold the Dockerfile in base64, twice.
 _MAX_DETAILS_BYTES = 8 << 20
@@ -40,10 +43,13 @@ _log = logging.getLogger(__name__)
 class Search:
     """A search in what *control*'s daemon keeps. All methods raise DaemonUnavailable."""
 
-    def __init__(self, control: Control, *, patience: float) -> None:
-        """Search with at most *patience* seconds for one question."""
+    def __init__(self, control: Control, *, patience: float, viewer: Viewer = ALL) -> None:
+        """Search with at most *patience* seconds for one question, as if there were no builds but those that
+        *viewer* may see: of another's as much is asked as of one that nobody has begun.
+        """
         self._control = control
         self._patience = patience
+        self._viewer = viewer
 
     def records(self, *, limit: int) -> tuple[BuildRecord, ...]:
         """Return at most *limit* builds, the newest first, and fewer if many of the newest records are
@@ -52,8 +58,9 @@ class Search:
         Results have no more than the digest, and errors no more than their sentence.
         """
         most = limit * _RECORDS_OF_A_BUILD
-        found = attempts(self._listen(limit=most, active_only=False))
-        records = [told for each in found.values() if (told := _last_record(each))]
+        listened = self._listen(self._viewer.filters, limit=most, active_only=False)
+        found = map(self._seen, attempts(listened).values())
+        records = [told for each in found if (told := _last_record(each))]
         return tuple(sorted(records, key=lambda record: record.created, reverse=True)[:limit])
 
     def record(self, build_id: str) -> BuildRecord | None:
@@ -125,9 +132,9 @@ class Search:
         """Return what there is to say of an image; at least its digest."""
         return ImageContent(self._control.channel, digest).result()
 
-    def request_cancel(self, ref: Ref) -> None:
-        """Leave word for the owner of a build; see cancellation.py."""
-        self._leave(ref.of(Part.CANCEL), {})
+    def request_cancel(self, ref: Ref, annotations: Mapping[str, str] | None = None) -> None:
+        """Leave word for the owner of a build that has *annotations*; see cancellation.py."""
+        self._leave(ref.of(Part.CANCEL), build_attrs(annotations or {}))
 
     def leave_verdict(self, ref: Ref, attrs: Mapping[str, str]) -> None:
         """Leave word for those that ask for a build that its owner ended."""
@@ -162,7 +169,10 @@ class Search:
 
     def _of(self, build_id: str, filters: Sequence[str], *, active_only: bool) -> Sequence[Attempt]:
         records = self._listen(filters, active_only=active_only)
-        return attempts(records).get(build_id, ())
+        return self._seen(attempts(records).get(build_id, ()))
+
+    def _seen(self, found: Sequence[Attempt]) -> Sequence[Attempt]:
+        return [attempt for attempt in found if self._viewer.may_see(attempt.annotations)]
 
     def _listen(
         self, filters: Sequence[str] = (), *, limit: int = 0, active_only: bool

@@ -20,7 +20,7 @@ COMPLETE: BuildHistoryEventType
 DELETED: BuildHistoryEventType
 
 class SolveRequest(_message.Message):
-    __slots__ = ("Ref", "Definition", "Session", "Frontend", "FrontendAttrs", "Cache", "FrontendInputs", "Internal", "Exporters")
+    __slots__ = ("Ref", "Definition", "Session", "Frontend", "FrontendAttrs", "Cache", "FrontendInputs", "Internal", "SourcePolicy", "Exporters")
     class FrontendAttrsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class SolveRequest(_message.Message):
     CACHE_FIELD_NUMBER: _ClassVar[int]
     FRONTENDINPUTS_FIELD_NUMBER: _ClassVar[int]
     INTERNAL_FIELD_NUMBER: _ClassVar[int]
+    SOURCEPOLICY_FIELD_NUMBER: _ClassVar[int]
     EXPORTERS_FIELD_NUMBER: _ClassVar[int]
     Ref: str
     Definition: bytes
@@ -52,8 +53,9 @@ class SolveRequest(_message.Message):
     Cache: CacheOptions
     FrontendInputs: _containers.ScalarMap[str, bytes]
     Internal: bool
+    SourcePolicy: bytes
     Exporters: _containers.RepeatedCompositeFieldContainer[Exporter]
-    def __init__(self, Ref: _Optional[str] = ..., Definition: _Optional[bytes] = ..., Session: _Optional[str] = ..., Frontend: _Optional[str] = ..., FrontendAttrs: _Optional[_Mapping[str, str]] = ..., Cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., FrontendInputs: _Optional[_Mapping[str, bytes]] = ..., Internal: _Optional[bool] = ..., Exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
+    def __init__(self, Ref: _Optional[str] = ..., Definition: _Optional[bytes] = ..., Session: _Optional[str] = ..., Frontend: _Optional[str] = ..., FrontendAttrs: _Optional[_Mapping[str, str]] = ..., Cache: _Optional[_Union[CacheOptions, _Mapping]] = ..., FrontendInputs: _Optional[_Mapping[str, bytes]] = ..., Internal: _Optional[bool] = ..., SourcePolicy: _Optional[bytes] = ..., Exporters: _Optional[_Iterable[_Union[Exporter, _Mapping]]] = ...) -> None: ...
 
 class CacheOptions(_message.Message):
     __slots__ = ()

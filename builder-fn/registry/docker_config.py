@@ -106,6 +106,12 @@ class RegistryAuth:
             frozenset(secret for entry in auths.values() for secret in _secrets_in(entry)),
         )
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Sentences about the entries that cannot be used, which quote nothing secret."""
+        entries = (*self._known.values(), *self._helpers.values(), self._store)
+        return tuple(each.message for each in entries if isinstance(each, _Unusable))
+
     def over(self, other: RegistryAuth) -> RegistryAuth:
         """Return these, and for every registry that these say nothing about, the *other*'s."""
         return RegistryAuth(

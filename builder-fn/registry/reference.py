@@ -51,7 +51,7 @@ class Reference:
         """
         _require_plain(text)
         name, at, digest = text.partition("@")
-        domain, rest = _split_domain(name)
+        domain, rest = split_domain(name)
         path, colon, tag = rest.partition(":")
         start = len(name) - len(rest)
         _require_repository(text, domain, path, start)
@@ -89,7 +89,7 @@ class Reference:
         return self.name + tag + digest
 
 
-def _split_domain(name: str) -> tuple[str, str]:
+def split_domain(name: str) -> tuple[str, str]:
     """Split the first part off if it looks like a domain (normalize.go, splitDockerDomain)."""
     first, slash, rest = name.partition("/")
     if slash and first == _HUB_FORMERLY:

@@ -22,6 +22,7 @@ HEADER = "X-Build-Request"
 
 MAX_BYTES = 64 << 10  # of a document: some hundred times what any has
 
+_ABOUT_NO_BUILD = frozenset({"list", "publickey", "metrics"})
 _BUILD_ID = re.compile(r"[0-9a-f]{32}")
 _MOST_LISTED = 1000
 _MOST_NONCE = 128  # characters
@@ -56,7 +57,7 @@ class Question:
             if values.get(key) not in (None, ""):
                 chosen[name] = read(key, values[key])
         command = cls(**chosen)
-        if operation not in ("list", "publickey") and not command.build_id:
+        if operation not in _ABOUT_NO_BUILD and not command.build_id:
             raise QuestionError('The request has no "buildId"; it says which build is meant.')
         return command
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HEADER = "X-Build-Signature"
+# Names the key that it is signed with. It is not signed itself: that key is tried first, and no more.
+KEY_HEADER = "X-Build-Key"
 # Beside our answers: the same, by the key that the request was signed with.
 RESULT_HEADER = "X-Build-Result-Signature"
 

@@ -12,9 +12,12 @@ from .. import go_duration
 from ..config import FAILED_STATUSES
 from ..errors import RequestError
 from ..quoting import quoted
+from .signature import KEY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_OF_PROXIES = ("X-Forwarded-For", "X-Forwarded-Host", "X-Call-Id", "Forwarded")
 
 
 def caller_gone(event: Any) -> Callable[[], bool]:
@@ -40,6 +43,25 @@ def call_id(event: Any) -> str:
 
 def accept(event: Any) -> str:
     return str(event.headers.get("Accept", ""))
+
+
+def key_name(event: Any) -> str:
+    """Return the name of the key that the request says it is signed with."""
+    return str(event.headers.get(KEY_HEADER, ""))
+
+
+def came_by_proxy(event: Any) -> bool:
+    """Return whether somebody passed the request on, as OpenFaaS' gateway and every ingress say of it.
+
+    Source: openfaas/faas 0.27, gateway/handlers/forwarding_proxy.go: a caller cannot take these away.
+    """
+    return any(name in event.headers for name in _OF_PROXIES)
+
+
+def bearer_token(event: Any) -> str:
+    """Return the token that a scraper proves itself with."""
+    scheme, _, token = str(event.headers.get("Authorization", "")).partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def is_queued(event: Any) -> bool:

@@ -23,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from ..errors import BuilderError, BuildFailed, CallerGone, Unavailable
+from ..errors import BuilderError, BuildFailed, CallerGone, PolicyRefused, Unavailable
 from .build_report import PHASES, SUCCESS
 from .version import VERSION
 
@@ -288,5 +288,6 @@ _OUTCOMES = (
     *_codes(BuildFailed),
     *_codes(Unavailable),
     CallerGone.code,
+    PolicyRefused.code,
     BuilderError.code,
 )

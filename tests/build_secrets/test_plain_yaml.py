@@ -106,6 +106,15 @@ def test_leaves_a_scalar_its_own_text(text: str) -> None:
     assert parse(f"{text}: {text}".encode()) == {text: text}
 
 
+def test_a_scalar_without_quotes_is_read_as_its_reader_wishes() -> None:
+    document = b"{a: 1, b: '1', c: [2, ~], 3: x}"
+
+    def plain(text: str) -> object:
+        return int(text) if text.isdecimal() else text
+
+    assert parse(document, plain) == {"a": 1, "b": "1", "c": [2, None], "3": "x"}
+
+
 def test_reads_utf_16() -> None:
     assert parse("a: ü".encode("utf-16")) == {"a": "ü"}
 

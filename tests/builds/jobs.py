@@ -13,7 +13,9 @@ from function.config import Settings
 from function.history import claim, follow, verdict
 from function.request.archive import Limits
 from function.request.bundle import unpack
+from function.request.signature import Key
 from function.telemetry.build_report import Arrival
+from function.tenants import Principal
 
 from ..fake_buildkitd import scripts
 from ..tar_members import config, directory, file, tar
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ..tar_members import Header
 
 STEP = "[1/1] RUN make"  # of Running
+PRINCIPAL = Principal(key=Key("payload-secret", b"s3cret"))
 IMAGE = "registry.example.com/fn:1"
 LIMITS = Limits(entries=100, context_bytes=1 << 20)
 
@@ -74,7 +77,7 @@ def job(
     return Job(
         build_id=build_id or new_id(IMAGE),
         bundle=unpack(memoryview(body_type(body)), LIMITS),
-        key="payload-secret",
+        principal=PRINCIPAL,
         arrival=Arrival(),
         caller_gone=caller_gone,
         **fields,  # type: ignore[arg-type]

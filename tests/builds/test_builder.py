@@ -128,6 +128,8 @@ def test_a_follower_of_a_replica_that_stops_builds_the_job_itself(
     builder.stop()
     with pytest.raises(Interrupted):
         list(first)
+    # Else its step may still end well, and there is nothing to build again.
+    daemon.wait_until(lambda: daemon.history.completed(asked.build_id))
     running.may_end.set()
 
     said += [line for each in lines for line in each]

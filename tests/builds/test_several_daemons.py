@@ -164,7 +164,7 @@ class TestRedelivery:
         one, other = replica(fakes, tmp_path), replica([*fakes[1:], fakes[0]], tmp_path)
         # As if it had not heard long enough of the first: it prefers the second.
         monkeypatch.setattr(
-            other.replica.daemons,
+            other.replica.pools.everybodys.daemons,
             "_is_settled",
             lambda daemon: daemon.worker_id != fakes[0].worker_id,
         )
@@ -222,7 +222,7 @@ class TestRedelivery:
         """Let the other look before this one claims, so that it sees nothing."""
         monkeypatch.setattr(placing, "_SETTLE_SECONDS", 0.1)
         asked = call()
-        looks = builder.replica.placing._is_anywhere
+        looks = builder.replica.pools.everybodys.placing._is_anywhere
 
         def others(job: Job) -> bool:
             found = looks(job)
@@ -230,7 +230,7 @@ class TestRedelivery:
                 fakes[1].history.add(record(Part.CLAIM, ref=Ref(job.build_id)))
             return found
 
-        monkeypatch.setattr(builder.replica.placing, "_is_anywhere", others)
+        monkeypatch.setattr(builder.replica.pools.everybodys.placing, "_is_anywhere", others)
 
         build = builder.build(asked)
 
@@ -241,7 +241,7 @@ class TestRedelivery:
     def test_a_daemon_that_cannot_be_asked_holds_nobody_up(
         self, fakes: list[FakeBuildkitd], builder: Builder
     ) -> None:
-        builder.replica.daemons.refresh()
+        builder.replica.pools.everybodys.daemons.refresh()
         fakes[2].die()
 
         build = builder.build(call())

@@ -4,7 +4,6 @@ import threading
 import time
 import tracemalloc
 from array import array
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -64,16 +63,16 @@ def test_a_key_remembers_more_than_the_build_before() -> None:
 
 
 OLD = Entry("0", Kind.FILE, 0o644, 7 * SECOND, memoryview(b"old"))
-NEW = replace(OLD, data=memoryview(b"new"))
+NEW = OLD._replace(data=memoryview(b"new"))
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        replace(NEW, mtime=8 * SECOND),
-        replace(NEW, mtime=7 * SECOND + 1),
-        replace(NEW, mode=0o755),
-        replace(NEW, data=memoryview(b"longer")),
+        NEW._replace(mtime=8 * SECOND),
+        NEW._replace(mtime=7 * SECOND + 1),
+        NEW._replace(mode=0o755),
+        NEW._replace(data=memoryview(b"longer")),
     ],
     ids=["second", "nanosecond", "mode", "size"],
 )
@@ -239,7 +238,7 @@ def test_another_attribute_of_the_same_file_is_sent_under_another_key() -> None:
     keys = SharedKeys()
     [entry] = tree(b"a").entries
     chosen = [
-        keys.choose("image", Tree((replace(entry, xattrs=xattrs),)))
+        keys.choose("image", Tree((entry._replace(xattrs=xattrs),)))
         for xattrs in ((), ((b"user.a", b"1"),), ((b"user.a", b"2"),))
     ]
 
@@ -251,7 +250,7 @@ def test_a_folder_with_attributes_is_sent_under_a_key_of_its_own() -> None:
     keys = SharedKeys()
     folder = Entry("d", Kind.DIRECTORY, 0o755, 0)
     plain = keys.choose("image", Tree((folder,)))
-    marked = Tree((replace(folder, xattrs=((b"user.a", b"1"),)),))
+    marked = Tree((folder._replace(xattrs=((b"user.a", b"1"),)),))
 
     assert len({plain, keys.choose("image", marked), keys.choose("image", marked)}) == 3
     assert keys.choose("image", Tree((folder,))) == plain

@@ -121,18 +121,20 @@ def _event(kind: pb.BuildHistoryEventType, record: pb.BuildHistoryRecord) -> pb.
 def _filter(texts: object) -> Callable[[pb.BuildHistoryRecord], bool]:
     """Let through what one of the filters matches, and everything if there is none.
 
-    Of containerd's filter language there is what our client speaks: `ref==` and `ref~=`.
+    Of containerd's filter language there is what our client speaks: `ref==`, `ref~=` and `repository==`.
     """
     accepted = [_accepted(text) for text in texts]  # type: ignore[attr-defined] # of protobuf
 
     def matches(record: pb.BuildHistoryRecord) -> bool:
-        return not accepted or any(re.search(each, record.Ref) for each in accepted)
+        values = {"ref": record.Ref, "repository": record.FrontendAttrs.get("vcs:source", "")}
+        return not accepted or any(re.search(pattern, values[field]) for field, pattern in accepted)
 
     return matches
 
 
-def _accepted(text: str) -> str:
-    field, operator, value = text[:3], text[3:5], text[5:]
-    if field != "ref" or operator not in {"==", "~="} or "," in text:
+def _accepted(text: str) -> tuple[str, str]:
+    parts = re.fullmatch(r"(ref|repository)(==|~=)([^,]+)", text)
+    if parts is None:
         raise Failure(f"failed to parse history filters {text}")
-    return rf"\A{re.escape(value)}\Z" if operator == "==" else value
+    field, operator, value = parts.groups()
+    return field, rf"\A{re.escape(value)}\Z" if operator == "==" else value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from array import array
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.fsutil import Sender, SenderError, UnfitEntry
-from function.fsutil.sender import CHUNK_BYTES
+from function.fsutil.sender import CHUNK_BYTES, _data_packets, _small_file
 from function.fsutil.sparse import SparseFile
 from function.fsutil.tree import Entry, Kind, Tree, decoded, encoded
+from function.fsutil.wire import framed
+from function.pb import fsutil_pb2 as pb
 
 from .packets import FIN, Packet, Receiver, drained, request, stated, unframed
 from .trees import tree, trees
@@ -105,6 +106,17 @@ def test_sends_contents_of_every_size(size: int) -> None:
     assert receiver.complete == [0, 1]
 
 
+@given(st.integers(0, 1 << 21), st.binary(max_size=300) | st.integers(0, 20_000).map(bytes))
+def test_data_packets_are_protobufs_own(number: int, content: bytes) -> None:
+    data = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number, data=content)
+    end = pb.Packet(type=pb.Packet.PACKET_DATA, ID=number)
+    packets = [data, end] if content else [end]
+    expected = b"".join(framed(packet.SerializeToString()) for packet in packets)
+
+    assert _small_file(number, memoryview(content)) == expected
+    assert b"".join(_data_packets(number, memoryview(content))) == expected
+
+
 @given(
     st.binary(min_size=1, max_size=20).filter(
         lambda name: b"/" not in name and name not in {b".", b".."}
@@ -119,7 +131,7 @@ def test_states_names_and_attributes_byte_for_byte(
     plain = Entry(decoded(name), Kind.FILE, 0o4644, -5, memoryview(b"data"), "", 1, marked)
     entries = [
         plain,
-        replace(plain, path=decoded(name) + "0"),
+        plain._replace(path=decoded(name) + "0"),
         Entry(decoded(name) + "1", Kind.SYMLINK, 0o777, 7, linkname=decoded(target)),
     ]
 
@@ -133,7 +145,7 @@ def test_states_names_and_attributes_byte_for_byte(
 
 
 def test_refuses_to_send_what_is_unfit_before_anything_is_sent() -> None:
-    unfit = replace(file("b", b""), unfit='"b" is a block device.')
+    unfit = file("b", b"")._replace(unfit='"b" is a block device.')
 
     assert Sender([file("a", b"x")])
     with pytest.raises(UnfitEntry, match=r'^"b" is a block device\.$'):

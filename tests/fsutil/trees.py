@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import strategies as st
 
 from function.fsutil import Patterns
@@ -25,7 +23,7 @@ def tree(*lines: str) -> Tree:
             old = entries[first]
             inode = old.inode or number
             for linked in (first, name):
-                add(entries, replace(old, path=linked, inode=inode))
+                add(entries, old._replace(path=linked, inode=inode))
         elif line.endswith("|"):
             add(entries, Entry(line[:-1], Kind.PIPE, 0o640, number))
         elif line.endswith("/"):

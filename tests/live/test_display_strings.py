@@ -16,7 +16,7 @@ import grpc
 import pytest
 from stack.daemons import ports
 
-from function.buildkit import ANONYMOUS, SolveSpec, session_services
+from function.buildkit import ANONYMOUS, Action, SolveSpec, SourceRule, session_services
 from function.buildkit.rpc.channel import target
 from function.buildkit.rpc.control import Control
 from function.buildkit.rpc.llb_bridge import LLBBridge
@@ -37,6 +37,7 @@ PRINTED_AS = {
     "EXPORT",
     STATUSES: "TRANSFERRING EXPORTED_MANIFEST PUSHING PUSHING_LAYERS PUSHED",
     ERRORS: "JOB_EXISTS NO_SUCH_JOB CANCELED CACHE_KEY CHECKSUM EXIT_CODE NO_SECRET PULL_FAILED "
+    "SOURCE_DENIED "
     "PUSH_FAILED LAYER_FAILED AUTHORIZE_FAILED UNEXPECTED_STATUS",
     WARNINGS: "LINTED_LINE",
 }
@@ -91,12 +92,18 @@ def said(shared_daemon: str, mirror: str) -> Said:
         build(control, texts, "FROM scratch\nCOPY . /\n", {}, f"{forbidden}/team/app:1")
         build(control, texts, f"FROM {lacking}/no-token/base:1\n", {})
         build(control, texts, f"FROM {lacking}/no-layer/base:1\nRUN true # {{}}\n", {})
+        build(control, texts, "FROM debian:trixie-slim\n", {}, denied="docker-image://.*")
         refuse(control, texts)
     return texts
 
 
 def build(
-    control: Control, texts: Said, dockerfile: str, attrs: Mapping[str, str], *names: str
+    control: Control,
+    texts: Said,
+    dockerfile: str,
+    attrs: Mapping[str, str],
+    *names: str,
+    denied: str = "",
 ) -> None:
     ref = uuid.uuid4().hex
     data = memoryview(dockerfile.replace("{}", ref).encode())
@@ -107,7 +114,10 @@ def build(
     tree = Tree(entries)
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
     session = Session(control, services, shared_key=ref, heard=lambda: None)
-    spec = SolveSpec(ref=ref, names=names, frontend_attrs=attrs, internal=True)
+    policy = [SourceRule(action=Action.DENY, pattern=denied)] if denied else []
+    spec = SolveSpec(
+        ref=ref, names=names, frontend_attrs=attrs, source_policy=policy, internal=True
+    )
     solving = control.solve.future(solve_request(spec, session.id), timeout=SECONDS)
     for response in control.status(pb.StatusRequest(Ref=ref), timeout=SECONDS):
         texts[VERTEXES].update(vertex.name for vertex in response.vertexes)

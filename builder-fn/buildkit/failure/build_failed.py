@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from ...pb import rpc_status_pb2
-from ..errors import DaemonFault, SolveFailed
+from ..errors import DaemonFault, SolveFailed, SourceDenied
 from ..outcome import FailedStep
 from ..progress.redactor import NOTHING_SECRET
-from ..text.display_strings import LOAD_METADATA
+from ..text.display_strings import LOAD_METADATA, SOURCE_DENIED
 from ..text.plain_text import (
     MAX_CAUSE,
     clean_message,
@@ -77,6 +77,10 @@ def solve_failed(
     message = redactor.text(message)
     cause = clean_message(message)
     step = printer.step(details.vertex) if details.vertex else None
+    if details.exit_code is None and (denied := SOURCE_DENIED.search(message)):
+        return SourceDenied(
+            start_of(plain(denied["source"]), _MAX_NAME), _failed_step(step, details)
+        )
     name = step.name if step else ""
     explained = registry_failure.explain(message, name)
     if not explained and details.exit_code is None and (trouble := daemon.trouble(message)):
@@ -89,9 +93,16 @@ def solve_failed(
     )
     if explained:
         cause = ends_of(f"{explained}\nbuildkitd said: {cause}", MAX_CAUSE)
-    if step is None and details.first_line is None:
+    failed = _failed_step(step, details)
+    if failed is None:
         return SolveFailed(f"The build failed: {cause}")
-    failed = FailedStep(
+    return SolveFailed(_sentence(failed, cause), failed)
+
+
+def _failed_step(step: LoggedStep | None, details: _Details) -> FailedStep | None:
+    if step is None and details.first_line is None:
+        return None
+    return FailedStep(
         name=start_of(plain(step.name), _MAX_NAME) if step else "",
         file=details.file,
         line=details.first_line,
@@ -99,7 +110,6 @@ def solve_failed(
         output=_output(step) if step else (),
         excerpt=_excerpt(details),
     )
-    return SolveFailed(_sentence(failed, cause), failed)
 
 
 def _other_bases(printer: Printer, message: str) -> Iterator[str]:

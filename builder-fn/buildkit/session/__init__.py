@@ -2,7 +2,7 @@
 
 session      one Session stream: bytes to and fro
 grpc_server  a gRPC server on that stream, with h2
-data_frames  small DATA frames joined before h2 sees them
+data_frames  the DATA frames, which h2 is spared
 services     the methods of one build's session
 filesync     FileSync: the context
 auth         Auth: credentials for registries

@@ -25,7 +25,18 @@ import h2.settings
 from ...fsutil.wire import MESSAGE_PREFIX, framed
 from ..rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from ..rpc.grpc_status import Code, RpcError
-from .data_frames import MAX_FRAME_BYTES, DataFrameJoiner, data_frames
+from .data_frames import (
+    DATA,
+    MAX_FRAME_BYTES,
+    PING,
+    WINDOW_UPDATE,
+    DataFrameTaker,
+    FlowControlError,
+    ReceiveWindow,
+    data_frames,
+    enlarged,
+    pong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -122,27 +133,33 @@ class _UnaryCall:
 @dataclass(slots=True)
 class _Stream:
     call: Call
+    window: ReceiveWindow
     received: bytearray = field(default_factory=bytearray)
     unsent: deque[Buffer] = field(default_factory=deque)  # held back by flow control, and not empty
     failed: RpcError | None = None
 
     def messages(self, data: bytes) -> list[bytes]:
         """Return the request messages that are complete with *data*."""
-        self.received += data
+        rest = self.received
+        rest += data if rest else b""
+        buffer = rest or data  # most messages come whole, and are looked for where they are
         found: list[bytes] = []
         position = 0
-        while len(self.received) - position >= MESSAGE_PREFIX.size:
-            compressed, length = MESSAGE_PREFIX.unpack_from(self.received, position)
+        while len(buffer) - position >= MESSAGE_PREFIX.size:
+            compressed, length = MESSAGE_PREFIX.unpack_from(buffer, position)
             if compressed:
                 raise RpcError(Code.UNIMPLEMENTED, "compressed messages are not supported")
             if length > MAX_GRPC_MESSAGE_BYTES:
                 raise RpcError(Code.RESOURCE_EXHAUSTED, f"a message of {length} bytes is too large")
             start, end = position + MESSAGE_PREFIX.size, position + MESSAGE_PREFIX.size + length
-            if end > len(self.received):
+            if end > len(buffer):
                 break
-            found.append(bytes(self.received[start:end]))
+            found.append(bytes(buffer[start:end]))
             position = end
-        del self.received[:position]
+        if rest:
+            del rest[:position]
+        else:
+            rest += data[position:]
         return found
 
     def take(self, limit: int) -> list[Buffer]:
@@ -168,7 +185,8 @@ class GrpcServer:
     def __init__(self, services: Mapping[str, Callable[[Headers], Call]]) -> None:
         """Serve *services*: by full method name, "/package.Service/Method", what starts a call of it."""
         self._services = services
-        self._joiner = DataFrameJoiner()
+        self._frames = DataFrameTaker()
+        self._window = ReceiveWindow(_RECEIVE_WINDOW_BYTES)
         self._outgoing: list[Buffer] = []
         self._streams: dict[int, _Stream] = {}
         self._lookups: list[Lookup] = []
@@ -196,10 +214,17 @@ class GrpcServer:
         What has to be looked up for it is returned, and answered by the next `send` after that.
         """
         try:
-            events = self._h2.receive_data(self._joiner.feed(data))
-            for event in events:
-                self._handle(event)
-        except h2.exceptions.ProtocolError as exc:
+            for kind, number, piece in self._frames.feed(data, self._streams):
+                if kind == DATA:
+                    self._data_received(number, piece)
+                elif kind == WINDOW_UPDATE:
+                    self._room_given(number, piece)
+                elif kind == PING:
+                    self._send_frame(pong(piece))
+                else:
+                    for event in self._h2.receive_data(piece):
+                        self._handle(event)
+        except (h2.exceptions.ProtocolError, FlowControlError) as exc:
             raise ConnectionBroken(str(exc)) from exc
         lookups, self._lookups = self._lookups, []
         return lookups
@@ -217,8 +242,10 @@ class GrpcServer:
 
     def _handle(self, event: h2.events.Event) -> None:
         match event:
-            case h2.events.DataReceived():
-                self._data_received(event)
+            case h2.events.DataReceived(stream_id=number):  # padded, or of no open stream
+                self._h2.acknowledge_received_data(event.flow_controlled_length, number)
+                if number in self._streams:
+                    self._take(self._streams[number], event.data)
             case h2.events.RequestReceived():
                 self._request_received(event)
             case h2.events.StreamReset():
@@ -232,12 +259,14 @@ class GrpcServer:
             headers.setdefault(str(name), []).append(str(value))
         head = [(":status", "200"), ("content-type", "application/grpc")]
         try:
-            self._streams[event.stream_id] = _Stream(self._start(headers))
+            call = self._start(headers)
         except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
             status = _status(exc)
             head += _trailers(status.code, status.message)
             self._h2.send_headers(event.stream_id, head, end_stream=True)
         else:
+            window = ReceiveWindow(_RECEIVE_WINDOW_BYTES, event.stream_id)
+            self._streams[event.stream_id] = _Stream(call, window)
             self._h2.send_headers(event.stream_id, head)
 
     def _start(self, headers: Headers) -> Call:
@@ -246,14 +275,22 @@ class GrpcServer:
             return service(headers)
         raise RpcError(Code.UNIMPLEMENTED, f"{path} is not offered by this session")
 
-    def _data_received(self, event: h2.events.DataReceived) -> None:
-        if event.flow_controlled_length:
-            self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        stream = self._streams.get(event.stream_id)
-        if stream is None or stream.failed:
+    def _room_given(self, number: int, update: bytes) -> None:
+        # h2 keeps these figures, since settings change them, too.
+        window = self._h2.streams[number] if number else self._h2
+        window.outbound_flow_control_window = enlarged(window.outbound_flow_control_window, update)
+
+    def _data_received(self, number: int, data: bytes) -> None:
+        stream = self._streams[number]
+        if room := self._window.take(len(data)) + stream.window.take(len(data)):
+            self._send_frame(room)
+        self._take(stream, data)
+
+    def _take(self, stream: _Stream, data: bytes) -> None:
+        if stream.failed:
             return
         try:
-            for message in stream.messages(event.data):
+            for message in stream.messages(data):
                 if lookup := stream.call.receive(message):
                     self._lookups.append(lookup)
         except Exception as exc:  # noqa: BLE001 - a service's fault is no other call's
@@ -285,6 +322,10 @@ class GrpcServer:
         self._h2.outbound_flow_control_window -= size
         self._h2.streams[number].outbound_flow_control_window -= size
         return size
+
+    def _send_frame(self, frame: bytes) -> None:
+        self._drain()
+        self._outgoing.append(frame)
 
     def _drain(self) -> None:
         """Send what h2 has made, before anything else is."""

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...pb import control_pb2 as pb
+from .source_policy import policy_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from .source_policy import SourceRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class SolveSpec:
     exporter_attrs: Mapping[str, str] = field(default_factory=dict)  # beside the names
     # By name; a build with any takes its graph through the gateway (secret_ids.py).
     secret_ids: Mapping[str, str] = field(default_factory=dict)
+    source_policy: Sequence[SourceRule] = ()  # that every source has to pass
     internal: bool = False  # no record of the build stays in the daemon's history
 
 
@@ -42,5 +46,6 @@ def solve_request(spec: SolveSpec, session_id: str) -> pb.SolveRequest:
         Frontend="" if spec.secret_ids else FRONTEND,
         FrontendAttrs=spec.frontend_attrs,
         Internal=spec.internal,
+        SourcePolicy=policy_bytes(spec.source_policy, session_id),
         Exporters=exporters,
     )

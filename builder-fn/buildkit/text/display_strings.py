@@ -166,6 +166,11 @@ NO_SECRET = _displayed(
     "session/secrets/secrets.go:26",
     "that a secret which was not sent is named (failure/step)",
 )
+SOURCE_DENIED = _displayed(
+    r"source \"(?P<source>(?:[^\"\\]|\\.)*)\" denied by policy: ",
+    "sourcepolicy/engine.go:157",
+    "that a refusal by the source policy is no failure of the build (failure/build_failed)",
+)
 LINTED_LINE = _displayed(
     r" \(line (?P<line>\d+)\)\Z",
     "frontend/dockerfile/linter/linter.go:180",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...buildkit.text.plain_text import ends_of
-from ...log_tail import LogTail
 from ...pb import control_pb2, gateway_pb2
 from ..outcome_json import lines_document, lines_from, steps_document, steps_from
+from .log_tail import LogTail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

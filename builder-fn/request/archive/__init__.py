@@ -9,7 +9,7 @@ indexing          every member judged, in one place
 context           the tree of a context, its root, and what must be in it
 """
 
-from .context import DOCKERFILE, find, require_dockerfile, rooted_at
+from .context import DOCKERFILE, dockerfile_of, find, require_dockerfile, rooted_at
 from .indexing import CONFIG, SEALED_SECRETS, Archive, Limits, index
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SEALED_SECRETS",
     "Archive",
     "Limits",
+    "dockerfile_of",
     "find",
     "index",
     "require_dockerfile",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...errors import ArchiveError, BodyTooLarge
@@ -95,6 +94,15 @@ def find(context: Tree, path: str) -> Entry | None:
     return found[0] if found and found[0].path == path else None
 
 
+def dockerfile_of(context: Tree, path: str) -> bytes:
+    """Return the Dockerfile at *path* as the daemon reads it; nothing if that is no file of its own."""
+    for name in _spellings(path):
+        entry = find(context, name)
+        if entry and entry.kind is Kind.FILE and isinstance(entry.data, memoryview):
+            return bytes(entry.data)
+    return b""
+
+
 def require_dockerfile(context: Tree, path: str) -> None:
     """Refuse a *context* without a Dockerfile at *path*, or with one that no daemon should read.
 
@@ -161,7 +169,7 @@ def _below(context: Tree, depth: int, prefix: str) -> Tree:
         return context
     return Tree(
         tuple(
-            replace(entry, path=entry.path.removeprefix(prefix))
+            entry._replace(path=entry.path.removeprefix(prefix))
             for entry in context.entries[depth:]
         )
     )

@@ -10,7 +10,7 @@ whether it is to be sent is for .dockerignore and the Dockerfile to say.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import ArchiveError, BodyTooLarge
@@ -199,12 +199,12 @@ class _Index:
             return Entry(path, Kind.FILE, 0, 0, unfit=unfit)
         if not target.inode and target.kind is Kind.FILE:
             self._inodes += 1
-            target = entries[key] = replace(target, inode=self._inodes)
+            target = entries[key] = target._replace(inode=self._inodes)
             if entries is self._entries:
                 self._counted.add(self._inodes)
         if is_of_windows(member.name):
-            target = replace(target, mode=_mode_of_windows(target.mode))
-        return replace(target, path=path)
+            target = target._replace(mode=_mode_of_windows(target.mode))
+        return target._replace(path=path)
 
     def archive(self) -> Archive:
         if CONFIG not in self._documents:
@@ -227,7 +227,7 @@ class _Index:
         names = Counter(entry.inode for entry in self._entries.values())
         for path, entry in self._entries.items():
             if entry.inode and names[entry.inode] == 1:
-                self._entries[path] = replace(entry, inode=0)
+                self._entries[path] = entry._replace(inode=0)
 
 
 def _mode_of_windows(mode: int) -> int:

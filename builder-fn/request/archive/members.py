@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import ArchiveError
@@ -82,7 +83,7 @@ def members(body: memoryview) -> Iterator[Member]:
         if magic == _USTAR and prefix[0]:
             name = prefix.split(b"\0", 1)[0] + b"/" + name
         link = link.split(b"\0", 1)[0]
-        length, time = _number(size), _number(mtime) * _SECOND
+        length, time = _number(size), _common_number(mtime) * _SECOND
         count += 1
         if not said.silent:
             name, link, length, time = said.overrule(name, link, length, time)
@@ -99,7 +100,7 @@ def members(body: memoryview) -> Iterator[Member]:
                 content = said.sparse.content(data, name)
         kind = _SAME.get(kind, kind)
         xattrs = () if said.silent else said.take_xattrs()
-        yield Member(name, kind, _number(mode), time, link, content, xattrs)
+        yield Member(name, kind, _common_number(mode), time, link, content, xattrs)
     if said.are_for_next:
         raise ArchiveError("The archive is cut short: a header in it has no member after it.")
 
@@ -147,7 +148,7 @@ def _has_checksum(block: memoryview, field: bytes) -> bool:
     except ArchiveError:
         return False
     # Adler-32's low half is 1 plus the sum, modulo 65521: the fastest sum that Python has.
-    others = (zlib.adler32(block) & 0xFFFF) - 1 - sum(field)
+    others = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(field) & 0xFFFF)
     if (others + len(field) * ord(" ") - stated) % 65521 == 0:
         return True
     # Some old programs added the bytes as signed characters.
@@ -170,6 +171,10 @@ def _number(field: bytes) -> int:
     # Two's complement, but for the first bit, which marks the base: the second is the sign.
     number = int.from_bytes(field, "big") - (1 << 8 * len(field) - 1)
     return number - (1 << 8 * len(field) - 1) if field[0] & 0x40 else number
+
+
+# Most members of an archive have one of a few modes, and of a few times.
+_common_number = lru_cache(maxsize=256)(_number)
 
 
 def _data(body: memoryview, start: int, length: int, name: bytes) -> memoryview:

@@ -14,12 +14,14 @@ _MAX_PATH_BYTES = 4095  # PATH_MAX less its final NUL (linux/limits.h)
 _MAX_PART_BYTES = 255  # NAME_MAX
 # Far more than real paths have. Each is a directory, which a name of 4 KiB could imply 2,000 of.
 _MAX_PARTS = 256
+# As numbers, which are looked for in bytes without an exception on the way: a tenth of the time.
+_NUL, _BACKSLASH = ord("\0"), ord("\\")
 _MEANINGLESS = ("", "/", ".")  # as a name's first character: it may be "./x", "../x" or ".x"
 
 
 def is_of_windows(name: bytes) -> bool:
     """Return whether *name* has the separators of Windows: below context/ a backslash is a character."""
-    return b"\\" in name and _OF_WINDOWS.match(name) is not None
+    return _BACKSLASH in name and _OF_WINDOWS.match(name) is not None
 
 
 def to_path(name: bytes) -> str:
@@ -84,6 +86,6 @@ def _parts(text: str) -> list[str]:
 
 
 def _to_text(stored: bytes, what: str) -> str:
-    if b"\0" in stored:
+    if _NUL in stored:
         raise ArchiveError(f"The {what} {quoted(stored)} has a NUL byte in it.")
     return decoded(stored)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.errors import SolveFailed
+from function.buildkit.errors import SolveFailed, SourceDenied
 from function.buildkit.failure import build_failed
 from function.buildkit.outcome import FailedStep
 from function.buildkit.progress.printer import Printer
@@ -328,3 +328,30 @@ def test_of_two_base_images_that_may_be_missing_both_are_named(error: str, said:
     assert cause.count("The base image r.io/a:1 cannot be pulled") == 1
     assert said in cause
     assert "r.io/c" not in cause
+
+
+DENIED = (
+    'could not resolve image due to policy: source "{}" denied by policy: source denied by policy'
+)
+
+
+def test_a_source_that_is_denied_is_no_image_that_cannot_be_pulled() -> None:
+    message = (
+        "failed to solve: docker.io/library/a:1: failed to resolve source metadata for "
+        f"docker.io/library/a:1: {DENIED.format('docker-image://docker.io/library/a:1')}"
+    )
+
+    error = solve_failed(message, details_bin(errdefs_Source=source()), Printer())
+
+    assert isinstance(error, SourceDenied)
+    assert error.source == "docker-image://docker.io/library/a:1"
+    assert error.failed_step is not None
+    assert (error.failed_step.file, error.failed_step.line) == ("Dockerfile", 4)
+
+
+def test_a_step_that_prints_the_words_of_a_denial_has_failed_by_itself() -> None:
+    details = details_bin(errdefs_Vertex={"digest": VERTEX}, gatewayapi_ExitMessage={"Code": 3})
+
+    error = solve_failed(f"{DENIED.format('a')}: {CAUSE}", details, progress("said"))
+
+    assert not isinstance(error, SourceDenied)

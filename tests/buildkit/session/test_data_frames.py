@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import h2.config
 import h2.connection
 import h2.events
@@ -16,11 +18,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from function.buildkit.session.data_frames import (
+    DATA,
+    FOR_H2,
     MAX_FRAME_BYTES,
+    PING,
     PREFACE,
-    DataFrameJoiner,
+    WINDOW_UPDATE,
+    DataFrameTaker,
+    FlowControlError,
+    ReceiveWindow,
     data_frames,
+    enlarged,
+    pong,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 HEADERS = b"\x83\x86\x84"  # HPACK's static table: POST, http, /
 
@@ -40,45 +53,80 @@ def opening(streams: int) -> bytes:
     return PREFACE + SettingsFrame(0).serialize() + b"".join(f.serialize() for f in headers)
 
 
-def joined(raw: bytes, *boundaries: int) -> bytes:
-    joiner = DataFrameJoiner()
+def pieces_of(raw: bytes, *boundaries: int) -> list[bytes]:
     ends = [*sorted(boundaries), len(raw)]
-    starts = [0, *ends]
-    return b"".join(joiner.feed(raw[start:end]) for start, end in zip(starts, ends, strict=False))
+    return [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+class Understanding:
+    """All that a server learns, in order: neighbouring data of a stream as one, and h2's events."""
+
+    def __init__(self) -> None:
+        self.found: list[object] = []
+        self.open: set[int] = set()
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
+        )
+        self._h2.initiate_connection()
+
+    def data(self, stream: int, payload: bytes) -> None:
+        before = self.found[-1] if self.found else None
+        if isinstance(before, list) and before[0] == stream:
+            before[1] += payload
+        elif payload:
+            self.found.append([stream, payload])
+
+    def room(self, stream: int, size: int) -> None:
+        self.found.append(("WindowUpdated", stream, size))
+
+    def h2(self, raw: bytes) -> None:
+        for event in self._h2.receive_data(raw):
+            match event:
+                case h2.events.DataReceived():
+                    self.data(event.stream_id, event.data)
+                case h2.events.RequestReceived():
+                    self.open.add(event.stream_id)
+                    self.found.append(("RequestReceived", event.stream_id))
+                case h2.events.WindowUpdated():
+                    self.room(event.stream_id or 0, event.delta or 0)
+                case h2.events.StreamEnded():
+                    self.found.append(("StreamEnded", event.stream_id))
+                case _:
+                    self.found.append(type(event).__name__)
 
 
 def understood(raw: bytes) -> list[object]:
-    """Return what h2 makes of *raw*: all events in order, neighbouring data of a stream as one."""
-    server = h2.connection.H2Connection(
-        h2.config.H2Configuration(client_side=False, validate_inbound_headers=False)
-    )
-    server.initiate_connection()
-    found: list[object] = []
-    for event in server.receive_data(raw):
-        match event:
-            case h2.events.DataReceived():
-                before = found[-1] if found else None
-                if isinstance(before, list) and before[0] == event.stream_id:
-                    before[1] += event.data
-                    before[2] += event.flow_controlled_length
-                else:
-                    found.append([event.stream_id, event.data, event.flow_controlled_length])
-            case h2.events.StreamEnded() | h2.events.RequestReceived():
-                found.append((type(event).__name__, event.stream_id))
-            case _:
-                found.append(type(event).__name__)
-    return found
+    """Return what h2 alone makes of *raw*."""
+    server = Understanding()
+    server.h2(raw)
+    return server.found
 
 
-def frames_of(raw: bytes) -> list[Frame]:
+def taken(*pieces: bytes, served: Container[int] = range(1, 100)) -> list[tuple[int, int, bytes]]:
+    """Return what the taker makes of *pieces*, which is what h2 would have understood."""
+    server, taker = Understanding(), DataFrameTaker()
     found = []
-    view = memoryview(raw)[len(PREFACE) :]
-    while view:
-        frame, length = Frame.parse_frame_header(view[:9])
-        frame.parse_body(view[9 : 9 + length])
-        found.append(frame)
-        view = view[9 + length :]
+    for piece in pieces:
+        for kind, stream, part in taker.feed(piece, _Both(server.open, served)):
+            found.append((kind, stream, part))
+            if kind == DATA:
+                server.data(stream, part)
+            elif kind == WINDOW_UPDATE:
+                server.room(stream, int.from_bytes(part, "big"))
+            elif kind == PING:
+                server.found.append("PingReceived")
+            else:
+                server.h2(part)
+    assert server.found == understood(b"".join(pieces))
     return found
+
+
+class _Both:
+    def __init__(self, first: Container[int], second: Container[int]) -> None:
+        self._containers = first, second
+
+    def __contains__(self, stream: object) -> bool:
+        return all(stream in container for container in self._containers)
 
 
 @st.composite
@@ -100,7 +148,8 @@ def conversations(draw: st.DrawFn) -> bytes:
             case "ping":
                 raw += PingFrame(0, b"12345678").serialize()
             case _:
-                raw += WindowUpdateFrame(stream, 100).serialize()
+                of = draw(st.sampled_from([0, stream]))
+                raw += WindowUpdateFrame(of, draw(st.integers(1, 1000))).serialize()
     for number in range(streams):
         if draw(st.booleans()):
             raw += data(2 * number + 1, b"", end=True)
@@ -108,12 +157,10 @@ def conversations(draw: st.DrawFn) -> bytes:
 
 
 @given(conversations(), st.data())
-def test_h2_understands_the_same_with_and_without_joining(
-    raw: bytes, choice: st.DataObject
-) -> None:
+def test_the_same_is_understood_as_by_h2_alone(raw: bytes, choice: st.DataObject) -> None:
     boundaries = choice.draw(st.lists(st.integers(0, len(raw)), max_size=8))
 
-    assert understood(joined(raw, *boundaries)) == understood(raw)
+    taken(*pieces_of(raw, *boundaries), served=choice.draw(st.sets(st.sampled_from([1, 3, 5]))))
 
 
 def test_no_boundary_between_pieces_matters() -> None:
@@ -129,46 +176,100 @@ def test_no_boundary_between_pieces_matters() -> None:
         + data(3, b"five")
         + data(3, b"six", end=True)
     )
-    expected = understood(raw)
 
     for boundary in range(len(raw) + 1):
-        assert understood(joined(raw, boundary)) == expected
-    assert understood(joined(raw, *range(len(raw)))) == expected
+        taken(*pieces_of(raw, boundary))
+    taken(*pieces_of(raw, *range(len(raw))))
 
 
-def test_neighbouring_data_frames_become_one() -> None:
-    raw = opening(1) + b"".join(data(1, b"%d," % number) for number in range(1000))
+def test_neighbouring_data_of_a_stream_come_at_once_and_not_through_h2() -> None:
+    numbers = [b"%d," % number for number in range(10_000)]
+    raw = b"".join(data(1, number) for number in numbers)
 
-    *_, only = frames_of(joined(raw))
-
-    assert isinstance(only, DataFrame)
-    assert only.data == b"".join(b"%d," % number for number in range(1000))
+    assert taken(opening(1), raw)[1:] == [(DATA, 1, b"".join(numbers))]
 
 
-def test_no_joined_frame_is_larger_than_http2_allows() -> None:
-    raw = opening(1) + b"".join(data(1, bytes(1000)) for _ in range(60))
+def test_data_of_a_stream_that_is_not_open_are_for_h2_to_judge() -> None:
+    late = data(1, b"late")
 
-    frames = [frame for frame in frames_of(joined(raw)) if isinstance(frame, DataFrame)]
+    found = list(DataFrameTaker().feed(PREFACE + late, streams=()))
 
-    assert [len(frame.data) for frame in frames] == [16_000, 16_000, 16_000, 12_000]
+    assert {kind for kind, _, _ in found} == {FOR_H2}
+    assert b"".join(part for _, _, part in found) == PREFACE + late
 
 
-def test_what_ends_a_stream_is_never_joined_to_what_follows() -> None:
-    raw = opening(1) + data(1, b"last", end=True) + data(1, b"too late")
+def test_a_stream_opened_by_the_same_piece_is_open() -> None:
+    assert taken(opening(1) + data(1, b"early"))[-1] == (DATA, 1, b"early")
 
-    frames = [frame for frame in frames_of(joined(raw)) if isinstance(frame, DataFrame)]
 
-    assert [(frame.data, "END_STREAM" in frame.flags) for frame in frames] == [
-        (b"last", True),
-        (b"too late", False),
-    ]
+def test_h2_is_told_that_data_end_their_stream() -> None:
+    found = taken(opening(1), data(1, b"last", end=True))
+
+    assert found[1:] == [(DATA, 1, b"last"), (FOR_H2, 0, data(1, b"", end=True))]
 
 
 @pytest.mark.parametrize("size", [0, 5, 23, 24, 28])
 def test_an_unfinished_frame_is_held_back(size: int) -> None:
     raw = PREFACE + SettingsFrame(0).serialize()
 
-    assert DataFrameJoiner().feed(raw[:size]) == PREFACE[:size]
+    found = DataFrameTaker().feed(raw[:size], ())
+
+    assert b"".join(part for _, _, part in found) == PREFACE[:size]
+
+
+def test_a_frame_larger_than_http2_allows_is_not_waited_for() -> None:
+    header = b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"
+
+    assert list(DataFrameTaker().feed(PREFACE + header, {1})) == [(FOR_H2, 0, PREFACE + header)]
+
+
+def test_room_for_a_stream_and_for_all_is_not_for_h2() -> None:
+    own, all_ = WindowUpdateFrame(1, 5).serialize(), WindowUpdateFrame(0, 7).serialize()
+
+    assert taken(opening(1), own + all_)[1:] == [
+        (WINDOW_UPDATE, 1, own[-4:]),
+        (WINDOW_UPDATE, 0, all_[-4:]),
+    ]
+
+
+def test_a_ping_is_not_for_h2_and_its_answer_is() -> None:
+    ping = PingFrame(0, b"12345678")
+    answer = PingFrame(0, b"12345678", flags=["ACK"]).serialize()
+
+    assert taken(opening(1), ping.serialize())[1:] == [(PING, 0, b"12345678")]
+    assert taken(opening(1), answer)[1:] == [(FOR_H2, 0, answer)]
+    assert pong(b"12345678") == answer
+
+
+@pytest.mark.parametrize(("window", "room"), [(0, 0), (1, (1 << 31) - 1), ((1 << 31) - 1, 1)])
+def test_room_that_there_cannot_be_is_refused(window: int, room: int) -> None:
+    with pytest.raises(FlowControlError):
+        enlarged(window, room.to_bytes(4, "big"))
+
+
+@given(st.integers(-(1 << 31), (1 << 31) - 2), st.data())
+def test_room_is_added_to_what_there_is(window: int, choice: st.DataObject) -> None:
+    room = choice.draw(st.integers(1, min((1 << 31) - 1 - window, (1 << 31) - 1)))
+
+    # The first bit is reserved, and means nothing.
+    assert enlarged(window, (room | 1 << 31).to_bytes(4, "big")) == window + room
+
+
+@given(st.lists(st.integers(0, 40_000)), st.integers(1, 100_000))
+def test_a_client_always_has_room_for_half_the_window_and_never_for_more_than_all_of_it(
+    counts: list[int], size: int
+) -> None:
+    window, room = ReceiveWindow(size, stream=7), size
+    for count in counts:
+        came = min(count, room)
+        room -= came
+        if update := window.take(came):
+            frame, length = Frame.parse_frame_header(memoryview(update)[:9])
+            frame.parse_body(memoryview(update)[9:])
+            assert (type(frame), frame.stream_id, length) == (WindowUpdateFrame, 7, 4)
+            assert isinstance(frame, WindowUpdateFrame)
+            room += frame.window_increment
+        assert size // 2 < room <= size
 
 
 @given(st.lists(st.binary(max_size=40_000), max_size=6))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.log_tail import LogRoom, LogTail
+from function.history.journal.log_tail import LogRoom, LogTail
 
 
 def tail(most: int, *batches: list[str]) -> LogTail:

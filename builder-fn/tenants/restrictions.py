@@ -1,0 +1,190 @@
+"""Pure. Restricts one build: what it may ask for, what the daemon is told, and how a refusal is explained.
+
+The policy is the operator's for all, narrowed by the tenant's own. Where a tenant's cache is isolated, its
+steps have a host name of its own, which stands in the cache key of each and in no image, and its cache mounts
+a namespace of its own. Both are frontend attributes, so only a frontend that is known to keep them may make
+the graph: BuildKit's own, which then also reads what asks for the same one as an image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING
+
+from ..buildkit import FailedStep
+from ..errors import ConfigError, PolicyRefused
+from ..quoting import quoted
+from ..registry.reference import Reference
+from . import dockerfile_lines
+from .platforms import normal_platform
+from .policy import Policy
+from .source_patterns import SourcePattern
+from .source_rules import SourceLimits
+from .tenant import ISOLATED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..buildkit import SourceRule
+    from ..errors import BuilderError
+    from ..request.options import BuildConfig
+    from .principal import Principal
+
+_BUILD_ARG = "build-arg:"
+_SYNTAX = "BUILDKIT_SYNTAX"
+# Frontend attributes (moby/buildkit v0.32.2 frontend/dockerui/config.go).
+_HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
+_CACHE_NAMESPACE = "BUILDKIT_CACHE_MOUNT_NS"
+_NO_NETWORK = {"force-network-mode": "none"}
+_CPU_PERIOD = 100_000  # microseconds, the kernel's own default
+# With it the daemon's own frontend does not look for another one (frontend/dockerfile/builder/build.go).
+_OWN_FRONTEND = "cmdline"
+
+# The image of the frontend that BuildKit has built in.
+_BUILT_IN = "docker.io/docker/dockerfile"
+# Its experiments are not built in.
+_EXPERIMENTS = "labs"
+
+_NAMESPACE_DIGITS = 32
+_USER = re.compile(r"(?<=://)[^/?#@]*@")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restrictions:
+    """All that one build is held to; *namespace* is that of an isolated cache, else nothing.
+
+    Then it may not read what *others* push either, other than what is its *own* as well.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    namespace: str = ""
+    own: tuple[SourcePattern, ...] = ()
+    others: tuple[SourcePattern, ...] = ()
+
+    @classmethod
+    def of(cls, principal: Principal) -> Restrictions:
+        policy = reduce(Policy.narrowed, principal.policies, Policy())
+        tenant = principal.tenant
+        isolated = tenant is not None and tenant.cache == ISOLATED
+        if tenant is None or not isolated:
+            return cls(policy=policy)
+        return cls(
+            policy=policy,
+            namespace=namespace_of(tenant.name),
+            own=tuple(map(SourcePattern.from_image, tenant.images)),
+            others=tuple(map(SourcePattern.from_image, principal.others)),
+        )
+
+    def require(self, config: BuildConfig) -> None:
+        """Refuse what a request asks for against the policy. Raises PolicyRefused."""
+        if self.namespace:
+            for name in (_HOSTNAME, _CACHE_NAMESPACE):
+                if name in config.build_args:
+                    raise PolicyRefused(
+                        f"The build argument {name} is the builder's own here: it keeps your cache apart "
+                        f"from others'. Leave it out. {self._whom()}"
+                    )
+        allowed = self.policy.platforms
+        if allowed is None:
+            return
+        for platform in config.platforms:
+            if normal_platform(platform) not in allowed:
+                raise PolicyRefused(
+                    f"The build is not allowed for {platform}: policy.platforms has "
+                    f"{', '.join(allowed) or 'nothing'}. {self._whom()}"
+                )
+        if not allowed:
+            raise PolicyRefused(
+                f"The build is not allowed for any platform: the policy leaves none. {self._whom()}"
+            )
+
+    def frontend_attrs(self, config: BuildConfig, dockerfile: bytes) -> Mapping[str, str]:
+        """Return what the frontend is told beside, and whatever, the request asks for."""
+        policy = self.policy
+        found: dict[str, str] = {}
+        if self.namespace:
+            found |= {_BUILD_ARG + name: self.namespace for name in (_HOSTNAME, _CACHE_NAMESPACE)}
+        if not policy.network:
+            found |= _NO_NETWORK
+        if policy.memory is not None:
+            found |= {"memory": str(policy.memory), "memswap": str(policy.memory)}
+        if policy.cpus is not None:
+            quota = round(policy.cpus * _CPU_PERIOD)
+            found |= {"cpuperiod": str(_CPU_PERIOD), "cpuquota": str(quota)}
+        if policy.platforms and len(policy.platforms) == 1 and not config.platforms:
+            found["platform"] = policy.platforms[0]
+        syntax = config.build_args.get(_SYNTAX) or dockerfile_lines.syntax_of(dockerfile)
+        if self._is_guarded and policy.frontends is None and self._is_built_in(syntax):
+            found[_OWN_FRONTEND] = syntax
+        return found
+
+    @cached_property
+    def source_rules(self) -> tuple[SourceRule, ...]:
+        """The rules that every source has to pass; none if all may be used."""
+        return self._sources.rules()
+
+    def cause_of(
+        self, failure: BuilderError, config: BuildConfig, dockerfile: bytes
+    ) -> BuilderError:
+        """Return *failure*; of a source that the daemon refused, say by which rule, and where it stands."""
+        if not isinstance(failure, PolicyRefused) or not failure.source:
+            return failure
+        step = failure.failed_step or FailedStep(name="")
+        if step.line is None:
+            line = dockerfile_lines.line_of(failure.source, dockerfile, config.build_args)
+            step = replace(step, file=config.dockerfile, line=line)
+        where = f" ({step.file}:{step.line})" if step.line is not None else ""
+        why = self._sources.refusal(failure.source)
+        shown = _USER.sub("", failure.source.removeprefix("docker-image://"))
+        return PolicyRefused(
+            f"The build may not use {quoted(shown)[1:-1]}{where}: {why}. {self._whom()}",
+            step if step.line is not None else failure.failed_step,
+            source=failure.source,
+        )
+
+    @property
+    def limit_steps(self) -> bool:
+        """Tell whether a step may use only so much memory or so many processors."""
+        return self.policy.memory is not None or self.policy.cpus is not None
+
+    @property
+    def _sources(self) -> SourceLimits:
+        """What the build may read.
+
+        The daemon asks no registry for an image that it has, if it is named by its digest: so places where
+        others push are closed. Where the operator has written out what may be used, that counts instead.
+        """
+        written_out = self.policy.images.allow is not None
+        places = () if written_out else tuple(each for each in self.others if each.is_place)
+        return SourceLimits(
+            policy=self.policy, guarded=self._is_guarded, own=self.own, others=places
+        )
+
+    @property
+    def _is_guarded(self) -> bool:
+        return bool(self.namespace or not self.policy.network or self.limit_steps)
+
+    def _is_built_in(self, syntax: str) -> bool:
+        try:
+            reference = Reference.parse(syntax)
+        except ConfigError:
+            return False
+        return (
+            reference.name == _BUILT_IN
+            and _EXPERIMENTS not in reference.tag
+            and self._sources.allows_image(str(reference))
+        )
+
+    def _whom(self) -> str:
+        return (
+            f"Ask {self.policy.contact or 'the operator of the builder'} if it should be allowed."
+        )
+
+
+def namespace_of(tenant: str) -> str:
+    """Return the name that stands for a tenant in cache keys, which shows in its steps as their host name."""
+    said = f"builder-fn cache of {tenant}"
+    return hashlib.sha256(said.encode()).hexdigest()[:_NAMESPACE_DIGITS]

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from function.tenants.dockerfile_lines import line_of, syntax_of
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "image"),
+    [
+        ("# syntax=docker/dockerfile:1\nFROM a\n", "docker/dockerfile:1"),
+        ("#syntax = docker/dockerfile:1\r\nFROM a\n", "docker/dockerfile:1"),
+        ("# escape=`\n# SYNTAX=a/b\nFROM a\n", "a/b"),
+        ("# syntax=a/b an option\nFROM a\n", "a/b"),
+        ("# a comment\n# syntax=a/b\nFROM a\n", ""),
+        ("\n# syntax=a/b\nFROM a\n", ""),
+        ("FROM a\n# syntax=a/b\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_syntax_stands_at_the_top(dockerfile: str, image: str) -> None:
+    assert syntax_of(dockerfile.encode()) == image
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "source", "line"),
+    [
+        ("FROM a\nADD https://b.example/c /\n", "https://b.example/c", 2),
+        (
+            "FROM a\nADD --checksum=x \\\n # why\n  https://b.example/c /\n",
+            "https://b.example/c",
+            2,
+        ),
+        ('FROM a\nADD ["https://b.example/c", "/"]\n', "https://b.example/c", 2),
+        ("FROM a\nARG H=b\nADD https://${H}.example/c /\n", "https://b.example/c", 3),
+        ("ARG H=b\nFROM a\nARG H\nADD https://${H}.example/c /\n", "https://b.example/c", 4),
+        ("ARG H=b\nFROM a\nADD https://${H}.example/c /\n", "https://b.example/c", None),
+        ("ARG H=b\nFROM a/$H\n", "docker-image://docker.io/a/b:latest", 2),
+        ('FROM a\nENV H b\nENV H="b"\nADD https://$H.example/c /\n', "https://b.example/c", 4),
+        ("FROM a\nADD https://${H:-b}.example/c /\n", "https://b.example/c", 2),
+        ("FROM a\nADD https://B.example/c/d.git#x /\n", "git://b.example/c/d.git#x", 2),
+        ("FROM a\nADD git@b.example:c/d.git /\n", "git://b.example/c/d.git", 2),
+        ("FROM a\nADD ssh://git@b.example:22/c/d.git /\n", "git://b.example:22/c/d.git", 2),
+        ("FROM a\nADD https://me:word@b.example/c.git?ref=x /\n", "git://b.example/c.git#x", 2),
+        ("FROM a\nCOPY --from=b/c /x /\n", "docker-image://docker.io/b/c:latest", 2),
+        ("FROM a\nRUN --mount=type=bind,from=b/c:1 x\n", "docker-image://docker.io/b/c:1", 2),
+        ("FROM a\nADD https://other.example/c /\n", "https://b.example/c", None),
+        ("FROM a\n", "oci-layout://a", None),
+    ],
+)
+def test_the_line_that_names_a_source(dockerfile: str, source: str, line: int | None) -> None:
+    assert line_of(source, dockerfile.encode(), {}) == line
+
+
+def test_a_build_argument_goes_before_its_default() -> None:
+    dockerfile = b"FROM a\nARG H=other\nADD https://$H/c /\n"
+
+    assert line_of("https://b.example/c", dockerfile, {"H": "b.example"}) == 3
+
+
+@given(st.binary(max_size=200), st.text(max_size=50))
+def test_any_dockerfile_can_be_searched(dockerfile: bytes, source: str) -> None:
+    syntax_of(dockerfile)
+    line_of(f"git://{source}", dockerfile, {"A": "b"})
