@@ -22,6 +22,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
     │   ├── BuildTimedOut 422
     │   └── BuildCancelled 422
     ├── Busy 429                    the caller may try again later
+    │   └── TenantLimit 429
     ├── CallerGone 422              nobody was left to answer
     ├── RecordsOff 501              the operator must have buildkitd keep records
     └── Unavailable 503             the operator, or time, must mend it
@@ -172,6 +173,12 @@ class Busy(BuilderError):
         super().__init__(message)
         if wait is not None:
             self.retry_after = max(1, min(math.ceil(wait), 3600))
+
+
+class TenantLimit(Busy):
+    """The builder has room, and the caller's own limits do not allow more builds now."""
+
+    code = "tenant_limit"
 
 
 class CallerGone(BuilderError):

@@ -7,6 +7,7 @@ request.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import os
@@ -55,6 +56,10 @@ _log = logging.getLogger("builder-fn")
 # How long an archive that is being unpacked waits for memory that others hold.
 _ROOM_SECONDS = 10.0
 
+# A build makes some thousand objects, and hardly ever a cycle of them: to look for those after each 700 that
+# are left takes a twentieth of its time. So many are at most 2 MiB.
+_OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE = 10_000
+
 _lock = threading.Lock()
 _builder: Builder | None = None
 
@@ -65,6 +70,7 @@ probes = ("/healthz", "/ready", "/metrics")
 
 def start() -> None:
     """Stop the function before it serves if settings make no sense (a hook of the template's)."""
+    gc.set_threshold(_OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE)
     try:
         _ = builder().process_sandbox  # begins to find out
     except BuilderError as exc:
@@ -210,13 +216,16 @@ def _started(
     principal.require_body(len(body))
     unsigned.require_nothing_that_must_be_signed(event)
     failed_status = unsigned.failed_status(event, settings.failed_status)
+    call_id = unsigned.call_id(event)
+    if not (call_id or settings.request_max_age):
+        # Before it is unpacked; what may be there already is to be followed, whatever the limits.
+        running.require_room(principal)
     begun = time.monotonic()
     limits = Limits(
         entries=least(principal.limits.context_entries, settings.max_context_entries),
         context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
     )
     bundle = unpack(body, limits, _reserving(event))
-    call_id = unsigned.call_id(event)
     arrival = Arrival(
         call_id=call_id,
         body_bytes=len(body),
@@ -270,15 +279,13 @@ def _streamed(event: Any, build: Ongoing, stream: Stream, key: Key | None) -> An
     )
 
 
-def _status(event: Any) -> Answer:
-    asked, principal = _question(event, "status")
+def _status(_event: Any, asked: Question, principal: Principal) -> Answer:
     return record_answers.state(builder().record(asked.build_id, principal.viewer)).signed(
         principal.key
     )
 
 
-def _result(event: Any) -> Answer:
-    asked, principal = _question(event, "result")
+def _result(event: Any, asked: Question, principal: Principal) -> Answer:
     running = builder()
     # Before a follower's place is taken, which a build that goes on would hold for nothing.
     record = running.record(asked.build_id, principal.viewer)
@@ -289,8 +296,7 @@ def _result(event: Any) -> Answer:
     return build_answers.whole(build, failed_status=status).signed(principal.key)
 
 
-def _logs(event: Any) -> Answer:
-    asked, principal = _question(event, "logs")
+def _logs(event: Any, asked: Question, principal: Principal) -> Answer:
     running = builder()
     build = running.follow(
         asked.build_id, unsigned.caller_gone(event), offset=asked.offset, viewer=principal.viewer
@@ -301,16 +307,42 @@ def _logs(event: Any) -> Answer:
     return build_answers.log_so_far(build).signed(principal.key)
 
 
-def _cancel(event: Any) -> Answer:
-    asked, principal = _question(event, "cancel")
+def _cancel(_event: Any, asked: Question, principal: Principal) -> Answer:
     record = builder().cancel(asked.build_id, principal.viewer)
     return record_answers.state(record, status=200 if record.ended else 202).signed(principal.key)
 
 
-def _list(event: Any) -> Answer:
-    asked, principal = _question(event, "list")
+def _list(_event: Any, asked: Question, principal: Principal) -> Answer:
     records, unreachable = builder().records(limit=asked.limit, viewer=principal.viewer)
     return record_answers.states(records, unreachable).signed(principal.key)
+
+
+def _about_builds(
+    operation: str, answer: Callable[[Any, Question, Principal], Answer]
+) -> Callable[[Any], Answer]:
+    """Return what answers a signed question about builds by *answer*.
+
+    Where there are tenants, each question leaves a line in the log: an operator is asked who saw what.
+    """
+
+    def answered(event: Any) -> Answer:
+        asked, principal = _question(event, operation)
+        try:
+            found = answer(event, asked, principal)
+        except BuilderError as exc:
+            return _refusal(event, exc, principal, build_id=asked.build_id)
+        if builder().replica.askers.tenant_names:
+            fields = log_lines.question_fields(
+                operation=operation,
+                build_id=asked.build_id,
+                key=principal.key_name,
+                tenant=principal.name,
+                status=found.status,
+            )
+            _log.info("question answered", extra=log_lines.with_fields(fields))
+        return found
+
+    return answered
 
 
 _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
@@ -319,11 +351,11 @@ _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
     "healthz": _healthz,
     "ready": _ready,
     "metrics": _metrics,
-    "status": _status,
-    "logs": _logs,
-    "result": _result,
-    "cancel": _cancel,
-    "list": _list,
+    "status": _about_builds("status", _status),
+    "logs": _about_builds("logs", _logs),
+    "result": _about_builds("result", _result),
+    "cancel": _about_builds("cancel", _cancel),
+    "list": _about_builds("list", _list),
 }
 
 
@@ -385,7 +417,9 @@ def _verified(event: Any, body: bytes | memoryview) -> Principal:
     )
 
 
-def _refusal(event: Any, error: BuilderError, principal: Principal = NOBODY) -> Answer:
+def _refusal(
+    event: Any, error: BuilderError, principal: Principal = NOBODY, *, build_id: str = ""
+) -> Answer:
     """Answer a request that did not come to a build; one for a stream gets its one last chunk.
 
     Signed, if the request was.
@@ -394,6 +428,9 @@ def _refusal(event: Any, error: BuilderError, principal: Principal = NOBODY) -> 
         method=event.method,
         path=event.path,
         call_id=unsigned.call_id(event),
+        build_id=build_id,
+        key=principal.key_name if principal.key else "",
+        tenant=principal.name,
         reason=error.code,
         error=str(error),
     )
@@ -401,7 +438,7 @@ def _refusal(event: Any, error: BuilderError, principal: Principal = NOBODY) -> 
     _log.log(level, "request refused", extra=log_lines.with_fields(fields))
     # Probes ask with GET, and builds with POST.
     if _builder is not None and event.method == "POST":
-        _builder.replica.metrics.refused(error.code)
+        _builder.replica.metrics.refused(error.code, tenant=principal.name)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None and event.method == "POST":
         return build_answers.refused_stream(error, stream, principal.key)

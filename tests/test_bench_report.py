@@ -81,6 +81,16 @@ def test_cpu_and_page_faults_have_goals_of_their_own() -> None:
     assert result(scenario, ours=0.1).met == {}
 
 
+def test_what_tenants_cost_is_the_difference_of_two_medians() -> None:
+    scenario = timed(Goals(added=0.003))
+    dear, cheap = (result(scenario, ours=0.0625, tenant=tenant) for tenant in (0.0675, 0.064))
+
+    assert (dear.met, cheap.met) == ({"added": False}, {"added": True})
+    assert cells([cheap])[0]["ours"] == "62 ms; +1.5 ms for a tenant"
+    assert cells([cheap])[0]["goal"] == "≤ 3 ms more"
+    assert result(scenario, tenant=0.1).met == {}
+
+
 def test_a_share_of_a_core_is_cpu_time_over_time() -> None:
     measured = Result(timed(Goals(core=0.10)), {"ours": one(10.0, cpu=0.9)})
     assert measured.core("ours") == pytest.approx(0.09)

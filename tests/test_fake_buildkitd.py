@@ -40,7 +40,7 @@ def test_the_fake_holds_to_the_daemons_contract(daemon: FakeBuildkitd, claim: Cl
 def test_a_script_is_told_as_it_is_written(daemon: FakeBuildkitd, case: Case) -> None:
     daemon.solver.script = case.play
     with daemon.control() as control:
-        heard = told(control, case, "registry.test:5000")
+        heard = told(control, daemon.connections(), case, "registry.test:5000")
 
     assert heard.late == heard.live
     assert heard.record_error == heard.live.error

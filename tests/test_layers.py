@@ -48,6 +48,7 @@ ONLY_IN = {
     "google": {"buildkit", "fsutil"},
     "grpc": {"buildkit", "history"},
     "h2": {"buildkit"},
+    "hpack": {"buildkit"},
     "werkzeug": {"answers", "handler"},  # the handler for its types
     "prometheus_client": {"telemetry"},
     "nacl": {"build_secrets"},

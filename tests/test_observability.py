@@ -62,12 +62,14 @@ def exposed() -> dict[str, set[str]]:
         places=1,
         waiting=lambda: 0,
         daemons=lambda: [Watched()],
+        tenants=lambda: ["acme"],
     )
     metrics.build_ended(
         BuildReport(
             build_id="b",
             image="i",
             key="k",
+            tenant="acme",
             outcome=SUCCESS,
             duration=1.0,
             arrival=Arrival(),

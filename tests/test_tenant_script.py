@@ -206,6 +206,15 @@ def test_explains_what_may_not_be_pushed(tmp_path: Path, image: str, said: str) 
     assert said in ended.stdout
 
 
+def test_tells_of_a_name_that_two_may_push(tmp_path: Path) -> None:
+    for name in ("acme", "beta"):
+        done(tmp_path, "add", name, *ACME)
+
+    assert "NOTE: beta may push it, too" in done(
+        tmp_path, "check", "acme", "registry.example/acme/fn"
+    )
+
+
 def test_tells_whether_the_file_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "builder-tenants").write_text(YAML)
     assert done(tmp_path, "check") == "builder-tenants can be used: 1 tenant.\n"

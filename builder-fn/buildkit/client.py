@@ -16,6 +16,7 @@ from .progress.redactor import NOTHING_SECRET
 from .rpc.channel import open_channel, target
 from .rpc.control import Control
 from .rpc.daemon_watch import USAGE_AGE_SECONDS, DaemonWatch
+from .rpc.http2.connections import Connections
 from .rpc.unavailable import daemon_unavailable
 from .rpc.worker import worker_of
 from .solve.solve import Solve
@@ -44,6 +45,8 @@ class Client:
         # For what nobody waits for: while gRPC pauses after an attempt that failed, all calls on a
         # connection fail, and a build that comes when the daemon is back should not.
         self._second_channel: grpc.Channel | None = None
+        # A build's own calls are the daemon's bulk and need no thread but the build's: rpc/http2.
+        self._connections = Connections(url, tls, patience=patience)
         self._images = KnownImages()
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.reconnect)
 
@@ -60,7 +63,8 @@ class Client:
         The daemon keeps what it is sent under *shared_key*, and compares no contents with it: see README.md.
         """
         return Solve(
-            Control(self._connected()),
+            self._connections,
+            self._connected,
             spec,
             services,
             shared_key=shared_key,
@@ -101,6 +105,7 @@ class Client:
         """Give the next build a connection of its own; those that run keep the one they have."""
         with self._lock:
             self._channel = self._second_channel = None
+        self._connections.forget_idle()
 
     @contextmanager
     def asking(self, *, apart: bool = False) -> Iterator[Control]:

@@ -10,6 +10,7 @@ offer       what a build's session offers the daemon
 daemon_versions  what a version of buildkitd lacks
 admission   the places for builds, and the line in front of them
 fair_line   the order of that line
+tenant_limits/  tenants held to their limits over all replicas, and room left to each
 background  what no request waits for
 replica     what all builds of a replica share
 """

@@ -10,10 +10,12 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import Busy
+from ..errors import Busy, TenantLimit
 from .fair_line import FairLine
+from .tenant_limits.shared_room import SharedRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +23,41 @@ if TYPE_CHECKING:
 # How much of the expected duration of a build its latest one decides.
 _WEIGHT = 0.2
 
+_NO_ROOM = partial(
+    Busy,
+    "All build places are taken and the line is full. Try again later, send fewer at once "
+    "(faas-cli's --parallel), or have the operator raise max_waiting or max_builds.",
+)
+_NO_ROOM_OF_A_TENANTS = partial(
+    TenantLimit,
+    "All build places are taken, and as many of your builds wait for one as may: the rest of the line is for "
+    "other tenants. Try again later, send fewer at once (faas-cli's --parallel), or have the operator raise "
+    "max_waiting or your share.",
+)
+_NO_MEMORY = partial(
+    Busy,
+    "All build places are taken, and what waits for one takes as much memory as it may. Try again later, "
+    "send less, or have the operator raise max_waiting_bytes.",
+)
+_NO_MEMORY_OF_A_TENANTS = partial(
+    TenantLimit,
+    "All build places are taken, and those of your builds that wait for one take as much memory as they may: "
+    "the rest is for other tenants. Try again later, send less, or have the operator raise max_waiting_bytes "
+    "or your share.",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """On whose account a build waits: keys take turns, and each key's images do."""
+    """Name those on whose account a build waits: owners take turns, and each owner's images do.
 
-    key: str
+    An owner is a tenant, or a key where there are no tenants; only tenants leave room to one another.
+    """
+
+    owner: str
     image: str
+    tenant: str = ""
+    share: int = 1  # turns in a round, and what it may take of the room
 
 
 class Admission:
@@ -47,8 +77,9 @@ class Admission:
         All of them together have at most *waiting_bytes* in memory, unless it is one alone.
         """
         self._all_places = self._places = places
-        self._room = {False: waiting, True: detached}  # by whether a build is detached
-        self._bytes_left = waiting_bytes
+        # By whether a build is detached.
+        self._room = {False: SharedRoom(waiting), True: SharedRoom(detached)}
+        self._bytes = SharedRoom(waiting_bytes)
         self._line: FairLine[Place] = FairLine()
         self._positions: dict[Place, int] = {}
         self._expected: float | None = None  # seconds that a build takes, once one has ended
@@ -74,10 +105,12 @@ class Admission:
                 self._places -= 1
                 place.taken_at = self._clock()
                 return place
+            refusal = self._refusal(place)
             # Only there is it known which builds come before: in a fair line not all that wait.
-            self._join(place)
+            self._take_room(place)
+            self._append(place)
             try:
-                self._require_room(place, patience)
+                self._require_room(place, refusal, patience)
             except Busy:
                 self._leave_line(place)
                 raise
@@ -88,6 +121,38 @@ class Admission:
         """The number of builds in the line."""
         with self._changed:
             return len(self._line)
+
+    @property
+    def expected(self) -> float | None:
+        """The seconds that a build takes, as far as is known."""
+        with self._changed:
+            return self._expected
+
+    def stand_aside(self, place: Place) -> None:
+        """Give *place*, which is taken, to the next in line, and let its build wait until it lines up.
+
+        Raises Busy, and changes nothing, if there is no room for it to wait.
+        """
+        with self._changed:
+            if refusal := self._refusal(place):
+                raise refusal(self._expected)
+            self._take_room(place)
+            place.taken_at = None
+            place.stands_aside = True
+            self._next()
+
+    def line_up(self, place: Place) -> None:
+        """Take a place for a build that stood aside, or let it join the line."""
+        with self._changed:
+            if place.left or not place.stands_aside:
+                return
+            place.stands_aside = False
+            if self._places > 0 and not self._line:
+                self._places -= 1
+                place.taken_at = self._clock()
+                self._make_room(place)
+                return
+            self._append(place)
 
     def wait(self, place: Place, timeout: float) -> bool:
         """Return whether *place* is taken, within *timeout* seconds."""
@@ -107,49 +172,64 @@ class Admission:
             if place.left:
                 return
             place.left = True
+            if place.stands_aside:
+                place.stands_aside = False
+                self._make_room(place)
+                return
             if place.taken_at is None:
                 self._leave_line(place)
                 return
             self._learn(self._clock() - place.taken_at)
-            if not self._line:
-                self._places += 1
-                return
-            following = self._line.popleft()
-            following.taken_at = self._clock()
-            self._make_room(following)
-            self._renumber()
-            self._changed.notify_all()
+            self._next()
 
-    def _join(self, place: Place) -> None:
-        self._room[place.detached] -= 1
-        self._bytes_left -= place.size
-        self._line.append((place.account.key, place.account.image), place)
+    def _next(self) -> None:
+        """Give a place that was given up to the next in line."""
+        if not self._line:
+            self._places += 1
+            return
+        following = self._line.popleft()
+        following.taken_at = self._clock()
+        self._make_room(following)
+        self._renumber()
+        self._changed.notify_all()
+
+    def _append(self, place: Place) -> None:
+        account = place.account
+        self._line.append((account.owner, account.image), place, share=account.share)
         self._renumber()
 
+    def _take_room(self, place: Place) -> None:
+        self._room[place.detached].take(place.account.tenant)
+        self._bytes.take(place.account.tenant, place.size)
+
     def _make_room(self, place: Place) -> None:
-        self._room[place.detached] += 1
-        self._bytes_left += place.size
+        self._room[place.detached].give_back(place.account.tenant)
+        self._bytes.give_back(place.account.tenant, place.size)
 
     def _leave_line(self, place: Place) -> None:
         self._make_room(place)
-        self._line.remove((place.account.key, place.account.image), place)
+        self._line.remove((place.account.owner, place.account.image), place)
         self._renumber()
 
-    def _require_room(self, place: Place, patience: float) -> None:
+    def _refusal(self, place: Place) -> Callable[[float | None], Busy] | None:
+        """Return what refuses *place*, for which no room has been taken yet; None if it may wait."""
+        tenant, share = place.account.tenant, place.account.share
+        room = self._room[place.detached]
+        if not room.has(tenant, share=share):
+            return _NO_ROOM if not room.has("") else _NO_ROOM_OF_A_TENANTS
+        if self._bytes.has(tenant, place.size, share=share):
+            return None
+        if not any(each.held for each in self._room.values()):
+            return None  # of one alone any size is taken
+        return _NO_MEMORY if not self._bytes.has("", place.size) else _NO_MEMORY_OF_A_TENANTS
+
+    def _require_room(
+        self, place: Place, refusal: Callable[[float | None], Busy] | None, patience: float
+    ) -> None:
         """Raise Busy if *place*, which is in the line, cannot stay there."""
         wait = self._expected_wait(self._positions[place])
-        if self._room[place.detached] < 0:
-            raise Busy(
-                "All build places are taken and the line is full. Try again later, send fewer at once "
-                "(faas-cli's --parallel), or have the operator raise max_waiting or max_builds.",
-                wait,
-            )
-        if self._bytes_left < 0 and len(self._line) > 1:
-            raise Busy(
-                "All build places are taken, and what waits for one takes as much memory as it may. Try "
-                "again later, send less, or have the operator raise max_waiting_bytes.",
-                wait,
-            )
+        if refusal:
+            raise refusal(wait)
         if wait is not None and wait > patience:
             raise Busy(
                 f"A build place is expected in {wait:.0f} s, and the caller waits {patience:.0f} s "
@@ -185,6 +265,7 @@ class Place:
         self.detached = detached
         self.size = size
         self.taken_at: float | None = None  # by the admission's clock
+        self.stands_aside = False
         self.left = False
 
     @property
@@ -196,9 +277,22 @@ class Place:
         """The position in the line: 1 for the next; 0 for a build that has a place, or has left."""
         return self._admission.position(self)
 
+    @property
+    def said(self) -> str:
+        """What the build waits for, in words for its caller; nothing once it may start."""
+        position = self.position
+        return f"Waiting for a build place: number {position} in line." if position else ""
+
     def wait(self, timeout: float) -> bool:
         """Return whether the build may start, within *timeout* seconds."""
         return self._admission.wait(self, timeout)
+
+    def stand_aside(self) -> None:
+        """Let others go first until it lines up; it must be taken. Raises Busy."""
+        self._admission.stand_aside(self)
+
+    def line_up(self) -> None:
+        self._admission.line_up(self)
 
     def leave(self) -> None:
         self._admission.leave(self)

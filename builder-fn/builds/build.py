@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .job import Job
     from .placing import Placed
     from .replica import Replica
+    from .tenant_limits.place import TenantPlace
 
 _log = logging.getLogger("builder-fn")
 
@@ -73,7 +74,7 @@ class Build:
         placed: Placed,
         job: Job,
         build_secrets: BuildSecrets,
-        place: Place,
+        place: Place | TenantPlace,
         *,
         follow: Callable[[Job], Ongoing],
     ) -> None:
@@ -120,6 +121,7 @@ class Build:
         self._cancelled = threading.Event()
         self._error: BuilderError | None = CallerGone("The caller hung up.")  # until it is known
         replica.metrics.in_flight.inc()
+        self._no_longer_in_flight = replica.metrics.tenants.build_began(job.principal.name)
         self._daemon.history.on_cancel(self._ref, self._cancelled.set)
 
     @cached_property
@@ -234,17 +236,12 @@ class Build:
             self.result = self._solve.result()
 
     def _lines_of_wait(self) -> Iterator[list[str]]:
-        said = 0
+        said = ""
         moved_at = 0.0
         while self._followed is None and not self._place.wait(_TICK_SECONDS):
             self._require_reason_to_go_on()
-            position = self._place.position
-            yield (
-                [f"Waiting for a build place: number {position} in line."]
-                if position != said
-                else []
-            )
-            said = position
+            before, said = said, self._place.said
+            yield [said] if said != before and said else []
             if not self._may_begin() and time.monotonic() - moved_at > _MOVE_SECONDS:
                 yield from self._move()
                 moved_at = time.monotonic()
@@ -380,6 +377,7 @@ class Build:
     def _account(self) -> None:
         report = self._report()
         self._replica.metrics.in_flight.dec()
+        self._no_longer_in_flight()
         self._replica.metrics.build_ended(report)
         _log.log(
             log_lines.level(own_fault=report.own_fault),
@@ -395,11 +393,13 @@ class Build:
             build_id=self.id,
             image=self._for_log(self.image),
             key=self._job.principal.key_name,
+            tenant=self._job.principal.name,
             outcome=error.code if error else SUCCESS,
             own_fault=error is not None and error.own_fault,
             error=self._for_log(str(error)) if error else "",
             digest=result.digest,
             size=result.size,
+            pushed_bytes=0 if error or self._job.bundle.config.skip_push else result.size,
             duration=self.duration,
             arrival=self._job.arrival,
             phases={**self._job.arrival.phases, WAIT: waited, **(solve.phases if solve else {})},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from .admission import Account
 from .build import Build
 from .followed import FollowedBuild, Followers
 from .replica import Replica
+from .tenant_limits.all_replicas import counted
+from .tenant_limits.place import TenantPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from ..daemons.finding import Finder
     from ..daemons.pool import Daemons
     from ..history import BuildRecord, Follow, Viewer
+    from ..tenants import Principal
     from .admission import Place
     from .job import Job
     from .placing import Placed
@@ -114,6 +118,16 @@ class Builder:
         found = [each.step_limits.are_kept for each in self.replica.pools.current()]
         return False if False in found else None if None in found or not found else True
 
+    def require_room(self, principal: Principal, build_id: str = "") -> None:
+        """Refuse a build of a tenant that is over its limits, by what is known without asking a daemon.
+
+        Raises TenantLimit, NotReady.
+        """
+        if tenant := counted(principal.tenant):
+            self.replica.pools.of(principal).all_replicas.require_room(
+                tenant, build_id, expected=self.replica.admission.expected
+            )
+
     def build(self, job: Job) -> Build | FollowedBuild:
         """Line up for a build, or follow the one that this job has already become, in any replica.
 
@@ -122,11 +136,15 @@ class Builder:
         # A malformed file is better said before the build.
         self.replica.askers.registry_auth(job.principal)
         build_secrets = self._opened(job)
+        may_be_there = job.claimed
         try:
+            if counted(job.principal.tenant):
+                job = replace(job, claimed=True)
+            self.require_room(job.principal, job.build_id)
             # Before the daemon is asked, so that a crowd is refused at once and costs it nothing.
             place = self._place(job)
         except Busy:
-            if job.claimed and (found := self._found(job)):
+            if may_be_there and (found := self._found(job)):
                 return found
             raise
         try:
@@ -141,7 +159,12 @@ class Builder:
 
     def _place(self, job: Job) -> Place:
         return self.replica.admission.request(
-            Account(job.principal.account, job.bundle.config.image.name),
+            Account(
+                job.principal.account,
+                job.bundle.config.image.name,
+                tenant=job.principal.name,
+                share=job.principal.share,
+            ),
             detached=job.detached,
             size=job.bundle.size,
             patience=job.patience,
@@ -149,11 +172,34 @@ class Builder:
 
     def _begun(self, placed: Placed, job: Job, build_secrets: BuildSecrets, place: Place) -> Build:
         try:
-            return Build(self.replica, placed, job, build_secrets, place, follow=self._again)
+            turn = self._turn(placed, job, place)
+            return Build(self.replica, placed, job, build_secrets, turn, follow=self._again)
         except BaseException:
             if placed.claim:
                 placed.claim.release()
             raise
+
+    def _turn(self, placed: Placed, job: Job, place: Place) -> Place | TenantPlace:
+        """Return *place*, and with it a turn among the builds of a tenant that has limits.
+
+        Raises TenantLimit, Busy, DaemonUnavailable.
+        """
+        tenant, claim = counted(job.principal.tenant), placed.claim
+        if tenant is None or claim is None:
+            return place
+        turn = TenantPlace(
+            place,
+            tenant,
+            job.build_id,
+            self.replica.pools.of(job.principal).all_replicas,
+            claim_is_lost=lambda: claim.is_lost,
+        )
+        turn.require(
+            shown_within=self.settings.daemon_patience,
+            expected=self.replica.admission.expected,
+            patience=job.patience,
+        )
+        return turn
 
     def _found(self, job: Job) -> FollowedBuild | None:
         """Look for what *job* has already become, though there is no room for it here; not for long."""
@@ -170,7 +216,7 @@ class Builder:
 
     def _again(self, job: Job) -> FollowedBuild:
         """Follow what *job* has become; where that is given up, *job* is begun once more."""
-        leave = self._followers.admit()
+        leave = self._followers.admit(job.principal.name, share=job.principal.share)
         try:
             return self._following(
                 job.build_id,
@@ -195,7 +241,7 @@ class Builder:
 
         The caller closes it. Raises Busy, NotFound, DaemonUnavailable.
         """
-        leave = self._followers.admit()
+        leave = self._followers.admit(viewer.tenant)
         try:
             return self._following(build_id, caller_gone, viewer=viewer, offset=offset, leave=leave)
         except BaseException:

@@ -10,7 +10,8 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from ..errors import BuilderError, Busy, Unavailable
+from ..errors import BuilderError, Busy, TenantLimit, Unavailable
+from .tenant_limits.shared_room import SharedRoom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,18 +34,30 @@ class Followers:
     """Admits followers of builds, so many at one time: each holds a thread of the server."""
 
     def __init__(self, most: int) -> None:
-        self._free = threading.BoundedSemaphore(most)
+        self._room = SharedRoom(most)
+        self._lock = threading.Lock()
 
-    def admit(self) -> Callable[[], None]:
+    def admit(self, tenant: str = "", *, share: int = 1) -> Callable[[], None]:
         """Return what to call when the follower leaves; it may be called twice. Raises Busy."""
-        if not self._free.acquire(blocking=False):
-            raise Busy(
-                "As many as can already follow builds here. Try again later, or have the operator raise "
-                "max_followers."
-            )
+        with self._lock:
+            if not self._room.has(""):
+                raise Busy(
+                    "As many as can already follow builds here. Try again later, or have the operator raise "
+                    "max_followers."
+                )
+            if not self._room.has(tenant, share=share):
+                raise TenantLimit(
+                    "As many of your callers as may already follow builds here: the rest of the room is for "
+                    "other tenants. Try again later, or have the operator raise max_followers."
+                )
+            self._room.take(tenant)
         leaving = ExitStack()
-        leaving.callback(self._free.release)
+        leaving.callback(self._leave, tenant)
         return leaving.close
+
+    def _leave(self, tenant: str) -> None:
+        with self._lock:
+            self._room.give_back(tenant)
 
 
 class FollowedBuild:

@@ -68,7 +68,7 @@ class Placing:
         if not job.claimed:
             self._metrics.placed(choice)
             return Placed(daemon)
-        claim = daemon.history.claim(job.build_id, job.annotations)
+        claim = daemon.history.claim(job.build_id, job.annotations, is_new=not job.once)
         self._finder.remember(job.build_id, daemon)
         if claim is None:
             return None

@@ -17,6 +17,7 @@ from ..daemons.finding import Finder
 from ..daemons.pool import Daemons
 from ..errors import NotReady, Unavailable
 from .placing import Placing
+from .tenant_limits.all_replicas import AllReplicas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,11 +37,12 @@ _MOST_POOLS = 64
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Some daemons, which of them has a build, and which gets one."""
+    """Some daemons, which of them has a build, which gets one, and what tenants have there."""
 
     daemons: Daemons
     finder: Finder
     placing: Placing
+    all_replicas: AllReplicas
 
     @classmethod
     def at(
@@ -55,7 +57,8 @@ class Pool:
             builds=settings.daemon_builds,
         )
         finder = Finder(daemons)
-        return cls(daemons, finder, Placing(daemons, finder, metrics))
+        placing = Placing(daemons, finder, metrics)
+        return cls(daemons, finder, placing, AllReplicas(daemons))
 
 
 class Pools:

@@ -41,10 +41,12 @@ class Replica:
             detached=settings.max_detached,
             waiting_bytes=settings.max_waiting_bytes,
         )
+        askers = Askers(settings)
         metrics = Metrics(
             places=settings.max_builds,
             waiting=lambda: admission.waiting,
             daemons=lambda: pools.current(),  # noqa: PLW0108 - they are made below
+            tenants=lambda: askers.tenant_names,
         )
         askers = Askers(settings)
         everybodys = Pool.at(settings.buildkit_url, settings, metrics, lookup=True)

@@ -84,6 +84,11 @@ class Automaton:
         self._moves = 0
         self.start = self._state(frozenset((start,)), "")
 
+    @property
+    def size(self) -> int:
+        """The steps and moves that it holds, of some 300 bytes each."""
+        return len(self._steps) + self._moves
+
     def accepts(self, state: State) -> bool:
         """Return whether a text that led to *state* may end there."""
         return _ACCEPT in self._reach(state, "")

@@ -8,6 +8,9 @@ and hands us its patterns in order.
 from __future__ import annotations
 
 import posixpath
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
     from .automaton import State
     from .go_regexp import Alternatives
 
+
+# A list comes to 300 bytes for each of its size, and all that are kept to 5 MB at most.
+_MOST_SIZE = 1_000
+_MOST_LISTS = 16
 
 # What strings.TrimSpace takes away; Python's strip would take the ASCII separators as well.
 _GO_SPACE = (
@@ -73,6 +80,10 @@ class PatternList:
         ]
 
     @property
+    def size(self) -> int:
+        return sum(run.size for run in self._runs)
+
+    @property
     def root(self) -> Places:
         return tuple(_Place(hit=False, state=run.start) for run in self._runs)
 
@@ -113,13 +124,44 @@ class PatternList:
         )
 
 
+class KnownLists:
+    """Lists that have been used, by their patterns; safe for use by many threads.
+
+    Builds of one Dockerfile ask by the same patterns, and to compile them is a sixth of what a warm build
+    takes. A list learns with each path, so one user has it at a time; one that has grown large is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._lists: OrderedDict[tuple[str, ...], PatternList] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def using(self, patterns: tuple[str, ...]) -> Iterator[PatternList]:
+        """Lend the list of *patterns*. Raises PatternError."""
+        with self._lock:
+            known = self._lists.pop(patterns, None)
+        lent = known or PatternList(patterns)
+        yield lent
+        if lent.size > _MOST_SIZE:
+            return
+        with self._lock:
+            self._lists[patterns] = lent
+            if len(self._lists) > _MOST_LISTS:
+                self._lists.popitem(last=False)
+
+
 class _Run:
     """Patterns that follow one another and are all exceptions, or none: it is enough that one matches."""
 
     def __init__(self, patterns: list[str], *, are_exceptions: bool) -> None:
         self.are_exceptions = are_exceptions
         self._malformed: PatternError | None = None
-        self.start = any_of(self._well_formed(patterns)).start
+        self._automaton = any_of(self._well_formed(patterns))
+        self.start = self._automaton.start
+
+    @property
+    def size(self) -> int:
+        return self._automaton.size
 
     def matches(self, state: State) -> bool:
         """Return whether a pattern matches.

@@ -9,18 +9,20 @@ strictly, and so sends some that its walk has shown empty ("a", "!a/f" and "a" a
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .follow_paths import follow, without_nested
 from .order import end_of
-from .patterns import PatternList
+from .patterns import KnownLists
 from .tree import Entry, Kind, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
-    from .patterns import Places
+    from .patterns import PatternList, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +34,27 @@ class Patterns:
     follow_paths: tuple[str, ...] = ()
 
 
+_known = KnownLists()
+
+
 def walk(tree: Tree, patterns: Patterns) -> Sequence[Entry]:
     """Return the chosen entries in the order of *tree*, each after its parents. Raises PatternError."""
-    include = _include_list(tree, patterns)
-    exclude = PatternList(patterns.exclude) if patterns.exclude else None
-    if include is None and exclude is None:
+    included = _included(tree, patterns)
+    if not (included or patterns.exclude):
         return tree.entries
-    return _Walk(include, exclude).select(tree.entries)
+    with _list_of(included) as include, _list_of(patterns.exclude) as exclude:
+        return _Walk(include, exclude).select(tree.entries)
 
 
-def _include_list(tree: Tree, patterns: Patterns) -> PatternList | None:
-    texts = list(patterns.include)
+def _included(tree: Tree, patterns: Patterns) -> tuple[str, ...]:
+    texts = patterns.include
     if patterns.follow_paths and (followed := follow(tree.entries, patterns.follow_paths)):
-        texts = without_nested([*texts, *followed])
-    return PatternList(texts) if texts else None
+        return tuple(without_nested([*texts, *followed]))
+    return texts
+
+
+def _list_of(patterns: tuple[str, ...]) -> AbstractContextManager[PatternList | None]:
+    return _known.using(patterns) if patterns else nullcontext()
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@
     annotations   what our records say more than the daemon's own
     search        the records asked for
     attempt       records read as attempts, and an attempt as one BuildRecord
+    active        records read as builds that wait or run, whose they are, and in which order
     standing      the table of how an attempt stands
     claim         the one replica that answers for a build
     ref_lock      a build that does nothing but hold its ref: what claims and journals are made of
@@ -38,6 +39,7 @@ A replica that dies leaves a broken claim (it has an error), and perhaps a build
 is: the next replica to look reads "interrupted" off these two, and may claim ID.2 at once.
 """
 
+from .active import ActiveBuild
 from .attempt import BuildRecord
 from .claim import Claim
 from .follow import Follow
@@ -49,6 +51,7 @@ from .viewer import ALL, Viewer
 
 __all__ = [
     "ALL",
+    "ActiveBuild",
     "BuildRecord",
     "Claim",
     "Follow",

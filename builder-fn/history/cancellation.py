@@ -1,9 +1,10 @@
 """I/O: hears of builds that are to be cancelled, from whichever replica was asked.
 
 The replica asked leaves a record in the daemon's history; the one that runs the build listens to what
-comes into it, for as long as it has builds there. The stream is begun again at times, since one whose host
-has vanished looks as if there were no news. The next one is open before the last ends, so that nothing is
-missed between the two, and need not search the history; the first does, and one after a failure.
+comes into it, for as long as it has builds there that are not over in a moment. The stream is begun again
+at times, since one whose host has vanished looks as if there were no news. The next one is open before the
+last ends, so that nothing is missed between the two, and need not search the history; the first does, and
+one after a failure.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from ..buildkit.rpc.control import Control
     from .refs import Ref
 
+# A build that ends sooner is not listened for; one that does not finds by search what it has missed.
+# To hear of each build's begin and end is an eighth of what a warm build costs (measured).
+_YOUNG_SECONDS = 1.0
 # Between the beginnings of two streams.
 _RENEWAL_SECONDS = 5.0
 # A daemon that is to stop waits for the streams it has, so none is long; but the next one must have opened
@@ -40,8 +45,14 @@ _MOST_REMEMBERED = 1_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    cancel: Callable[[], None]
+    since: float
+
+
 class CancelListener:
-    """One daemon's requests to cancel; safe for use by many threads. Listens while it has builds."""
+    """One daemon's requests to cancel; safe for use by many threads. Listens while it has builds to end."""
 
     def __init__(
         self, control: Callable[[], Control], *, clock: Callable[[], float] = time.monotonic
@@ -50,7 +61,7 @@ class CancelListener:
         self._control = control
         self._clock = clock
         self._lock = threading.Lock()
-        self._running: dict[Ref, Callable[[], None]] = {}
+        self._running: dict[Ref, _Running] = {}
         self._heard: dict[Ref, None] = {}  # in their order
         self._listening = False
         self._idle_since = 0.0
@@ -58,7 +69,7 @@ class CancelListener:
     def add(self, ref: Ref, cancel: Callable[[], None]) -> None:
         """Have *cancel* called once, soon and from another thread or this one, when it is asked for."""
         with self._lock:
-            self._running[ref] = cancel
+            self._running[ref] = _Running(cancel, self._clock())
             due = ref in self._heard
             start, self._listening = not self._listening, True
         if start:
@@ -73,6 +84,8 @@ class CancelListener:
             self._idle_since = self._clock()
 
     def _listen(self) -> None:
+        if not self._is_one_old():
+            return
         pause = _MIN_PAUSE_SECONDS
         stream = _Stream(self._control, self._take, search=True)
         while self._is_needed():
@@ -85,6 +98,19 @@ class CancelListener:
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             # What came meanwhile is to be searched for.
             stream = _Stream(self._control, self._take, search=True)
+
+    def _is_one_old(self) -> bool:
+        """Wait until there is a build worth to listen for; False if there are none any more."""
+        while True:
+            with self._lock:
+                self._listening = bool(self._running)
+                if not self._listening:
+                    return False
+                oldest = min(each.since for each in self._running.values())
+            young = oldest + _YOUNG_SECONDS - self._clock()
+            if young <= 0:
+                return True
+            time.sleep(young)
 
     def _is_needed(self) -> bool:
         with self._lock:
@@ -103,10 +129,10 @@ class CancelListener:
 
     def _cancel(self, ref: Ref) -> None:
         with self._lock:
-            cancel = self._running.pop(ref, None)
+            running = self._running.pop(ref, None)
             self._idle_since = self._clock()
-        if cancel:
-            cancel()
+        if running:
+            running.cancel()
 
 
 class _Stream:

@@ -62,13 +62,19 @@ class Claims:
         self._patience = patience
         self._search = Search(control, patience=patience)
 
-    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+    def claim(
+        self, build_id: str, annotations: Mapping[str, str], *, is_new: bool = False
+    ) -> Claim | None:
         """Claim a build; None if it waits, runs or has ended: it can be followed.
+
+        One that *is_new* has an id that was drawn by chance just now: that needs no look.
 
         One that was abandoned may be claimed again at once. After a claim that was released with nothing to
         tell, that takes up to 10 s. Where nothing contends this costs a look and a lock. Raises
         DaemonUnavailable, Busy.
         """
+        if is_new and (claim := self._locked(Ref(build_id), annotations)):
+            return claim
         deadline = time.monotonic() + _REF_TAKEN_SECONDS + self._patience
         while time.monotonic() < deadline:
             looked_at = time.monotonic()

@@ -18,6 +18,7 @@ from ..buildkit.progress.status_stream import STATUS_ENDED, StatusStream
 from ..buildkit.rpc.liveness import Liveness
 from ..daemon_errors import translated
 from ..errors import DaemonUnavailable, Interrupted
+from ..pb import control_pb2 as pb
 from .attempt import Attempt
 from .journal.entries import JournalLog
 from .standing import State
@@ -60,7 +61,7 @@ class Follow:
         self._search = search
         self._attempt = attempt
         self._patience = patience
-        self._liveness = Liveness(control, patience)
+        self._liveness = Liveness(lambda: control.info.future(pb.InfoRequest()), patience)
         self._log: BuildLog = JournalLog()  # until it is known what it is
         self._status: StatusStream | None = None
 
@@ -97,7 +98,6 @@ class Follow:
         """Leave it to itself; safe to call at any time."""
         if self._status:
             self._status.cancel()
-        self._liveness.close()
 
     def _wait_in_line(self) -> Iterator[list[str]]:
         looked_at = time.monotonic()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..buildkit import Client
     from ..errors import BuilderError
+    from .active import ActiveBuild
     from .attempt import BuildRecord
     from .claim import Claim
     from .refs import Ref
@@ -44,10 +45,12 @@ class History:
         self._claims = threading.BoundedSemaphore(_MOST_CLAIMS)
 
     @translated()
-    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+    def claim(
+        self, build_id: str, annotations: Mapping[str, str], *, is_new: bool = False
+    ) -> Claim | None:
         """Claim a build, so that this replica answers for it; None if it can be followed. See claim.py."""
         with self._claiming() as claims:
-            return claims.claim(build_id, annotations)
+            return claims.claim(build_id, annotations, is_new=is_new)
 
     @translated()
     def wait_until_on_record(self, claim: Claim) -> None:
@@ -60,6 +63,18 @@ class History:
         """Count the builds that run there, from any client; asks for at most *seconds*."""
         with self._client.asking() as control:
             return Search(control, patience=seconds).running()
+
+    @translated()
+    def active(self, *, seconds: float = math.inf) -> tuple[ActiveBuild, ...]:
+        """Return the builds there that wait or run, asking for at most *seconds*."""
+        with self._client.asking() as control:
+            return Search(control, patience=min(seconds, self._client.patience)).active()
+
+    @translated()
+    def begun_since(self, age: float, *, seconds: float = math.inf) -> tuple[ActiveBuild, ...]:
+        """Return the builds that were claimed there within the last *age* seconds, also those that ended."""
+        with self._client.asking() as control:
+            return Search(control, patience=min(seconds, self._client.patience)).begun_since(age)
 
     @translated()
     def is_claimed(self, build_id: str, *, seconds: float) -> bool:

@@ -79,5 +79,10 @@ def filters_of_all_attempts(build_id: str) -> list[str]:
     return [rf"ref~=^([a-z]+-)?{build_id}(\.[0-9]+)?$"]
 
 
+def filters_of_recent(part: Part, seconds: float) -> list[str]:
+    """Return the filters for what began within the last *seconds*; they are for BuildKit's clock."""
+    return [f"ref~=^{part},startedAt>{seconds:.0f}s"]
+
+
 def filters_of_all(part: Part) -> list[str]:
     return [f"ref~=^{part}"]

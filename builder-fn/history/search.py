@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..buildkit.image.content import ImageContent, read_blob
+from ..buildkit.image.content import read_blob, read_image
 from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
 from ..buildkit.text.display_strings import JOB_EXISTS
 from ..pb import control_pb2 as pb
+from .active import active_builds
 from .annotations import build_attrs
 from .attempt import attempts
-from .refs import USUAL_ATTEMPTS, Part, filters_of, filters_of_all_attempts, is_build_id, parsed
+from .refs import (
+    USUAL_ATTEMPTS,
+    Part,
+    filters_of,
+    filters_of_all_attempts,
+    filters_of_recent,
+    is_build_id,
+    parsed,
+)
 from .viewer import ALL
 
 if TYPE_CHECKING:
@@ -27,6 +36,7 @@ if TYPE_CHECKING:
     from ..buildkit.outcome import BuildResult
     from ..buildkit.progress.printer import Printer
     from ..buildkit.rpc.control import Control
+    from .active import ActiveBuild
     from .attempt import Attempt, BuildRecord
     from .refs import Ref
     from .viewer import Viewer
@@ -93,6 +103,15 @@ class Search:
         names = (parsed(record.Ref) for record in self._listen(active_only=True))
         return sum(name is None or name[0] is Part.BUILD for name in names)
 
+    def active(self) -> tuple[ActiveBuild, ...]:
+        """Return the builds that wait or run, whichever replica answers for them."""
+        return active_builds(self._listen(active_only=True))
+
+    def begun_since(self, seconds: float) -> tuple[ActiveBuild, ...]:
+        """Return the builds that were claimed within the last *seconds*, also those that have ended."""
+        filters = filters_of_recent(Part.CLAIM, seconds)
+        return active_builds(self._listen(filters, active_only=False))
+
     def keeps_records(self) -> bool:
         """Tell whether there is a record of any build at all."""
         return any(True for _ in self._listen(limit=1, active_only=False))
@@ -130,7 +149,7 @@ class Search:
 
     def image(self, digest: str) -> BuildResult:
         """Return what there is to say of an image; at least its digest."""
-        return ImageContent(self._control.channel, digest).result()
+        return read_image(self._control.channel, digest)
 
     def request_cancel(self, ref: Ref, annotations: Mapping[str, str] | None = None) -> None:
         """Leave word for the owner of a build that has *annotations*; see cancellation.py."""

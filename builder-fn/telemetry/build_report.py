@@ -36,6 +36,7 @@ class BuildReport:
     build_id: str
     image: str
     key: str  # the name of the key that signed the request
+    tenant: str = ""  # whose it is; "" where there are no tenants, and of an operator's
     outcome: str  # SUCCESS, or the error's code
     duration: float
     arrival: Arrival
@@ -43,6 +44,7 @@ class BuildReport:
     error: str = ""
     digest: str = ""
     size: int = 0  # of the image, in bytes
+    pushed_bytes: int = 0  # the same, if the image was pushed
     phases: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: int = 0  # to the daemon, of the context
     steps: int = 0  # of the Dockerfile, as far as it came

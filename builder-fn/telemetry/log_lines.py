@@ -50,6 +50,7 @@ def build_fields(report: BuildReport) -> Mapping[str, Any]:
         "callId": report.arrival.call_id,
         "image": report.image,
         "key": report.key,
+        "tenant": report.tenant,
         "outcome": report.outcome,
         "error": report.error,
         "digest": report.digest,
@@ -66,18 +67,40 @@ def build_fields(report: BuildReport) -> Mapping[str, Any]:
     }
 
 
-def refusal_fields(
-    *, method: str, path: str, call_id: str, reason: str, error: str
+def refusal_fields(  # noqa: PLR0913 - keywords
+    *,
+    method: str,
+    path: str,
+    call_id: str,
+    build_id: str,
+    key: str,
+    tenant: str,
+    reason: str,
+    error: str,
 ) -> Mapping[str, Any]:
-    """Return the fields to log of a request that did not come to a build."""
+    """Return the fields to log of a request that came neither to a build nor to an answer.
+
+    *key* and *tenant* are empty unless the request was signed rightly.
+    """
     texts = {
         "callId": call_id,
         "method": method,
         "path": path,
+        "buildId": build_id,
+        "key": key,
+        "tenant": tenant,
         "reason": reason,
         "error": error,
     }
     return {name: _clipped(text) for name, text in texts.items() if text}
+
+
+def question_fields(
+    *, operation: str, build_id: str, key: str, tenant: str, status: int
+) -> Mapping[str, Any]:
+    """Return the fields to log of a question about builds, which was answered with *status*."""
+    texts = {"operation": operation, "buildId": build_id, "key": key, "tenant": tenant}
+    return {**{name: text for name, text in texts.items() if text}, "status": status}
 
 
 def callback_fields(*, to: str, attempts: int, outcome: str, error: str) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """Counts that the replica keeps for Prometheus, and the text it is scraped as.
 
 State shared by the server's threads, and the daemon asked when it is scraped. Labels come from small closed
-sets: codes of errors, phases, BuildKit's kinds of cache, and the names of the operator's own keys. Nothing
-of a request ever becomes one.
+sets: codes of errors, phases, BuildKit's kinds of cache, and the names of keys and tenants in the operator's
+own files. Nothing of a request ever becomes one.
 """
 
 from __future__ import annotations
@@ -23,12 +23,21 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from ..errors import BuilderError, BuildFailed, CallerGone, PolicyRefused, Unavailable
+from ..errors import (
+    BuilderError,
+    BuildFailed,
+    CallerGone,
+    Forbidden,
+    PolicyRefused,
+    TenantLimit,
+    Unavailable,
+)
 from .build_report import PHASES, SUCCESS
+from .tenant_metrics import TenantMetrics
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -69,8 +78,9 @@ class Metrics:
         places: int,
         waiting: Callable[[], int],
         daemons: Callable[[], Sequence[WatchedDaemon]],
+        tenants: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """Count for *places* builds at once; ask *waiting* and *daemons* at each scrape."""
+        """Count for *places* builds at once; ask the others at each scrape, *tenants* for their names."""
         self._registry = registry = CollectorRegistry()
         self._builds = Counter(
             "builder_fn_builds",
@@ -151,6 +161,7 @@ class Metrics:
         Gauge("builder_fn_info", "This builder.", ["version"], registry=registry).labels(
             VERSION
         ).set(1)
+        self.tenants = TenantMetrics(registry, tenants)
         registry.register(_Daemons(daemons))
         ProcessCollector(registry=registry)
         # The first of its kind is an increase only for a reader that has seen none before.
@@ -183,6 +194,7 @@ class Metrics:
         self._sent.inc(report.sent_bytes)
         self._steps.labels(cache=_HIT).inc(report.cache_hits)
         self._steps.labels(cache=_MISS).inc(report.steps - report.cache_hits)
+        self.tenants.build_ended(report)
 
     def placed(self, choice: str) -> None:
         self._placed.labels(choice=choice).inc()
@@ -190,14 +202,16 @@ class Metrics:
     def daemon_retried(self) -> None:
         self._daemon_retries.inc()
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: str, *, tenant: str = "") -> None:
         self._refused.labels(reason=reason).inc()
+        self.tenants.refused(tenant, reason)
 
     def callback_ended(self, outcome: str) -> None:
         self._callbacks.labels(outcome=outcome).inc()
 
     def text(self) -> bytes:
         """Return the text of all metrics within a second or so: that is how long the daemon may take."""
+        self.tenants.expect(_REASONS_OF_TENANTS)
         return generate_latest(self._registry)
 
 
@@ -281,6 +295,8 @@ def _codes(error: type[BuilderError]) -> Iterator[str]:
         yield from _codes(more)
 
 
+# What says of a tenant that it wants more than it may have.
+_REASONS_OF_TENANTS = (TenantLimit.code, *_codes(Forbidden))
 _REASONS = sorted(set(_codes(BuilderError)))
 # What a build may come to; a request that was refused is none.
 _OUTCOMES = (

@@ -17,7 +17,7 @@ from .principal import NOBODY, Principal
 from .tenants_file import TenantsFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from ..build_secrets.envelope import SealingKey
     from ..config import Settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # body after the other, or a stranger's would take all processors for all keys there are.
 _TRIED_AT_ONCE = 8
 _LARGE_BODY = 1 << 20
+_MOST_REMEMBERED = 64
 
 
 class Askers:
@@ -59,6 +60,15 @@ class Askers:
             return self.tenants is not None
         except NotReady:
             return True
+
+    @property
+    def tenant_names(self) -> Collection[str]:
+        """The names of all tenants, as far as they can be told."""
+        try:
+            tenants = self.tenants
+        except NotReady:
+            return ()
+        return tenants.tenants.keys() if tenants else ()
 
     def warnings(self) -> list[str]:
         """Return sentences for the operator, after a look at all files. Raises NotReady."""
@@ -168,4 +178,4 @@ class Askers:
         with self._lock:
             if self._recent[:1] != [name]:
                 self._recent = [name, *(each for each in self._recent if each != name)]
-                del self._recent[_TRIED_AT_ONCE:]
+                del self._recent[_MOST_REMEMBERED:]

@@ -35,7 +35,7 @@ from .reading import (
 from .tenant import CACHES, ISOLATED, Limits, Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # 32 hexadecimal digits have 128 bits. Space around a secret some clients would sign with, and others not.
 LEAST_SECRET = 32
@@ -159,6 +159,7 @@ def _tenants(document: dict[str, Any]) -> Tenants:
         policy=_optional(found, top, "policy", policy.parsed, Policy()),
     )
     _require_different(judged.keys)
+    _require_different_sealing_keys(tenants.values())
     return judged
 
 
@@ -255,6 +256,20 @@ def _require_different(keys: Iterator[Key]) -> None:
                 public="has one secret for two keys; give each one its own",
             )
         owners[key.secret] = key.name
+
+
+def _require_different_sealing_keys(tenants: Iterable[Tenant]) -> None:
+    """Refuse one sealing key for two tenants: what is sealed for one would open for the other."""
+    owners: dict[bytes, str] = {}
+    for tenant in tenants:
+        for key in tenant.sealing_keys:
+            other = owners.setdefault(key.private_key, tenant.name)
+            if other != tenant.name:
+                raise Malformed(
+                    Where(),
+                    f"has one sealingKey for {other} and {tenant.name}; give each one its own",
+                    public="has one sealingKey for two tenants; give each one its own",
+                )
 
 
 def _images(value: object, where: Where) -> tuple[ImagePattern, ...]:

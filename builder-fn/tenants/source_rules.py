@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..buildkit import OWN_SESSION, Action, SourceRule
 from ..quoting import quoted
 from .policy import Digests, Policy
-from .source_patterns import Sources, common
+from .source_patterns import Sources, common, refused_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -112,9 +112,7 @@ class SourceLimits:
             )
         yield from _all(Action.ALLOW, self._images(images.allowed))
         if self.others:
-            # One rule for all: the daemon reads one expression faster than a thousand.
-            expression = "|".join(pattern.refused_images for pattern in self.others)
-            yield from _all(Action.DENY, [expression])
+            yield from _all(Action.DENY, [refused_images(self.others)])
             yield from _all(Action.ALLOW, self._images(self.own))
         frontends = self._frontends
         if frontends != Sources():
@@ -123,7 +121,8 @@ class SourceLimits:
             yield from _all(Action.ALLOW, self._images(allowed), having=_FRONTEND)
             refused = (pattern.refused_images for pattern in frontends.deny)
             yield from _all(Action.DENY, refused, having=_FRONTEND)
-        yield from _all(Action.DENY, (pattern.refused_images for pattern in images.deny))
+        if images.deny:
+            yield from _all(Action.DENY, [refused_images(images.deny)])
         if self.policy.digests is Digests.REQUIRED:
             yield from _all(Action.DENY, [_WITHOUT_DIGEST])
 

@@ -24,6 +24,7 @@ _log = logging.getLogger("builder-fn")
 # The names that a secret of tenants is mounted under, by faas-cli and by kubectl --from-file. Other names are
 # for the setting: one that is nearly right must not leave the builder without its tenants.
 NAMES = (
+    "tenants",
     "builder-tenants",
     "builder-tenants.json",
     "builder-tenants.yaml",

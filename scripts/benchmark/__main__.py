@@ -7,7 +7,7 @@ import platform
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from .figures import Floor, Summary
 from .footprint import Footprints
 from .parts import Parts
 from .report import Result
-from .scenarios import BARE, BUILDCTL, CONTENDERS, NAMES, TIMED, Timed
+from .scenarios import BARE, BUILDCTL, CONTENDERS, NAMES, TENANT, TIMED, Timed
 from .state import State
 from .timing import Course, Measured
 
@@ -65,7 +65,8 @@ def _timed(options: argparse.Namespace, found: Parts, source: ContextSource) -> 
     course = Course(source=source, daemon=found.daemon)
     results = []
     with ExitStack() as stack:
-        contenders = _contenders(options.contenders, found, stack) if wanted else {}
+        names = {name for scenario in wanted for name in scenario.contenders}
+        contenders = _contenders(options.contenders, names, found, stack)
         for scenario in wanted:
             rounds = options.rounds or scenario.rounds
             _say(f"{scenario.title}: {rounds} rounds")
@@ -99,9 +100,14 @@ def _footprints(options: argparse.Namespace, found: Parts, source: ContextSource
     return results
 
 
-def _contenders(names: Sequence[str], found: Parts, stack: ExitStack) -> dict[str, Contender]:
+def _contenders(
+    chosen: Sequence[str], wanted: Collection[str], found: Parts, stack: ExitStack
+) -> dict[str, Contender]:
+    """Start those that were *chosen*, and those in no column of their own, as far as they are *wanted*."""
     contenders: dict[str, Contender] = {}
-    for name in (*names, BARE):
+    for name in (*chosen, BARE, TENANT):
+        if name not in wanted:
+            continue
         if name == BUILDCTL:
             contenders[name] = Buildctl(
                 program=found.daemon.buildctl,
@@ -113,7 +119,10 @@ def _contenders(names: Sequence[str], found: Parts, stack: ExitStack) -> dict[st
         else:
             started = stack.enter_context(found.services[name].start())
             contenders[name] = Server(
-                name=name, url=started.url, secret=found.secret, pid=started.daemon.pid
+                name=name,
+                url=started.url,
+                secret=found.tenant_secret if name == TENANT else found.secret,
+                pid=started.daemon.pid,
             )
     return contenders
 

@@ -4,6 +4,7 @@ A stack that runs already is used when the environment names it (eval "$(./scrip
 daemon then keeps what is in its cache except uploaded contexts and the benchmark's large snapshots.
 """
 
+import json
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -21,7 +22,7 @@ from stack.running import record
 
 from . import state
 from .errors import BenchmarkError
-from .scenarios import BARE, OURS, RIVAL
+from .scenarios import BARE, OURS, RIVAL, TENANT
 from .services import Service
 from .state import State
 from .timing import Daemon
@@ -36,6 +37,7 @@ class Parts:
     services: Mapping[str, Service]
     given: Mapping[str, str]  # addresses of servers that run already, by contender
     secret: bytes
+    tenant_secret: bytes  # of the tenant that the service TENANT knows
     scratch: Path
 
 
@@ -76,8 +78,13 @@ def _assemble(
     secret = _secret(environment if url else {})
     secret_file.write_bytes(secret)
     secret_file.chmod(0o644)
+    tenant_secret = secrets.token_hex(16).encode()
+    of_tenant = ownership.keep(scratch / "tenant-secrets") / "builder-tenants"
+    of_tenant.write_text(json.dumps(_tenants(tenant_secret, daemon.registry)))
+    of_tenant.chmod(0o644)
     services = {
         OURS: _ours(machine, daemon, scratch, secret_file),
+        TENANT: _ours(machine, daemon, scratch, of_tenant, name=TENANT),
         **_rivals(machine, daemon, scratch, secret_file),
     }
     return Parts(
@@ -85,6 +92,7 @@ def _assemble(
         services=services,
         given={OURS: url} if url else {},
         secret=secret,
+        tenant_secret=tenant_secret,
         scratch=scratch,
     )
 
@@ -129,8 +137,20 @@ def _secret(environment: Mapping[str, str]) -> bytes:
     return Path(given).read_bytes().strip() if given else secrets.token_hex(16).encode()
 
 
-def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) -> Service:
-    home = scratch / "app"
+def _tenants(secret: bytes, registry: str) -> dict[str, object]:
+    """Return a tenants file with one tenant, which has each limit that is counted over all replicas."""
+    tenant = {
+        "keys": [{"name": "benchmark", "secret": secret.decode()}],
+        "images": [f"{registry}/benchmark/**"],
+        "limits": {"builds": 4, "waiting": 8, "buildsPerHour": 100_000},
+    }
+    return {"tenants": {"benchmark": tenant}}
+
+
+def _ours(
+    machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path, *, name: str = OURS
+) -> Service:
+    home = scratch / f"app-{name}"
     function.lay_out(machine.paths, home)
     # The account writes bytecode below it, as the first start of a container does. The lowest first: what
     # stands in a folder of the account's is not ours to give away.
@@ -139,7 +159,7 @@ def _ours(machine: Machine, daemon: Daemon, scratch: Path, secret_file: Path) ->
         machine.account.own(folder, 0o755)
     settings = {"buildkit_url": daemon.address, "secret_mount_path": str(secret_file.parent)}
     return Service(
-        name=OURS,
+        name=name,
         account=machine.account,
         folder=home,
         command=lambda _port: [machine.venv / "bin" / "python", "index.py"],

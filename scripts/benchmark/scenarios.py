@@ -17,6 +17,8 @@ RIVAL = "rival"
 CONTENDERS = (BUILDCTL, OURS, RIVAL)
 # No builder, and in no column of its own: the least that a build can take.
 BARE = "bare"
+# Ours as well, asked by a tenant that has limits; in no column of its own either.
+TENANT = "tenant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Goals:
 
     ratio: float | None = None  # of medians, ours to buildctl's
     to_rival: float | None = None  # of medians, ours to the rival's
+    added: float | None = None  # seconds, from our median to that of a tenant's builds
     cpu: float | None = None  # seconds a build, of the function's process
     core: float | None = None  # that process's share of one core while the build runs
     faults: int | None = None  # page faults a build
@@ -50,6 +53,7 @@ class Timed:
     builds: int = 1  # of each caller, one after the other
     large: bool = False  # pruned before and after each turn
     lines: int = 0  # that a step prints, all of which must be in the log; asked for as a stream
+    of_tenant: bool = False  # ours alone, without tenants and asked by one
 
     @property
     def builds_of_a_turn(self) -> int:
@@ -58,6 +62,8 @@ class Timed:
     @property
     def contenders(self) -> Sequence[str]:
         """The contenders that can take part."""
+        if self.of_tenant:
+            return (OURS, TENANT)
         if self.builds > 1:  # buildctl's folder holds one context at a time
             return (OURS, RIVAL, BARE)
         if self.lines:  # the step takes its time for every contender
@@ -73,6 +79,16 @@ TIMED: Sequence[Timed] = (
         pushed=True,
         fresh=False,
         goals=Goals(ratio=0.60, cpu=0.015),
+    ),
+    Timed(
+        name="tenant",
+        title="the same, without tenants and of one with limits",
+        context=ContextSource.unchanged,
+        pushed=True,
+        fresh=False,
+        goals=Goals(added=0.003),
+        rounds=40,  # of so little the median takes more of them
+        of_tenant=True,
     ),
     Timed(
         name="change",

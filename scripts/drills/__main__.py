@@ -1,6 +1,7 @@
 """The command line of scripts/drill."""
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -11,19 +12,43 @@ from pathlib import Path
 from stack.install import venv
 from stack.paths import REPOSITORY, Paths
 
-from . import siege
+from . import siege, tenants
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="drill-") as folder:
-        return _siege(options, Path(folder))
+        drill = _tenants if options.drill == "tenants" else _siege
+        return drill(options, Path(folder))
+
+
+def _python(folder: Path) -> Path:
+    """Return a Python with the function's packages."""
+    paths = Paths()
+    requirements = venv.function_requirements(paths)
+    return venv.ensure(paths, "function", requirements, log=folder / "pip.log") / "bin" / "python"
+
+
+def _tenants(options: argparse.Namespace, folder: Path) -> int:
+    if not options.buildkit:
+        print(
+            'error: no buildkitd: eval "$(./scripts/up --env)", or say --buildkit.', file=sys.stderr
+        )
+        return 2
+    found = tenants.run(
+        folder,
+        buildkit=options.buildkit,
+        python=_python(folder),
+        rounds=options.rounds,
+        builds=options.builds,
+    )
+    grown = tenants.change(found)
+    print(f"{tenants.table(found)}\n\nThe 95th percentile grew by {grown:.1%}.")
+    return 0 if grown < tenants.MOST_CHANGE else 1
 
 
 def _siege(options: argparse.Namespace, folder: Path) -> int:
-    paths = Paths()
-    requirements = venv.function_requirements(paths)
-    python = venv.ensure(paths, "function", requirements, log=folder / "pip.log") / "bin" / "python"
+    python = _python(folder)
     ways: dict[str, Path | None] = {"alone": None}
     if watchdog := options.watchdog or _watchdog(folder):
         ways["behind of-watchdog"] = watchdog
@@ -56,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/drill",
         description="Do to a real function what it must stand, and print the figures. Takes minutes, "
-        "loopback and some 2 GiB of memory; no daemon, and no root.",
+        "loopback and some 2 GiB of memory, and no root.",
     )
     drills = parser.add_subparsers(dest="drill", required=True)
     front = drills.add_parser("siege", help="attack it as somebody without a key would")
@@ -65,6 +90,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     names = [attack.__name__ for attack in siege.ATTACKS]
     front.add_argument("--only", nargs="*", choices=names, metavar="ATTACK", help=", ".join(names))
+    shared = drills.add_parser(
+        "tenants",
+        help="have one tenant send twenty times what it may, and see how long another waits",
+    )
+    shared.add_argument(
+        "--buildkit",
+        default=os.environ.get("BUILDKIT_HOST"),
+        metavar="ADDRESS",
+        help="a running buildkitd; $BUILDKIT_HOST unless told",
+    )
+    shared.add_argument("--rounds", type=int, default=3, metavar="N", help="3 unless told")
+    shared.add_argument(
+        "--builds",
+        type=int,
+        default=6,
+        metavar="N",
+        help="of each caller in a turn; 6 unless told",
+    )
     return parser
 
 

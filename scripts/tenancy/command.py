@@ -110,6 +110,10 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{tenant.name} {'may push' if found.allowed else 'may NOT push'} {image}")
         for reason in found.reasons:
             print(f"  {reason}")
+        others = [each.name for each in tenants.tenants.values() if each is not tenant]
+        also = [name for name in others if verdict(tenants.tenants[name], image).allowed]
+        if also:
+            print(f"  NOTE: {', '.join(also)} may push it, too")
     return 0 if all(found.allowed for _, found in verdicts) else 1
 
 

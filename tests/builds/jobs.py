@@ -10,7 +10,7 @@ from function.buildkit.solve import solve
 from function.builds import build
 from function.builds.job import Job, new_id
 from function.config import Settings
-from function.history import claim, follow, verdict
+from function.history import cancellation, claim, follow, verdict
 from function.request.archive import Limits
 from function.request.bundle import unpack
 from function.request.signature import Key
@@ -44,6 +44,7 @@ _SHORT = (
     (liveness, "_QUIET_SECONDS", 0.05),
     (follow, "_TICK_SECONDS", 0.01),
     (follow, "_LOOK_SECONDS", 0.02),
+    (cancellation, "_YOUNG_SECONDS", 0.0),
     (claim, "_PAUSE_SECONDS", 0.005),
     (verdict, "_PAUSE_SECONDS", 0.01),
 )

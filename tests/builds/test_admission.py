@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from function.builds.admission import Account, Admission, Place
-from function.errors import Busy
+from function.errors import Busy, TenantLimit
 
 OWNER = Account("key", "image")
 
@@ -102,8 +102,8 @@ def test_leaving_twice_gives_up_one_place() -> None:
 def test_keys_take_turns_and_so_do_the_images_of_a_key() -> None:
     admission = Admission(places=1, waiting=9)
     running = admission.request(OWNER)
-    owners = [*["a b"] * 3, "a c", "d e"]
-    places = [admission.request(Account(*owner.split())) for owner in owners]
+    owners = [*[("a", "b")] * 3, ("a", "c"), ("d", "e")]
+    places = [admission.request(Account(*owner)) for owner in owners]
 
     assert [place.position for place in places] == [1, 4, 5, 3, 2]
     for expected in (0, 4, 3, 1, 2):
@@ -270,6 +270,97 @@ def test_waiting_ends_without_a_place_when_its_time_is_up() -> None:
     admission.request(OWNER)
 
     assert admission.request(OWNER).wait(0.001) is False
+
+
+def test_a_tenant_that_sends_many_leaves_room_in_the_line_to_another() -> None:
+    admission = Admission(places=1, waiting=8, detached=8)
+    greedy, other = Account("a", "x", tenant="a"), Account("b", "x", tenant="b")
+    admission.request(greedy)
+    for detached in (False, True):
+        for _ in range(4):
+            admission.request(greedy, detached=detached)
+
+        with pytest.raises(TenantLimit, match="as many of your builds wait for one as may"):
+            admission.request(greedy, detached=detached)
+        assert not admission.request(other, detached=detached).taken
+
+
+def test_a_tenant_leaves_memory_of_the_line_to_another() -> None:
+    admission = Admission(places=1, waiting=99, waiting_bytes=100)
+    greedy, other = Account("a", "x", tenant="a"), Account("b", "x", tenant="b")
+    admission.request(greedy)
+    for _ in range(5):
+        admission.request(greedy, size=10)
+
+    with pytest.raises(TenantLimit, match="as much memory as they may"):
+        admission.request(greedy, size=10)
+    assert not admission.request(other, size=50).taken
+    with pytest.raises(Busy, match="as much memory as it may") as raised:
+        admission.request(other, size=1)
+    assert raised.value.code == "busy"
+
+
+def test_an_owner_with_a_larger_share_has_more_turns() -> None:
+    admission = Admission(places=1, waiting=9)
+    admission.request(OWNER)
+    two = [admission.request(Account("a", "x", share=2)) for _ in range(3)]
+    one = [admission.request(Account("b", "x")) for _ in range(2)]
+
+    assert [place.position for place in (*two, *one)] == [1, 2, 4, 3, 5]
+
+
+def test_a_build_that_stands_aside_gives_its_place_to_the_next() -> None:
+    admission = Admission(places=1, waiting=2)
+    first, second = admission.request(OWNER), admission.request(OWNER)
+
+    first.stand_aside()
+
+    assert (first.taken, second.taken) == (False, True)
+    assert admission.waiting == 0
+    first.line_up()
+    assert first.position == 1
+    second.leave()
+    assert first.taken
+
+
+def test_a_build_that_stood_aside_takes_a_place_that_is_free() -> None:
+    admission = Admission(places=1, waiting=1)
+    place = admission.request(OWNER)
+    place.stand_aside()
+
+    place.line_up()
+
+    assert place.taken
+    place.leave()
+    assert admission.request(OWNER).taken
+
+
+def test_a_build_that_stands_aside_holds_room_in_the_line_until_it_leaves() -> None:
+    admission = Admission(places=1, waiting=1)
+    aside = admission.request(OWNER)
+    aside.stand_aside()
+    running = admission.request(OWNER)
+    with pytest.raises(Busy, match="line is full"):
+        admission.request(OWNER)
+
+    aside.leave()
+    aside.line_up()
+
+    assert not aside.taken
+    assert not admission.request(OWNER).taken
+    assert running.taken
+
+
+def test_a_build_that_finds_no_room_beside_its_place_keeps_the_place() -> None:
+    admission = Admission(places=1, waiting=0)
+    place = admission.request(OWNER)
+
+    with pytest.raises(Busy):
+        place.stand_aside()
+
+    assert place.taken
+    with pytest.raises(Busy):
+        admission.request(OWNER)
 
 
 class AnyOrder(RuleBasedStateMachine):

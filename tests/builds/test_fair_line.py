@@ -22,6 +22,25 @@ def test_an_owner_that_sends_many_does_not_keep_another_waiting() -> None:
     assert line.in_order() == [0, 5, 1, 2, 3, 4]
 
 
+def test_an_owner_has_as_many_turns_in_a_round_as_its_share() -> None:
+    line: FairLine[str] = FairLine()
+    for number in range(4):
+        line.append(("a", "x"), f"a{number}", share=3)
+        line.append(("b", "x"), f"b{number}")
+
+    assert line.in_order() == ["a0", "a1", "a2", "b0", "a3", "b1", "b2", "b3"]
+
+
+def test_a_larger_share_counts_from_the_next_round_on() -> None:
+    line: FairLine[str] = FairLine()
+    for number in range(3):
+        line.append(("a", "x"), f"a{number}")
+        line.append(("b", "x"), f"b{number}")
+    line.append(("a", "x"), "a3", share=2)
+
+    assert [line.popleft() for _ in range(7)] == ["a0", "b0", "a1", "a2", "b1", "a3", "b2"]
+
+
 def test_an_owner_that_comes_back_is_the_last_again() -> None:
     line = line_of([("a", "x"), ("b", "x")])
     line.popleft()
@@ -35,13 +54,18 @@ def test_nobody_is_next_in_an_empty_line() -> None:
         FairLine().popleft()
 
 
-@given(st.lists(paths, max_size=12))
-def test_all_are_served_in_the_order_foretold(owners: list[tuple[str, str]]) -> None:
-    line = line_of(owners)
-    foretold = line.in_order()
+@given(st.lists(paths, max_size=12), st.integers(1, 3), st.integers(0, 3))
+def test_all_are_served_in_the_order_foretold(
+    owners: list[tuple[str, str]], share: int, served: int
+) -> None:
+    line: FairLine[int] = FairLine()
+    for item, path in enumerate(owners):
+        line.append(path, item, share=share if path[0] == "a" else 1)
+    first = [line.popleft() for _ in range(min(served, len(owners)))]
+    foretold = first + line.in_order()
 
-    assert len(line) == len(owners)
-    assert [line.popleft() for _ in owners] == foretold
+    assert len(line) == len(owners) - len(first)
+    assert first + [line.popleft() for _ in range(len(line))] == foretold
     assert sorted(foretold) == list(range(len(owners)))
     assert not line
 

@@ -12,6 +12,7 @@
     failure     errors as the daemon sends them, details and all
     build       what a script can do to a build
     scripts     builds as a daemon plays them, each with the Dockerfile that the real one plays so
+    hearing     a build on any daemon, and all that is said of it
     transcript  all that a daemon says of one build, to compare the two by
     contract    what the fake holds to, as claims that are tried on the real daemon, too
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from function.buildkit import Client
+from function.buildkit.rpc.channel import open_channel, target
 from function.buildkit.rpc.control import Control
+from function.buildkit.rpc.http2.connections import Connections
 from function.pb import content_pb2, control_pb2, gateway_pb2, ops_pb2
 
 from . import scripts
@@ -99,6 +101,7 @@ class FakeBuildkitd:
         self._server: grpc.Server | None = None
         self._threads: ThreadPoolExecutor | None = None
         self._dying: threading.Thread | None = None
+        self._channel: grpc.Channel | None = None
         self._lives = 0
 
     @property
@@ -107,6 +110,16 @@ class FakeBuildkitd:
 
     def client(self, *, patience: float = PATIENCE_SECONDS) -> Client:
         return Client(self.url, None, patience=patience)
+
+    def connections(self, *, patience: float = PATIENCE_SECONDS) -> Connections:
+        """Lead to it on connections of one caller's own."""
+        return Connections(self.url, None, patience=patience)
+
+    def channel(self) -> grpc.Channel:
+        """Lead to it on one channel, for all that is asked beside a build."""
+        if self._channel is None:
+            self._channel = open_channel(target(self.url), None)
+        return self._channel
 
     @contextmanager
     def control(self) -> Iterator[Control]:
@@ -161,6 +174,8 @@ class FakeBuildkitd:
             self._dying.join()
         if self._server:
             self.die()
+        if self._channel:
+            self._channel.close()
         shutil.rmtree(self._folder)
 
     def hold(self, *points: str) -> None:

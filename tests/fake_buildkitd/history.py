@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from function.pb import control_pb2 as pb
@@ -121,20 +122,32 @@ def _event(kind: pb.BuildHistoryEventType, record: pb.BuildHistoryRecord) -> pb.
 def _filter(texts: object) -> Callable[[pb.BuildHistoryRecord], bool]:
     """Let through what one of the filters matches, and everything if there is none.
 
-    Of containerd's filter language there is what our client speaks: `ref==`, `ref~=` and `repository==`.
+    Of BuildKit's filter language there is what our client speaks: `ref==`, `ref~=`, `repository==`, and
+    `startedAt>` with seconds; a comma means that both must match.
     """
-    accepted = [_accepted(text) for text in texts]  # type: ignore[attr-defined] # of protobuf
+    accepted = [
+        [_accepted(part) for part in text.split(",")]
+        for text in texts  # type: ignore[attr-defined] # of protobuf
+    ]
 
     def matches(record: pb.BuildHistoryRecord) -> bool:
-        values = {"ref": record.Ref, "repository": record.FrontendAttrs.get("vcs:source", "")}
-        return not accepted or any(re.search(pattern, values[field]) for field, pattern in accepted)
+        return not accepted or any(all(part(record) for part in parts) for parts in accepted)
 
     return matches
 
 
-def _accepted(text: str) -> tuple[str, str]:
-    parts = re.fullmatch(r"(ref|repository)(==|~=)([^,]+)", text)
+def _accepted(text: str) -> Callable[[pb.BuildHistoryRecord], bool]:
+    if started := re.fullmatch(r"startedAt>([0-9]+)s", text):
+        after = int(time.time()) - int(started[1])
+        return lambda record: record.CreatedAt.seconds > after
+    parts = re.fullmatch(r"(ref|repository)(==|~=)(.+)", text)
     if parts is None:
         raise Failure(f"failed to parse history filters {text}")
     field, operator, value = parts.groups()
-    return field, rf"\A{re.escape(value)}\Z" if operator == "==" else value
+    pattern = rf"\A{re.escape(value)}\Z" if operator == "==" else value
+
+    def matches(record: pb.BuildHistoryRecord) -> bool:
+        values = {"ref": record.Ref, "repository": record.FrontendAttrs.get("vcs:source", "")}
+        return re.search(pattern, values[field]) is not None
+
+    return matches

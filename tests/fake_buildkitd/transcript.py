@@ -7,21 +7,22 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import grpc
-
 from function.buildkit import ANONYMOUS, session_services
 from function.buildkit.image.content import read_blob
 from function.buildkit.rpc.grpc_status import details_of
-from function.buildkit.session.session import Session
-from function.buildkit.solve.request import SolveSpec, solve_request
+from function.buildkit.solve.request import SolveSpec
 from function.fsutil.tree import Entry, Kind, Tree
 from function.pb import control_pb2 as pb
 from function.pb import rpc_status_pb2
+
+from .hearing import heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from function.buildkit.rpc.control import Control
+    from function.buildkit.rpc.http2.call import Call
+    from function.buildkit.rpc.http2.connections import Connections
 
     from .scripts import Case
 
@@ -59,8 +60,11 @@ class Told:
     counts: tuple[int, int]
 
 
-def told(control: Control, case: Case, registry: str) -> Told:
-    """Have *case*'s Dockerfile built, and pushed to *registry* if it is to be."""
+def told(control: Control, connections: Connections, case: Case, registry: str) -> Told:
+    """Have *case*'s Dockerfile built, and pushed to *registry* if it is to be.
+
+    The build is on one of the *connections*; both they and *control* lead to the daemon.
+    """
     ref = uuid.uuid4().hex
     names = (f"{registry}/fake:{ref}",) if case.push else ()
     spec = SolveSpec(ref=ref, names=names)
@@ -71,11 +75,9 @@ def told(control: Control, case: Case, registry: str) -> Told:
         )
     )
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
-    session = Session(control, services, shared_key=ref, heard=lambda: None)
-    solving = control.solve.future(solve_request(spec, session.id))
-    live = [*control.status(pb.StatusRequest(Ref=ref))]
-    error, details, response = _outcome(solving)
-    session.close()
+    found = heard(connections, spec, services)
+    live = found.statuses
+    error, details, response = _outcome(found.solve)
     late = [*control.status(pb.StatusRequest(Ref=ref))]
     [record] = [
         event.record
@@ -120,12 +122,10 @@ def _beyond(one: object, other: object) -> object:
     return one
 
 
-def _outcome(solving: grpc.Future[pb.SolveResponse]) -> tuple[tuple[int, str], bytes, set[str]]:
-    error = solving.exception()
-    if error is None:
-        return (0, ""), b"", set(solving.result().ExporterResponse)
-    assert isinstance(error, grpc.RpcError)
-    return (error.code().value[0], _constant(error.details() or "")), details_of(error), set()
+def _outcome(solving: Call) -> tuple[tuple[int, str], bytes, set[str]]:
+    if error := solving.error:
+        return (error.code().value[0], _constant(error.details())), details_of(error), set()
+    return (0, ""), b"", set(pb.SolveResponse.FromString(solving.result()).ExporterResponse)
 
 
 def _transcript(

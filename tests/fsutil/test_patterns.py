@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from function.fsutil import PatternError
-from function.fsutil.patterns import PatternList, clean_path
+from function.fsutil import patterns as pattern_lists
+from function.fsutil.patterns import KnownLists, PatternList, clean_path
 
 
 def matches(path: str, *lines: str) -> bool:
@@ -112,3 +113,47 @@ def test_knows_where_exceptions_may_be(lines: list[str], directory: str, expecte
 )
 def test_cleans_paths_as_go_does(path: str, cleaned: str) -> None:
     assert clean_path(path) == cleaned
+
+
+class TestKnownLists:
+    @pytest.fixture
+    def lists(self) -> KnownLists:
+        return KnownLists()
+
+    def test_a_list_is_used_again(self, lists: KnownLists) -> None:
+        with lists.using(("*.py", "!a.py")) as first:
+            assert first.match("b.py", first.root)
+        with lists.using(("*.py", "!a.py")) as again:
+            assert again is first
+            assert again.match("b.py", again.root)
+            assert not again.match("a.py", again.root)
+
+    def test_a_list_has_one_user_at_a_time(self, lists: KnownLists) -> None:
+        with lists.using(("*.py",)) as first, lists.using(("*.py",)) as second:
+            assert second is not first
+
+    def test_lists_of_other_patterns_are_others(self, lists: KnownLists) -> None:
+        with lists.using(("a", "b")) as first, lists.using(("a b",)) as second:
+            assert second is not first
+
+    def test_no_more_are_kept_than_may(self, lists: KnownLists) -> None:
+        with lists.using(("first",)) as first:
+            pass
+        for number in range(pattern_lists._MOST_LISTS):
+            with lists.using((f"{number}",)):
+                pass
+
+        with lists.using(("first",)) as again:
+            assert again is not first
+
+    def test_a_list_that_has_grown_large_is_not_kept(self, lists: KnownLists) -> None:
+        with lists.using(("*.py",)) as first:
+            for number in range(pattern_lists._MOST_SIZE):
+                first.match(f"{chr(0x4E00 + number)}", first.root)
+        with lists.using(("*.py",)) as again:
+            assert again is not first
+
+    def test_malformed_patterns_are_malformed_each_time(self, lists: KnownLists) -> None:
+        for _ in range(2):
+            with pytest.raises(PatternError), lists.using(("[",)):
+                pass

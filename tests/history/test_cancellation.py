@@ -27,6 +27,7 @@ LISTEN = "ListenBuildHistory"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancellation, "_YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(cancellation, "_RENEWAL_SECONDS", 0.05)
     monkeypatch.setattr(cancellation, "_STREAM_SECONDS", 0.1)
     monkeypatch.setattr(cancellation, "_MIN_PAUSE_SECONDS", 0.005)
@@ -89,6 +90,38 @@ def test_a_build_is_cancelled_when_that_is_asked_for(
 
     assert cancel.called.wait(PATIENCE)
     assert others.calls == 0
+
+
+def test_a_build_that_is_soon_over_is_not_listened_for(
+    daemon: FakeBuildkitd, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation, "_YOUNG_SECONDS", 0.05)
+    now = 0.0
+    listener = CancelListener(way, clock=lambda: now)
+    listener.add(REF, Cancel())
+    listener.remove(REF)
+
+    daemon.wait_until(lambda: not listener._listening)
+
+    assert daemon.reached(LISTEN) == 0
+
+
+def test_what_was_asked_for_while_a_build_was_not_listened_for_is_found(
+    daemon: FakeBuildkitd, control: Control, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancellation, "_YOUNG_SECONDS", 0.05)
+    monkeypatch.setattr(cancellation, "_LINGER_SECONDS", 0.0)
+    now = 0.0
+    listener = CancelListener(way, clock=lambda: now)
+    cancel = Cancel()
+    listener.add(REF, cancel)
+    request(control)
+    assert daemon.reached(LISTEN) == 0
+
+    now = 1.0
+
+    assert cancel.called.wait(PATIENCE)
+    daemon.wait_until(lambda: not listener._listening)
 
 
 def test_a_build_is_cancelled_once(

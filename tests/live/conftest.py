@@ -44,16 +44,22 @@ def shared_daemon() -> str:
 
 @pytest.fixture(scope="session")
 def start_function(machine: Machine) -> StartFunction:
-    """Start functions: `start_function(daemon_url, registry_config, **settings)`."""
+    """Start functions: `start_function(daemon_url, registry_config, tenants=file, **settings)`."""
 
     @contextmanager
     def start(
-        daemon: str, registry_config: dict[str, object] | None = None, **settings: str
+        daemon: str,
+        registry_config: dict[str, object] | None = None,
+        *,
+        tenants: dict[str, object] | None = None,
+        **settings: str,
     ) -> Iterator[function.Function]:
         secrets = machine.account.own(machine.account.scratch(machine.paths, "secrets"), 0o755)
         (secrets / "payload-secret").write_bytes(SECRET + b"\n")
         if registry_config is not None:
             (secrets / "config.json").write_text(json.dumps(registry_config))
+        if tenants is not None:
+            (secrets / "builder-tenants").write_text(json.dumps({"tenants": tenants}))
         told = {"buildkit_url": daemon, "secret_mount_path": str(secrets), **settings}
         try:
             with function.start(machine, settings=told) as started:

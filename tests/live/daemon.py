@@ -20,9 +20,11 @@ class Daemon(History):
         self.version = self.client.version
         super().__init__(self.client)
 
-    def claim(self, build_id: str, annotations: Mapping[str, str]) -> Claim | None:
+    def claim(
+        self, build_id: str, annotations: Mapping[str, str], *, is_new: bool = False
+    ) -> Claim | None:
         """Make a claim that all others see, as of a detached build."""
-        claim = super().claim(build_id, annotations)
+        claim = super().claim(build_id, annotations, is_new=is_new)
         if claim:
             self.wait_until_on_record(claim)
         return claim

@@ -19,13 +19,13 @@ from stack.daemons import ports
 from function.buildkit import ANONYMOUS, Action, SolveSpec, SourceRule, session_services
 from function.buildkit.rpc.channel import target
 from function.buildkit.rpc.control import Control
+from function.buildkit.rpc.http2.connections import Connections
 from function.buildkit.rpc.llb_bridge import LLBBridge
-from function.buildkit.session.session import Session
-from function.buildkit.solve.request import solve_request
 from function.buildkit.text.display_strings import all_of_them
 from function.fsutil.tree import Entry, Kind, Tree
 from function.pb import control_pb2 as pb
 
+from ..fake_buildkitd.hearing import heard
 from .refusing_registry import Refusal, refusing
 
 if TYPE_CHECKING:
@@ -85,20 +85,21 @@ def said(shared_daemon: str, mirror: str) -> Said:
         incomplete() as lacking,
     ):
         control = Control(channel)
+        connections = Connections(shared_daemon, None, patience=SECONDS)
         for dockerfile, attrs, push in BUILDS:
             name = f"{mirror}/display-strings:{uuid.uuid4().hex}"
-            build(control, texts, dockerfile, attrs, *([name] if push else []))
-        build(control, texts, f"FROM {forbidden}/team/base:1\n", {})
-        build(control, texts, "FROM scratch\nCOPY . /\n", {}, f"{forbidden}/team/app:1")
-        build(control, texts, f"FROM {lacking}/no-token/base:1\n", {})
-        build(control, texts, f"FROM {lacking}/no-layer/base:1\nRUN true # {{}}\n", {})
-        build(control, texts, "FROM debian:trixie-slim\n", {}, denied="docker-image://.*")
+            build(connections, texts, dockerfile, attrs, *([name] if push else []))
+        build(connections, texts, f"FROM {forbidden}/team/base:1\n", {})
+        build(connections, texts, "FROM scratch\nCOPY . /\n", {}, f"{forbidden}/team/app:1")
+        build(connections, texts, f"FROM {lacking}/no-token/base:1\n", {})
+        build(connections, texts, f"FROM {lacking}/no-layer/base:1\nRUN true # {{}}\n", {})
+        build(connections, texts, "FROM debian:trixie-slim\n", {}, denied="docker-image://.*")
         refuse(control, texts)
     return texts
 
 
 def build(
-    control: Control,
+    connections: Connections,
     texts: Said,
     dockerfile: str,
     attrs: Mapping[str, str],
@@ -113,19 +114,18 @@ def build(
     )
     tree = Tree(entries)
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS, {})
-    session = Session(control, services, shared_key=ref, heard=lambda: None)
     policy = [SourceRule(action=Action.DENY, pattern=denied)] if denied else []
     spec = SolveSpec(
         ref=ref, names=names, frontend_attrs=attrs, source_policy=policy, internal=True
     )
-    solving = control.solve.future(solve_request(spec, session.id), timeout=SECONDS)
-    for response in control.status(pb.StatusRequest(Ref=ref), timeout=SECONDS):
+    found = heard(connections, spec, services)
+    for response in found.statuses:
         texts[VERTEXES].update(vertex.name for vertex in response.vertexes)
         texts[ERRORS].update(vertex.error for vertex in response.vertexes)
         texts[STATUSES].update(status.ID for status in response.statuses)
         texts[WARNINGS].update(warning.short.decode() for warning in response.warnings)
-    note(texts, solving)
-    session.close()
+    if error := found.solve.error:
+        texts[ERRORS].add(error.details())
 
 
 def refuse(control: Control, texts: Said) -> None:

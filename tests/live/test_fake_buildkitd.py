@@ -9,6 +9,7 @@ import pytest
 
 from function.buildkit.rpc.channel import target
 from function.buildkit.rpc.control import Control
+from function.buildkit.rpc.http2.connections import Connections
 
 from ..fake_buildkitd import FakeBuildkitd
 from ..fake_buildkitd.contract import CLAIMS, Party
@@ -47,13 +48,14 @@ def test_the_daemon_holds_to_what_the_fake_does(
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_daemon_tells_of_a_build_what_the_script_does(
-    control: Control, fake: FakeBuildkitd, mirror: str, case: Case
+    shared_daemon: str, control: Control, fake: FakeBuildkitd, mirror: str, case: Case
 ) -> None:
     fake.solver.script = case.play
     with fake.control() as of_fake:
-        expected = told(of_fake, case, mirror)
+        expected = told(of_fake, fake.connections(), case, mirror)
+    connections = Connections(shared_daemon, None, patience=REF_TAKEN_SECONDS)
 
     if case.pulls:  # a daemon may have to do that, and the next time it does not
-        told(control, case, mirror)
+        told(control, connections, case, mirror)
 
-    assert differences(told(control, case, mirror), expected) == []
+    assert differences(told(control, connections, case, mirror), expected) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from stack.daemons import ports
 from stack.daemons.function import WATCHDOG_METRICS_PORT
 
 from ..parts import prometheus
-from .caller import Request, build, post, signature
+from .caller import Answer, Request, build, post, signature
 from .gate import Gate
 from .scraping import total
 from .test_building import running, scratch_image
@@ -47,8 +48,17 @@ PANELS = [
 RULES = [
     rule for group in yaml.safe_load(ALERTS.read_text("utf-8"))["groups"] for rule in group["rules"]
 ]
-# What Grafana would put there, of a dashboard that shows the last five minutes of all keys.
-VARIABLES = {"$__rate_interval": "1m", "$__range": "5m", "$key": ".*"}
+README = (FOLDER / "README.md").read_text("utf-8")
+# What an operator bills by, as the README says it; here of the minutes since the builds.
+BILLING = [
+    line.partition("  #")[0].replace("[30d]", "[5m]")
+    for block in re.findall(r"```promql\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+# What Grafana would put there, of a dashboard that shows the last five minutes of all keys and tenants.
+VARIABLES = {"$__rate_interval": "5m", "$__range": "5m", "$key": ".*", "$tenant": ".*"}
+
+TENANT = b"acme's secret, of the test suite's"
 
 
 @dataclass(frozen=True)
@@ -89,19 +99,32 @@ def observed(
 ) -> Iterator[Observed]:
     """Yield a function that Prometheus has scraped before, between and after some builds."""
     with (
-        start_function(shared_daemon) as function,
+        start_function(
+            shared_daemon,
+            tenants={
+                "acme": {
+                    "keys": [{"name": "1", "secret": TENANT.decode()}],
+                    "images": [f"{mirror}/live/acme/*"],
+                }
+            },
+        ) as function,
         prometheus.start(
             machine, configuration=configuration(function.url), rules=[ALERTS]
         ) as watching,
     ):
         wait_until(lambda: bool(watching.query("builder_fn_builds_total == 0")))
+        wait_until(lambda: bool(watching.query("builder_fn_tenant_builds_total == 0")))
         image = scratch_image(f"{mirror}/live/observed:1")
         for _ in range(2):
             assert build(function.url, image).document["status"] == "success"
         assert build(function.url, running("true")).document["status"] == "success"
         assert build(function.url, running("exit 3")).document["status"] == "failed"
         assert post(function.url, b"", {"X-Build-Signature": "sha256=00"}).status == 401
-        wait_until(lambda: watching.query("sum(builder_fn_builds_total)")[0]["value"][1] == "4")
+        for request in (scratch_image(f"{mirror}/live/acme/observed:1"), running("true")):
+            assert built_by_tenant(function.url, request).document["status"] == "success"
+        refused = built_by_tenant(function.url, scratch_image(f"{mirror}/live/observed:1"))
+        assert refused.document["reason"] == "push_refused"
+        wait_until(lambda: watching.query("sum(builder_fn_builds_total)")[0]["value"][1] == "6")
         yield Observed(function, watching)
 
 
@@ -147,6 +170,35 @@ def test_a_builder_that_works_raises_no_alarm_whatever_its_users_do(observed: Ob
     assert [rule["name"] for rule in judged() if rule["state"] == "firing"] == []
     # As above: what pends for one missed scrape passes, and what a build has caused does not.
     wait_until(lambda: told() == [])
+
+
+@pytest.mark.parametrize("expression", BILLING)
+def test_what_a_tenant_is_billed_by_can_be_asked_for(observed: Observed, expression: str) -> None:
+    def used() -> bool:
+        found = observed.prometheus.query(expression)
+        return any(
+            sample["metric"]["tenant"] == "acme" and float(sample["value"][1]) > 0
+            for sample in found
+        )
+
+    wait_until(used)
+
+
+def test_what_a_tenant_used_is_what_its_log_lines_add_up_to(observed: Observed) -> None:
+    lines = [line for line in log_lines(observed.function) if line.get("tenant") == "acme"]
+    ended = [line for line in lines if line["message"] == "build ended"]
+    of_acme = partial(total, f"{observed.function.url}/metrics", tenant="acme")
+
+    assert of_acme("builder_fn_tenant_builds_total") == len(ended) == 2
+    assert of_acme("builder_fn_tenant_received_bytes_total") == sum(
+        line["bodyBytes"] for line in ended
+    )
+    assert of_acme("builder_fn_tenant_pushed_bytes_total") == ended[0]["size"]
+    assert of_acme("builder_fn_tenant_build_steps_total") == sum(line["steps"] for line in ended)
+    seconds = sum(line["duration"] - line["phases"]["wait"] for line in ended)
+    assert abs(of_acme("builder_fn_tenant_build_seconds_total") - seconds) < 0.01
+    [refused] = [line for line in lines if line["message"] == "request refused"]
+    assert (refused["reason"], refused["key"]) == ("push_refused", "acme/1")
 
 
 def test_a_builder_without_a_secret_is_its_own_fault_though_it_counts_no_builds(
@@ -325,6 +377,11 @@ def in_flight(number: int, url: str, *secret: bytes) -> Iterator[None]:
             for _ in range(number):
                 gate.open()
         assert [answer.result().document["status"] for answer in answers] == ["success"] * number
+
+
+def built_by_tenant(url: str, request: Request) -> Answer:
+    body = request.tar()
+    return post(url, body, {"X-Build-Signature": signature(body, TENANT)})
 
 
 def asked(target: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from function.telemetry.log_lines import (
     JsonFormatter,
     build_fields,
     level,
+    question_fields,
     refusal_fields,
     with_fields,
 )
@@ -84,10 +85,13 @@ def test_of_an_error_the_first_line_is_shown_and_no_output_of_steps() -> None:
     assert build_fields(report)["error"] == "[2/2] RUN make failed"
 
 
+def refused(**fields: str) -> Mapping[str, Any]:
+    nothing = dict.fromkeys(("call_id", "build_id", "key", "tenant", "error"), "")
+    return refusal_fields(**{**nothing, "method": "POST", "path": "/", "reason": "r", **fields})
+
+
 def test_a_refusal_says_what_was_asked_and_why_not() -> None:
-    fields = refusal_fields(
-        method="POST", path="/build", call_id="", reason="bad_signature", error="It is wrong."
-    )
+    fields = refused(path="/build", reason="bad_signature", error="It is wrong.")
 
     assert fields == {
         "method": "POST",
@@ -95,6 +99,18 @@ def test_a_refusal_says_what_was_asked_and_why_not() -> None:
         "reason": "bad_signature",
         "error": "It is wrong.",
     }
+
+
+def test_a_refusal_of_what_was_signed_says_whose_it_was() -> None:
+    fields = refused(build_id="b", key="acme/1", tenant="acme")
+
+    assert (fields["tenant"], fields["key"], fields["buildId"]) == ("acme", "acme/1", "b")
+
+
+def test_a_question_says_who_asked_what_and_what_came_of_it() -> None:
+    fields = question_fields(operation="list", build_id="", key="ops/1", tenant="", status=200)
+
+    assert fields == {"operation": "list", "key": "ops/1", "status": 200}
 
 
 def test_only_the_builders_own_fault_is_an_error() -> None:
@@ -164,7 +180,7 @@ def test_whatever_a_request_says_is_one_line_that_is_short_enough(
 
 @pytest.mark.parametrize("text", ["\x01" * 100_000, "\ud800" * 100_000])
 def test_a_refused_request_cannot_write_a_long_line(text: str) -> None:
-    fields = refusal_fields(method=text, path=text, call_id=text, reason="r", error=text)
+    fields = refused(method=text, path=text, call_id=text, build_id=text, error=text)
 
     formatted = line(fields=fields).encode(errors="backslashreplace")
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,6 +89,27 @@ def test_tries_all_keys_however_many_there_are(folder: Path) -> None:
     for number in (39, 0, 20):
         assert asking(askers, f"{number:040}").name == f"t{number}"
     assert asking(askers, OPERATORS).is_operator
+
+
+def test_large_bodies_of_strangers_are_tried_one_after_the_other(folder: Path) -> None:
+    tenants = {
+        f"t{number}": {"keys": [{"name": "1", "secret": f"{number:040}"}]} for number in range(20)
+    }
+    (folder / "builder-tenants").write_text(json.dumps({"tenants": tenants}))
+    askers = Askers(Settings(secret_mount_path=folder))
+    large = bytes(1 << 21)
+    late = f"{19:040}"
+
+    with ThreadPoolExecutor(1) as threads:
+        with askers._searching:  # as by another one
+            stranger = threads.submit(askers.verified, large, signature("stranger", large))
+            # Those that are small, or known, or say which key is theirs, do not wait for it.
+            assert asking(askers, f"{15:040}").name == "t15"
+            for secret, hint in ((f"{15:040}", ""), (late, "t19/1")):
+                assert askers.verified(large, signature(secret, large), hint=hint)
+            assert not stranger.done()
+        with pytest.raises(SignatureError):
+            stranger.result(timeout=60)
 
 
 def test_signs_a_body_that_arrives_by_the_key_that_signed_last_or_is_named(

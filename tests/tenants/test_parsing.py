@@ -190,3 +190,21 @@ def test_refuses_yaml_with_its_fault(changed: str, said: str) -> None:
         parsed(changed.encode())
 
     assert SECRET not in str(caught.value)
+
+
+def test_refuses_one_sealing_key_for_two() -> None:
+    sealing = {"sealingKey": "A" * 43 + "="}
+    content = json.loads(file(("tenants", "acme", SECRET), ("tenants", "beta", OTHER)))
+    for tenant in content["tenants"].values():
+        tenant.update(sealing)
+
+    with pytest.raises(Malformed, match="one sealingKey for acme and beta") as caught:
+        parsed(json.dumps(content).encode())
+
+    assert caught.value.public.startswith("the file has one sealingKey for two tenants")
+
+
+def test_a_tenant_may_have_one_sealing_key_twice() -> None:
+    key = "A" * 43 + "="
+
+    assert len(parsed(tenants(sealingKey=[key, key])).tenants["acme"].sealing_keys) == 2

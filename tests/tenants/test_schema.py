@@ -24,6 +24,7 @@ SEALING = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 # What JSON Schema has no words for.
 BEYOND_SCHEMA = (
     "one secret for",
+    "one sealingKey for",
     "is the name of another key",
     "has the name of a tenant",
     "registryAuth cannot be used",

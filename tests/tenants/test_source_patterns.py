@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.tenants.source_patterns import EVERYTHING, SourcePattern, Sources, common
+from function.tenants.source_patterns import (
+    EVERYTHING,
+    SourcePattern,
+    Sources,
+    common,
+    refused_images,
+)
 
 image, host, repository = (
     SourcePattern.of_image,
@@ -250,6 +256,17 @@ def test_nothing_is_allowed_that_one_of_two_lists_does_not_allow(
     if any(fits(pattern.images, source) for pattern in both.allowed):
         assert any(fits(pattern.images, source) for pattern in ours)
         assert any(fits(pattern.images, source) for pattern in theirs)
+
+
+@given(patterns=st.lists(PATTERNS, min_size=1, max_size=5), name=NAMES)
+def test_one_expression_refuses_what_any_of_its_patterns_does(
+    patterns: list[SourcePattern], name: list[str]
+) -> None:
+    source = f"docker-image://r.example:5000/{'/'.join(name)}:1"
+
+    assert fits(refused_images(patterns), source) == any(
+        fits(pattern.refused_images, source) for pattern in patterns
+    )
 
 
 def test_everything_is_every_image() -> None:

@@ -7,6 +7,7 @@ steps            the Dockerfile's steps, how long each took, and which were cach
 phases           where the time went
 pushes           when the registry has the image
 chronology       a long response in the order of time
+times            the daemon's times as numbers
 vertex_warning   warnings
 redactor         the interface of what takes secrets out
 redacted_status  a response without secrets

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from ...pb import control_pb2 as pb
+from .times import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,11 +45,11 @@ def _dated(
             begun.ClearField("completed")
             begun.ClearField("error")
             begun.cached = False
-            yield vertex.started.ToNanoseconds(), begun
-            yield vertex.completed.ToNanoseconds(), vertex
+            yield nanoseconds(vertex.started), begun
+            yield nanoseconds(vertex.completed), vertex
         else:
-            yield vertex.started.ToNanoseconds(), vertex
+            yield nanoseconds(vertex.started), vertex
     for status in response.statuses:
-        yield status.timestamp.ToNanoseconds(), status
+        yield nanoseconds(status.timestamp), status
     for log in response.logs:
-        yield log.timestamp.ToNanoseconds(), log
+        yield nanoseconds(log.timestamp), log

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..text import display_strings
+from .times import nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,24 +56,21 @@ class Phases:
     def update(self, response: pb.StatusResponse) -> None:
         for vertex in response.vertexes:
             if vertex.HasField("started"):
-                started = vertex.started.ToNanoseconds()
+                started = nanoseconds(vertex.started)
                 # A vertex may run several times, each run told by its start.
-                self._see(
-                    (vertex.digest, str(started)),
-                    _phase_of(vertex.name),
-                    started,
-                    vertex.completed.ToNanoseconds(),
-                )
+                key = (vertex.digest, str(started))
+                phase = "" if key in self._spans else _phase_of(vertex.name)
+                self._see(key, phase, started, nanoseconds(vertex.completed))
         for status in response.statuses:
-            self._now = max(self._now, status.timestamp.ToNanoseconds())
+            self._now = max(self._now, nanoseconds(status.timestamp))
             if display_strings.TRANSFERRING.match(status.ID):
                 self._sent[status.vertex, status.ID] = status.current
             elif display_strings.PUSHING.match(status.ID) and status.HasField("started"):
                 self._see(
                     (status.vertex, status.ID),
                     PUSH,
-                    status.started.ToNanoseconds(),
-                    status.completed.ToNanoseconds(),
+                    nanoseconds(status.started),
+                    nanoseconds(status.completed),
                 )
 
     @property
@@ -96,7 +94,9 @@ class Phases:
         return {phase: length / _NANOSECONDS for phase, length in taken.items()}
 
     def _see(self, key: tuple[str, ...], phase: str, started: int, ended: int) -> None:
-        span = self._spans.setdefault(key, _Span(phase, started))
+        span = self._spans.get(key)
+        if span is None:
+            span = self._spans[key] = _Span(phase, started)
         span.ended = max(span.ended, ended)
         self._now = max(self._now, started, ended)
 

@@ -194,7 +194,9 @@ class Printer:
 
     def _output(self, log: pb.VertexLog, lines: list[str]) -> None:
         step = self._step(log.vertex)
-        output = step.streams.setdefault(log.stream, _Output(self._redactor.lines()))
+        output = step.streams.get(log.stream)
+        if output is None:
+            output = step.streams[log.stream] = _Output(self._redactor.lines())
         elapsed = max(0.0, _seconds(log.timestamp) - step.started) if step.started else 0.0
         step.output_at = elapsed
         _add(step, output.feed(log.msg), lines)

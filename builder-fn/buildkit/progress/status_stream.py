@@ -20,9 +20,9 @@ STATUS_ENDED: Final = object()
 # What steps print comes in many small messages, up to a thousand a second, and each one wakes the thread
 # that reads and the one that shows the log. So once there is nothing left to read, more of it may gather for
 # so long. Nothing else waits, unless it comes meanwhile; nor does a log that comes faster than it is read.
-_GATHERING_SECONDS = 0.02
+GATHERING_SECONDS = 0.02
 # A message that came sooner than this was there already.
-_AT_HAND_SECONDS = 0.001
+AT_HAND_SECONDS = 0.001
 
 
 class StatusStream:
@@ -49,11 +49,11 @@ class StatusStream:
         try:
             asked = time.monotonic()
             for response in self._call:
-                waited = time.monotonic() - asked > _AT_HAND_SECONDS
+                waited = time.monotonic() - asked > AT_HAND_SECONDS
                 self._heard()
                 self._into(response)
-                if waited and _is_output_alone(response):
-                    time.sleep(_GATHERING_SECONDS)
+                if waited and is_output_alone(response):
+                    time.sleep(GATHERING_SECONDS)
                 asked = time.monotonic()
         except grpc.RpcError as exc:
             # What became of the build says more. It is the call itself, which leads back to here.
@@ -62,5 +62,5 @@ class StatusStream:
             self._into(STATUS_ENDED)
 
 
-def _is_output_alone(response: pb.StatusResponse) -> bool:
+def is_output_alone(response: pb.StatusResponse) -> bool:
     return bool(response.logs) and not (response.vertexes or response.statuses or response.warnings)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..outcome import Step
 from ..text.display_strings import FIRST_STAGE, LOAD_DEFINITION, STEP
 from ..text.plain_text import clean_message, is_cancelled, plain
+from .times import nanoseconds
 
 if TYPE_CHECKING:
     from ...pb import control_pb2 as pb
@@ -27,6 +28,7 @@ _NANOSECONDS = 1e9
 @dataclass(slots=True)
 class _Vertex:
     name: str
+    loads_definition: bool
     runs: dict[int, int] = field(default_factory=dict)  # start to end, in ns; 0 for no end yet
     cached: bool = False
     error: str = ""
@@ -46,9 +48,9 @@ class Steps:
             if vertex.HasField("started") or vertex.cached:
                 self._update(vertex)
         for status in response.statuses:
-            self._now = max(self._now, status.timestamp.ToNanoseconds())
+            self._now = max(self._now, nanoseconds(status.timestamp))
         for log in response.logs:
-            self._now = max(self._now, log.timestamp.ToNanoseconds())
+            self._now = max(self._now, nanoseconds(log.timestamp))
 
     def started(self, silence: float = 0.0) -> tuple[Step, ...]:
         """Return all steps that ever started, as the log orders them; those that still run have run until
@@ -70,16 +72,22 @@ class Steps:
         )
 
     def _update(self, message: pb.Vertex) -> None:
-        vertex = self._vertexes.setdefault(message.digest, _Vertex(plain(message.name)))
-        started, completed = message.started.ToNanoseconds(), message.completed.ToNanoseconds()
+        vertex = self._vertexes.get(message.digest) or self._added(message)
+        started, completed = nanoseconds(message.started), nanoseconds(message.completed)
         self._now = max(self._now, started, completed)
         if message.HasField("started"):
-            if self._first is None or LOAD_DEFINITION.match(vertex.name):
+            if self._first is None or vertex.loads_definition:
                 self._first = vertex
             vertex.runs[started] = max(vertex.runs.get(started, 0), completed)
         vertex.cached |= message.cached
         if message.HasField("completed"):
-            vertex.error = _cause(message.error)
+            vertex.error = _cause(message.error) if message.error else ""
+
+    def _added(self, message: pb.Vertex) -> _Vertex:
+        name = plain(message.name)
+        made = _Vertex(name, loads_definition=LOAD_DEFINITION.match(name) is not None)
+        self._vertexes[message.digest] = made
+        return made
 
     @property
     def _began(self) -> int:

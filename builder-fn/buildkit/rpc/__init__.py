@@ -1,5 +1,6 @@
-"""Control and LLBBridge on a gRPC channel.
+"""Control and LLBBridge: questions on a gRPC channel, and builds on connections of their own.
 
+http2         what a build's own calls go through
 channel       the channel: its address, limits and TLS
 control       Control's methods
 llb_bridge    LLBBridge's methods, for one build

@@ -1,26 +1,22 @@
 """I/O: binds Control's methods to a channel, and knows nothing of what they are for.
 
-Source of names and shapes: moby/buildkit v0.32.2 api/services/control/control.proto. The Session stream is
-bytes to us on both sides: a BytesMessage is framed by hand, because its payload is the bulk of all traffic
-and the generated class would copy it twice more.
+Source of names and shapes: moby/buildkit v0.32.2 api/services/control/control.proto.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...fsutil.wire import varint
 from ...pb import control_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import grpc
 
-    Buffer = bytes | bytearray | memoryview
-
 _SERVICE = "/moby.buildkit.v1.Control/"
-_DATA_TAG = b"\x0a"  # BytesMessage.data: field 1, length-delimited
+INFO = _SERVICE + "Info"
+SESSION = _SERVICE + "Session"
+SOLVE = _SERVICE + "Solve"
+STATUS = _SERVICE + "Status"
 
 
 class Control:
@@ -29,17 +25,17 @@ class Control:
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
         self.solve = channel.unary_unary(
-            _SERVICE + "Solve",
-            request_serializer=_solve_request,
+            SOLVE,
+            request_serializer=solve_message,
             response_deserializer=pb.SolveResponse.FromString,
         )
         self.status = channel.unary_stream(
-            _SERVICE + "Status",
+            STATUS,
             request_serializer=pb.StatusRequest.SerializeToString,
             response_deserializer=pb.StatusResponse.FromString,
         )
         self.info = channel.unary_unary(
-            _SERVICE + "Info",
+            INFO,
             request_serializer=pb.InfoRequest.SerializeToString,
             response_deserializer=pb.InfoResponse.FromString,
         )
@@ -58,14 +54,9 @@ class Control:
             request_serializer=pb.BuildHistoryRequest.SerializeToString,
             response_deserializer=pb.BuildHistoryEvent.FromString,
         )
-        self.session = channel.stream_stream(
-            _SERVICE + "Session",
-            request_serializer=_bytes_message,
-            response_deserializer=_bytes_of_message,
-        )
 
 
-def _solve_request(request: pb.SolveRequest) -> bytes:
+def solve_message(request: pb.SolveRequest) -> bytes:
     """Serialize *request* with a Cache, though an empty one.
 
     buildkitd before v0.21 reads it without looking whether it is there, and dies of that with all builds
@@ -73,19 +64,3 @@ def _solve_request(request: pb.SolveRequest) -> bytes:
     """
     request.Cache.SetInParent()
     return request.SerializeToString()
-
-
-def _bytes_message(pieces: Sequence[Buffer]) -> bytes:
-    """Join *pieces* in the one copy that is made of what is sent, before gRPC's own."""
-    return b"".join((_DATA_TAG, varint(sum(map(len, pieces))), *pieces))
-
-
-def _bytes_of_message(message: bytes) -> memoryview:
-    if not message:
-        return memoryview(b"")
-    if message[:1] != _DATA_TAG:
-        return memoryview(pb.BytesMessage.FromString(message).data)
-    position = 1
-    while message[position] & 0x80:
-        position += 1
-    return memoryview(message)[position + 1 :]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import grpc
 
-_DETAILS = "grpc-status-details-bin"
+DETAILS = "grpc-status-details-bin"
 
 
 class Code(enum.IntEnum):
@@ -34,6 +34,6 @@ class RpcError(Exception):
 def details_of(error: grpc.RpcError) -> bytes:
     """Return the google.rpc.Status that came with *error*, or nothing if none did."""
     for item in error.trailing_metadata() or ():
-        if item.key == _DETAILS and isinstance(item.value, bytes):
+        if item.key == DETAILS and isinstance(item.value, bytes):
             return item.value
     return b""

@@ -7,29 +7,34 @@ allow. So what waits for its word asks it something else now and then.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from ...pb import control_pb2 as pb
 from ..errors import DaemonUnavailable, Trouble
 
 if TYPE_CHECKING:
-    import grpc
-
-    from .control import Control
+    from collections.abc import Callable
 
 # After so long without a word the daemon is asked whether it is there.
 _QUIET_SECONDS = 1.0
 
 
-class Liveness:
-    """The knowledge of one conversation that its daemon is there; its user closes it."""
+class Question(Protocol):
+    def done(self) -> bool:
+        """Tell whether there is an answer, whatever it is."""
 
-    def __init__(self, control: Control, patience: float) -> None:
-        """Watch over the daemon, which may leave a question unanswered for *patience* seconds."""
-        self._control = control
+
+class Liveness:
+    """The knowledge of one conversation that its daemon is there."""
+
+    def __init__(self, ask: Callable[[], Question], patience: float) -> None:
+        """Watch over the daemon, which may leave what *ask* asks unanswered for *patience* seconds.
+
+        It is asked on the conversation's own connection.
+        """
+        self._ask = ask
         self._patience = patience
         self._last_heard = time.monotonic()
-        self._probe: grpc.Future[pb.InfoResponse] | None = None
+        self._probe: Question | None = None
         self._probe_started = 0.0
 
     def heard(self) -> None:
@@ -51,8 +56,4 @@ class Liveness:
                 )
         elif now - self._last_heard > _QUIET_SECONDS:
             self._probe_started = now
-            self._probe = self._control.info.future(pb.InfoRequest())
-
-    def close(self) -> None:
-        if self._probe:
-            self._probe.cancel()
+            self._probe = self._ask()

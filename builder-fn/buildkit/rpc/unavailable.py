@@ -19,21 +19,11 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
     details = error.details() or ""
     # Before the general case, since gRPC begins all of them with "failed to connect".
     if any(word in details.lower() for word in _TLS_WORDS):
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: the TLS handshake failed. Check the CA, the certificate and its "
-            "key, and the server's name.",
-            Trouble.TLS,
-        )
+        return tls_failed()
     if "DNS" in details or "resol" in details:
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: its host has no address.", Trouble.NO_ADDRESS
-        )
+        return host_without_address()
     if "connect" in details.lower() and ("refused" in details or "failed to connect" in details):
-        return DaemonUnavailable(
-            "buildkitd cannot be reached: no connection could be made. Check its address and that it "
-            "runs.",
-            Trouble.NO_CONNECTION,
-        )
+        return no_connection()
     return DaemonUnavailable(
         f"The connection to buildkitd was lost ({clean_message(details) or 'no reason given'}). "
         "Try again."
@@ -43,3 +33,24 @@ def daemon_unavailable(error: grpc.RpcError) -> DaemonUnavailable:
 def daemon_silent() -> DaemonUnavailable:
     """Return the error for no answer in time, on a connection that may be dead without knowing it."""
     return DaemonUnavailable("buildkitd has not answered in time. Try again later.", Trouble.SILENT)
+
+
+def tls_failed() -> DaemonUnavailable:
+    return DaemonUnavailable(
+        "buildkitd cannot be reached: the TLS handshake failed. Check the CA, the certificate and its "
+        "key, and the server's name.",
+        Trouble.TLS,
+    )
+
+
+def host_without_address() -> DaemonUnavailable:
+    return DaemonUnavailable(
+        "buildkitd cannot be reached: its host has no address.", Trouble.NO_ADDRESS
+    )
+
+
+def no_connection() -> DaemonUnavailable:
+    return DaemonUnavailable(
+        "buildkitd cannot be reached: no connection could be made. Check its address and that it runs.",
+        Trouble.NO_CONNECTION,
+    )

@@ -25,7 +25,8 @@ import h2.settings
 from ...fsutil.wire import MESSAGE_PREFIX, framed
 from ..rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from ..rpc.grpc_status import Code, RpcError
-from .data_frames import (
+from ..rpc.http2.client import ConnectionBroken
+from ..rpc.http2.data_frames import (
     DATA,
     MAX_FRAME_BYTES,
     PING,
@@ -175,10 +176,6 @@ class _Stream:
         return taken
 
 
-class ConnectionBroken(Exception):
-    """The daemon broke HTTP/2's rules, so nothing more can be exchanged."""
-
-
 class GrpcServer:
     """The server's side of the connection; not safe for use by two threads at once."""
 
@@ -207,6 +204,11 @@ class GrpcServer:
             }
         )
         self._h2.increment_flow_control_window(_RECEIVE_WINDOW_BYTES - 65535)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a call of the daemon's has not come to its end."""
+        return bool(self._streams)
 
     def receive(self, data: bytes | memoryview) -> Sequence[Lookup]:
         """Take bytes from the daemon. What they ask for is answered by the next `send`.

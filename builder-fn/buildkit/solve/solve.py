@@ -1,28 +1,31 @@
 """I/O: one build on one daemon, from opening its Session to the end of its Status.
 
-Session, Solve and Status run side by side on one channel, and so on one daemon. What they report meets in
-one queue, which the caller drains by iterating; nothing here decides how long a build may take.
+Session, Solve and Status run side by side on one connection, which the caller reads by iterating; nothing
+here decides how long a build may take.
 """
 
 from __future__ import annotations
 
-import queue
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING
 
-import grpc
+from google.protobuf.message import DecodeError
 
-from ..errors import DaemonFault
+from ...pb import control_pb2 as pb
+from ..errors import DaemonFault, DaemonUnavailable
 from ..failure.build_failed import solve_failed
-from ..image.content import ImageContent
+from ..image.content import ImageReading
 from ..outcome import BuildResult
 from ..progress.phases import Phases
 from ..progress.printer import Printer
 from ..progress.pushes import Pushes
 from ..progress.redacted_status import redacted_status
-from ..progress.status_stream import STATUS_ENDED, StatusStream
+from ..progress.status_stream import AT_HAND_SECONDS, GATHERING_SECONDS, is_output_alone
 from ..progress.steps import Steps
-from ..rpc.grpc_status import details_of
+from ..rpc.control import INFO, SOLVE, STATUS, solve_message
+from ..rpc.grpc_status import Code, details_of
+from ..rpc.http2.call import CallFailed
 from ..rpc.liveness import Liveness
 from ..rpc.unavailable import daemon_unavailable
 from ..session.session import Session
@@ -32,12 +35,14 @@ from .request import SolveSpec, solve_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from ...pb import control_pb2 as pb
+    import grpc
+
     from ..errors import BuildkitError
     from ..image.content import KnownImages
     from ..outcome import BuildWarning, Step
     from ..progress.redactor import Redactor
-    from ..rpc.control import Control
+    from ..rpc.http2.call import Call as RpcCall
+    from ..rpc.http2.connections import Connections
     from ..session.grpc_server import Call, Headers
 
 _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
@@ -47,11 +52,8 @@ _TICK_SECONDS = 0.25
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
 
-# After so many the caller gets a look, however fast the daemon talks.
-_EVENTS_AT_ONCE = 100
-
-# What is put into the queue beside what Status says.
-_SOLVE_ENDED = object()
+# After so many messages the caller gets a look, however fast the daemon talks.
+_MESSAGES_AT_ONCE = 100
 
 
 class Solve:
@@ -59,7 +61,8 @@ class Solve:
 
     def __init__(  # noqa: PLR0913 - the last four by keyword
         self,
-        control: Control,
+        connections: Connections,
+        channel: Callable[[], grpc.Channel],
         spec: SolveSpec,
         services: Mapping[str, Callable[[Headers], Call]],
         *,
@@ -68,8 +71,12 @@ class Solve:
         patience: float,
         images: KnownImages,
     ) -> None:
-        """Prepare a build; the daemon may leave a question unanswered for *patience* seconds."""
-        self._control = control
+        """Begin a build; the daemon may leave a question unanswered for *patience* seconds.
+
+        *channel* leads to the same daemon, for what is asked beside the build's own calls.
+        """
+        self._connections = connections
+        self._channel = channel
         self._redactor = redactor
         self._spec = spec
         self._printer = Printer(redactor)
@@ -77,21 +84,25 @@ class Solve:
         self._phases = Phases()
         self._updated = time.monotonic()
         self._pushes = Pushes(spec.names)
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._liveness = Liveness(control, patience)
-        self._session = Session(
-            control, services, shared_key=shared_key, heard=self._liveness.heard
-        )
-        self._solve = control.solve.future(solve_request(spec, self._session.id))
         self._images = images
-        self._image: ImageContent | None = None  # once there is one
+        self._image: ImageReading | None = None  # once there is one
         self._gateway: Gateway | None = None
+        self._messages: deque[bytes] = deque()  # of Status, that nobody has looked at
+        self._gathers = False
+        self._is_closed = self._is_awaited = False
+        self._lost: DaemonUnavailable | None = None
+        try:
+            self._connection = connections.take()
+        except DaemonUnavailable as exc:
+            self._lost = exc.with_traceback(None)
+            return
+        self._session, self._solve, self._status = self._begun(services, shared_key)
+        # None of what these are given leads back to here, lest the body outlive the build.
+        connection, solve = self._connection, self._solve
+        self._liveness = Liveness(lambda: connection.ask(INFO, b""), patience)
         if spec.secret_ids:
-            self._gateway = Gateway(control.channel, spec, failed=self._solve.cancel)
-        self._solve.add_done_callback(self._solve_ended)
-        self._status = StatusStream(
-            control, spec.ref, into=self._events.put, heard=self._liveness.heard
-        )
+            self._gateway = Gateway(channel(), spec, failed=lambda: connection.cancel(solve))
+            connection.when_ended(solve, self._gateway.cancel)
 
     def __iter__(self) -> Iterator[list[str]]:
         """Log lines as they come, and an empty list at least every quarter of a second.
@@ -99,26 +110,28 @@ class Solve:
         Ends when the image has been pushed, else when the daemon has ended. Raises DaemonUnavailable
         if it falls silent.
         """
-        solve_ended = status_ended = False
+        if self._lost:
+            return
         deadline = float("inf")
-        while not (solve_ended and status_ended):
-            events = self._arrived()
-            if _SOLVE_ENDED in events:
-                solve_ended = True
-                deadline = time.monotonic() + _STATUS_GRACE_SECONDS
-            if STATUS_ENDED in events:
-                status_ended = True
-            responses = [each for each in events if each not in (_SOLVE_ENDED, STATUS_ENDED)]
-            if responses:
-                yield [line for response in responses for line in self._take(response)]
+        shown_at = time.monotonic()
+        while True:
+            is_over = self._solve.ended and self._status.ended
+            if messages := self._arrived():
+                yield [line for message in messages for line in self._take(message)]
                 if self._pushes.done:
                     return
-            elif not events:
-                if time.monotonic() > deadline:
-                    break
-                if not solve_ended:
+                shown_at = time.monotonic()
+                continue
+            now = time.monotonic()
+            if self._solve.ended:
+                deadline = min(deadline, now + _STATUS_GRACE_SECONDS)
+            if is_over or now > deadline:
+                break
+            if now - shown_at >= _TICK_SECONDS:
+                if not self._solve.ended:
                     self._liveness.require()
                 yield []
+                shown_at = time.monotonic()
         if lines := self._printer.finish():
             yield lines
 
@@ -144,16 +157,17 @@ class Solve:
 
     def result(self) -> BuildResult:
         """Return the build's result, once iterated to its end. Raises BuildkitError if it did not succeed."""
+        if self._lost:
+            raise DaemonUnavailable(str(self._lost), self._lost.trouble)
         if self._pushes.done:
             return self._described(self._pushes.digest)
         try:
-            response = self._solve.result(timeout=0)
-        except grpc.RpcError as exc:
-            # It is the call itself: by its traceback it leads to this build, which leads to it.
-            raise self._translate(exc) from exc.with_traceback(None)
-        except grpc.FutureCancelledError:
+            response = pb.SolveResponse.FromString(self._solve.result())
+        except CallFailed as exc:
             self._raise_gateway_error()
-            raise
+            raise self._translate(exc) from exc.with_traceback(None)
+        except DecodeError as exc:
+            raise DaemonFault("buildkitd ended the build with what is no answer.") from exc
         digest = response.ExporterResponse.get(_DIGEST, "")
         if self._spec.names and not digest:
             # One that does not know the field of exporters builds, and pushes nothing (before v0.13).
@@ -167,29 +181,65 @@ class Solve:
 
         After a push the daemon's own book-keeping is left to end by itself, and the session with it.
         """
-        if self._pushes.done:
+        if self._lost or self._is_closed:
             return
-        if self._solve.cancel():
-            self._session.cancel()
-        self._status.cancel()
-        if self._gateway:
+        self._is_closed = True
+        if self._pushes.done or self._solve.ended:
+            self._status.on_message = _ignored
+            if not self._pushes.done:
+                self._connection.cancel(self._status)
+            self._connections.leave(self._connection, soon=self._is_awaited)
+        else:
+            # By name, which the daemon hears of sooner than of an end.
+            self._connection.cancel(self._solve, self._status)
+            self._connection.close()
+        if self._gateway and not self._pushes.done:
             self._gateway.cancel()
-        self._liveness.close()
 
     def when_ended(self, then: Callable[[], None]) -> None:
         """Call *then*, from any thread, once the daemon has done with the build, its record too."""
-        self._solve.add_done_callback(lambda _solve: then())
+        if self._lost:
+            then()
+            return
+        self._is_awaited = True
+        self._connection.when_ended(self._solve, then)
 
-    def _arrived(self) -> list[Any]:
-        """Return the events that are there, after a wait for the first; none if none came for a tick."""
-        events: list[Any] = []
-        try:
-            events.append(self._events.get(timeout=_TICK_SECONDS))
-            while len(events) < _EVENTS_AT_ONCE:
-                events.append(self._events.get_nowait())
-        except queue.Empty:
-            pass
-        return events
+    def _begun(
+        self, services: Mapping[str, Callable[[Headers], Call]], shared_key: str
+    ) -> tuple[Session, RpcCall, RpcCall]:
+        """Begin all of the build's calls, in what is one write to the socket."""
+        connection, ref = self._connection, self._spec.ref
+        with connection.lock:
+            session = Session(connection, services, shared_key=shared_key)
+            solve = connection.begin(SOLVE, solve_message(solve_request(self._spec, session.id)))
+            solve.on_end = session.close
+            status = connection.begin(STATUS, pb.StatusRequest(Ref=ref).SerializeToString())
+            connection.flush()
+        return session, solve, status
+
+    def _arrived(self) -> list[pb.StatusResponse]:
+        """Return what has come of Status, after a wait for the first; nothing if none came for a tick.
+
+        What steps print comes in many small messages, up to a thousand a second, and each would wake this
+        thread; so once there is nothing left to read, more of it may gather. Nothing else waits.
+        """
+        if self._gathers and not self._session.is_busy:
+            time.sleep(GATHERING_SECONDS)
+        waited = False
+        if not self._messages:
+            self._messages.extend(self._connection.take(self._status))
+        if not self._messages and not (self._solve.ended and self._status.ended):
+            since = time.monotonic()
+            if self._connection.wait(_TICK_SECONDS):
+                self._liveness.heard()
+            waited = time.monotonic() - since > AT_HAND_SECONDS
+            if self._image:
+                self._image.advance()
+            self._messages.extend(self._connection.take(self._status))
+        count = min(len(self._messages), _MESSAGES_AT_ONCE)
+        arrived = [pb.StatusResponse.FromString(self._messages.popleft()) for _ in range(count)]
+        self._gathers = waited and bool(arrived) and all(map(is_output_alone, arrived))
+        return arrived
 
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """Return the log lines that *response* adds."""
@@ -200,37 +250,35 @@ class Solve:
         self._pushes.update(response)
         # While it is pushed, so that nobody waits for it.
         if self._pushes.digest and not self._image:
-            self._image = ImageContent(self._control.channel, self._pushes.digest, self._images)
+            self._image = ImageReading(self._connection, self._pushes.digest, self._images)
         return self._printer.update(status)
 
     def _described(self, digest: str) -> BuildResult:
         if not digest:
             return BuildResult()
         if not self._image or self._image.digest != digest:
-            self._image = ImageContent(self._control.channel, digest, self._images)
+            self._image = ImageReading(self._connection, digest, self._images)
         return self._image.result()
 
     def _raise_gateway_error(self) -> None:
         if self._gateway and self._gateway.error:
             raise self._gateway.error
 
-    def _solve_ended(self, _solve: object) -> None:
-        self._session.close()
-        if self._gateway:
-            self._gateway.cancel()
-        self._events.put(_SOLVE_ENDED)
-
-    def _translate(self, error: grpc.RpcError) -> BuildkitError:
+    def _translate(self, error: CallFailed) -> BuildkitError:
         code = error.code()
         details_bin = details_of(error)
         # The daemon's own answers carry details, and come as UNKNOWN from one before v0.22, which drops those
         # that it does not know. A broken connection cannot, whatever code gRPC gives to that.
-        if not details_bin and code is not grpc.StatusCode.UNKNOWN:
+        if not details_bin and code.value[0] != Code.UNKNOWN:
             return daemon_unavailable(error)
         return solve_failed(
-            error.details() or "",
+            error.details(),
             details_bin,
             self._printer,
             self._redactor,
             platforms=self._spec.frontend_attrs.get("platform", ""),
         )
+
+
+def _ignored(_message: bytes) -> None:
+    """Take a message that nobody waits for any more."""

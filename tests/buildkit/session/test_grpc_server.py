@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from function.buildkit.rpc.channel import MAX_GRPC_MESSAGE_BYTES
 from function.buildkit.rpc.grpc_status import Code, RpcError
+from function.buildkit.rpc.http2.client import ConnectionBroken
 from function.buildkit.session import health
-from function.buildkit.session.grpc_server import ConnectionBroken, GrpcServer, Unary
+from function.buildkit.session.grpc_server import GrpcServer, Unary
 from function.fsutil.wire import MESSAGE_PREFIX, framed
 
 if TYPE_CHECKING:

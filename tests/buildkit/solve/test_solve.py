@@ -20,8 +20,6 @@ from ...fake_buildkitd import Failure, Point, scripts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from function.buildkit.rpc.control import Control
-
     from ...fake_buildkitd import Build, FakeBuildkitd
 
 PATIENCE = 10.0
@@ -39,7 +37,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def solve(
-    control: Control,
+    daemon: FakeBuildkitd,
     *names: str,
     patience: float = PATIENCE,
     redactor: Redactor = NOTHING_SECRET,  # type: ignore[assignment] # its interface
@@ -47,7 +45,8 @@ def solve(
 ) -> Solve:
     spec = SolveSpec(ref=REF, names=names, **options)  # type: ignore[arg-type]
     return Solve(
-        control,
+        daemon.connections(patience=patience),
+        daemon.channel,
         spec,
         {},
         shared_key="k",
@@ -82,8 +81,8 @@ def running(daemon: FakeBuildkitd) -> Running:
     return made
 
 
-def test_a_build_is_told_of_and_ends_with_its_image(control: Control) -> None:
-    with closing(solve(control, *NAMES)) as build:
+def test_a_build_is_told_of_and_ends_with_its_image(daemon: FakeBuildkitd) -> None:
+    with closing(solve(daemon, *NAMES)) as build:
         lines = lines_of(build)
         result = build.result()
 
@@ -96,28 +95,26 @@ def test_a_build_is_told_of_and_ends_with_its_image(control: Control) -> None:
     assert build.warnings == ()
 
 
-def test_a_build_without_a_name_ends_with_the_daemon(control: Control) -> None:
-    with closing(solve(control)) as build:
+def test_a_build_without_a_name_ends_with_the_daemon(daemon: FakeBuildkitd) -> None:
+    with closing(solve(daemon)) as build:
         lines = lines_of(build)
 
     assert lines[-1].startswith("#4 DONE ")
     assert set(build.phases) == {"transfer", "build"}
 
 
-def test_the_daemons_warnings_are_the_builds(daemon: FakeBuildkitd, control: Control) -> None:
+def test_the_daemons_warnings_are_the_builds(daemon: FakeBuildkitd) -> None:
     daemon.solver.script = scripts.warn
-    with closing(solve(control)) as build:
+    with closing(solve(daemon)) as build:
         lines_of(build)
 
     assert [(warning.file, warning.line) for warning in build.warnings] == [("Dockerfile", 2)]
 
 
-def test_a_push_is_answered_before_the_daemon_has_written_its_books(
-    daemon: FakeBuildkitd, control: Control
-) -> None:
+def test_a_push_is_answered_before_the_daemon_has_written_its_books(daemon: FakeBuildkitd) -> None:
     daemon.hold(Point.COMPLETE)
     ended = threading.Event()
-    with closing(solve(control, *NAMES)) as build:
+    with closing(solve(daemon, *NAMES)) as build:
         build.when_ended(ended.set)
         lines_of(build)
         result = build.result()
@@ -129,7 +126,7 @@ def test_a_push_is_answered_before_the_daemon_has_written_its_books(
     assert daemon.solver.answered == [REF]  # close left it alone
 
 
-def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd, control: Control) -> None:
+def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd) -> None:
     pushing, may_go_on = threading.Event(), threading.Event()
 
     def script(build: Build) -> dict[str, str]:
@@ -144,7 +141,7 @@ def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd, control
         return {"containerimage.digest": image}
 
     daemon.solver.script = script
-    with closing(solve(control, *NAMES)) as build:
+    with closing(solve(daemon, *NAMES)) as build:
         lines = iter(build)
         while not daemon.content.reads:
             next(lines)
@@ -155,9 +152,7 @@ def test_an_image_is_described_while_it_is_pushed(daemon: FakeBuildkitd, control
         assert build.result().platforms == ("linux/amd64",)
 
 
-def test_an_image_other_than_the_one_foretold_is_described_again(
-    daemon: FakeBuildkitd, control: Control
-) -> None:
+def test_an_image_other_than_the_one_foretold_is_described_again(daemon: FakeBuildkitd) -> None:
     def script(build: Build) -> dict[str, str]:
         foretold = build.content.add_image(architecture="amd64")["digest"]
         image = build.content.add_image(architecture="arm64")["digest"]
@@ -167,13 +162,13 @@ def test_an_image_other_than_the_one_foretold_is_described_again(
         return {"containerimage.digest": image}
 
     daemon.solver.script = script
-    with closing(solve(control, *NAMES)) as build:
+    with closing(solve(daemon, *NAMES)) as build:
         lines_of(build)
 
         assert build.result().platforms == ("linux/arm64",)
 
 
-def test_a_push_that_fails_fails_the_build(daemon: FakeBuildkitd, control: Control) -> None:
+def test_a_push_that_fails_fails_the_build(daemon: FakeBuildkitd) -> None:
     def script(build: Build) -> dict[str, str]:
         image = build.content.add_image()["digest"]
         with build.step(scripts.EXPORT):
@@ -184,16 +179,16 @@ def test_a_push_that_fails_fails_the_build(daemon: FakeBuildkitd, control: Contr
         raise AssertionError
 
     daemon.solver.script = script
-    with closing(solve(control, *NAMES)) as build:
+    with closing(solve(daemon, *NAMES)) as build:
         lines_of(build)
 
         with pytest.raises(SolveFailed, match="failed to push"):
             build.result()
 
 
-def test_a_build_that_fails_says_where(daemon: FakeBuildkitd, control: Control) -> None:
+def test_a_build_that_fails_says_where(daemon: FakeBuildkitd) -> None:
     daemon.solver.script = scripts.fail
-    with closing(solve(control)) as build:
+    with closing(solve(daemon)) as build:
         lines = lines_of(build)
 
         with pytest.raises(SolveFailed) as raised:
@@ -207,12 +202,12 @@ def test_a_build_that_fails_says_where(daemon: FakeBuildkitd, control: Control) 
 
 
 def test_a_refused_build_does_not_tell_of_the_one_that_is_there(
-    control: Control, running: Running
+    daemon: FakeBuildkitd, running: Running
 ) -> None:
     """Begin a build whose Status does not end with the refused one."""
-    with closing(solve(control)) as first:
+    with closing(solve(daemon)) as first:
         assert next(lines for lines in first if lines)
-        with closing(solve(control)) as second:
+        with closing(solve(daemon)) as second:
             lines_of(second)
 
             with pytest.raises(SolveFailed, match=f"job ID {REF} exists"):
@@ -222,8 +217,8 @@ def test_a_refused_build_does_not_tell_of_the_one_that_is_there(
         lines_of(first)
 
 
-def test_a_caller_is_not_left_without_a_word(control: Control, running: Running) -> None:
-    with closing(solve(control)) as build:
+def test_a_caller_is_not_left_without_a_word(daemon: FakeBuildkitd, running: Running) -> None:
+    with closing(solve(daemon)) as build:
         lines = iter(build)
         assert next(said for said in lines if said)
         assert next(lines) == []
@@ -231,20 +226,18 @@ def test_a_caller_is_not_left_without_a_word(control: Control, running: Running)
     assert not running.may_end.is_set()
 
 
-def test_output_without_an_end_of_line_is_told_at_the_end(
-    daemon: FakeBuildkitd, control: Control
-) -> None:
+def test_output_without_an_end_of_line_is_told_at_the_end(daemon: FakeBuildkitd) -> None:
     def script(build: Build) -> dict[str, str]:
         build.begin(STEP)
         build.prints(STEP, b"unfinished")
         return {}
 
     daemon.solver.script = script
-    with closing(solve(control)) as build:
+    with closing(solve(daemon)) as build:
         assert lines_of(build)[-1].endswith(" unfinished")
 
 
-def test_secrets_are_redacted_in_all_that_is_told(daemon: FakeBuildkitd, control: Control) -> None:
+def test_secrets_are_redacted_in_all_that_is_told(daemon: FakeBuildkitd) -> None:
     secret = "hunter2-hunter2"
 
     def script(build: Build) -> dict[str, str]:
@@ -256,7 +249,7 @@ def test_secrets_are_redacted_in_all_that_is_told(daemon: FakeBuildkitd, control
         raise Failure(f"{secret} failed", details=scripts.of_step(name, line=1))
 
     daemon.solver.script = script
-    with closing(solve(control, redactor=Redactor((secret.encode(),)))) as build:
+    with closing(solve(daemon, redactor=Redactor((secret.encode(),)))) as build:
         lines = lines_of(build)
 
         with pytest.raises(SolveFailed) as raised:
@@ -268,9 +261,9 @@ def test_secrets_are_redacted_in_all_that_is_told(daemon: FakeBuildkitd, control
 
 
 def test_a_build_that_is_closed_is_cancelled_and_its_session_ended(
-    daemon: FakeBuildkitd, control: Control, running: Running
+    daemon: FakeBuildkitd, running: Running
 ) -> None:
-    build = solve(control)
+    build = solve(daemon)
     assert running.begun.wait(PATIENCE)
 
     build.close()
@@ -283,17 +276,15 @@ def test_a_build_that_is_closed_is_cancelled_and_its_session_ended(
     daemon.wait_until(lambda: not daemon.sessions.open)
 
 
-def test_the_session_of_a_build_ends_with_it(daemon: FakeBuildkitd, control: Control) -> None:
-    with closing(solve(control)) as build:
+def test_the_session_of_a_build_ends_with_it(daemon: FakeBuildkitd) -> None:
+    with closing(solve(daemon)) as build:
         lines_of(build)
 
         daemon.wait_until(lambda: not daemon.sessions.open)
 
 
-def test_a_daemon_that_dies_is_unavailable(
-    daemon: FakeBuildkitd, control: Control, running: Running
-) -> None:
-    with closing(solve(control)) as build:
+def test_a_daemon_that_dies_is_unavailable(daemon: FakeBuildkitd, running: Running) -> None:
+    with closing(solve(daemon)) as build:
         assert running.begun.wait(PATIENCE)
         daemon.die()
         lines_of(build)
@@ -304,9 +295,9 @@ def test_a_daemon_that_dies_is_unavailable(
     assert raised.value.trouble is Trouble.LOST
 
 
-def test_a_daemon_that_is_not_there_is_unavailable(daemon: FakeBuildkitd, control: Control) -> None:
+def test_a_daemon_that_is_not_there_is_unavailable(daemon: FakeBuildkitd) -> None:
     daemon.die()
-    with closing(solve(control)) as build:
+    with closing(solve(daemon)) as build:
         lines_of(build)
 
         with pytest.raises(DaemonUnavailable) as raised:
@@ -315,10 +306,8 @@ def test_a_daemon_that_is_not_there_is_unavailable(daemon: FakeBuildkitd, contro
     assert raised.value.trouble is Trouble.NO_CONNECTION
 
 
-def test_a_daemon_that_falls_silent_is_given_up(
-    daemon: FakeBuildkitd, control: Control, running: Running
-) -> None:
-    with closing(solve(control, patience=SHORT)) as build:
+def test_a_daemon_that_falls_silent_is_given_up(daemon: FakeBuildkitd, running: Running) -> None:
+    with closing(solve(daemon, patience=SHORT)) as build:
         assert running.begun.wait(PATIENCE)
         daemon.fall_silent()
 
@@ -329,10 +318,10 @@ def test_a_daemon_that_falls_silent_is_given_up(
 
 
 def test_a_build_that_has_nothing_to_say_is_waited_for(
-    daemon: FakeBuildkitd, control: Control, running: Running
+    daemon: FakeBuildkitd, running: Running
 ) -> None:
     """Wait as long as the daemon answers when it is asked."""
-    with closing(solve(control, patience=SHORT)) as build:
+    with closing(solve(daemon, patience=SHORT)) as build:
         lines = iter(build)
         until = time.monotonic() + 2 * SHORT
         while time.monotonic() < until:
@@ -344,10 +333,8 @@ def test_a_build_that_has_nothing_to_say_is_waited_for(
     assert daemon.reached("Info") > 1
 
 
-def test_a_build_with_secrets_takes_its_graph_through_the_gateway(
-    daemon: FakeBuildkitd, control: Control
-) -> None:
-    with closing(solve(control, secret_ids={"token": "token@1"})) as build:
+def test_a_build_with_secrets_takes_its_graph_through_the_gateway(daemon: FakeBuildkitd) -> None:
+    with closing(solve(daemon, secret_ids={"token": "token@1"})) as build:
         lines_of(build)
 
     [returned] = daemon.bridge.returned
@@ -355,12 +342,12 @@ def test_a_build_with_secrets_takes_its_graph_through_the_gateway(
     assert [request.Frontend for request in daemon.solver.requests] == [""]
 
 
-def test_a_graph_that_fails_fails_the_build(daemon: FakeBuildkitd, control: Control) -> None:
+def test_a_graph_that_fails_fails_the_build(daemon: FakeBuildkitd) -> None:
     def frontend(_request: object, _call: object) -> object:
         raise Failure("dockerfile parse error on line 1", details=scripts.of_step("x", line=1))
 
     daemon.frontend = frontend  # type: ignore[assignment] # it only fails
-    with closing(solve(control, secret_ids={"token": "token@1"})) as build:
+    with closing(solve(daemon, secret_ids={"token": "token@1"})) as build:
         lines_of(build)
 
         with pytest.raises(SolveFailed, match="parse error on line 1") as raised:

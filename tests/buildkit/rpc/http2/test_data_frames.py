@@ -17,7 +17,7 @@ from hyperframe.frame import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.buildkit.session.data_frames import (
+from function.buildkit.rpc.http2.data_frames import (
     DATA,
     FOR_H2,
     MAX_FRAME_BYTES,

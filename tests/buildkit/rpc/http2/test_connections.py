@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.buildkit import DaemonUnavailable, Trouble
+from function.buildkit.rpc.control import INFO, STATUS
+from function.buildkit.rpc.http2 import connections as pool
+from function.pb import control_pb2 as pb
+
+from ....live.waiting import wait_until
+
+if TYPE_CHECKING:
+    from function.buildkit.rpc.http2.connection import Connection
+    from function.buildkit.rpc.http2.connections import Connections
+
+    from ....fake_buildkitd import FakeBuildkitd
+
+PATIENCE = 30.0
+
+
+def version(connection: Connection) -> str:
+    call = connection.ask(INFO, b"")
+    while not call.ended:
+        connection.wait(PATIENCE)
+    return str(pb.InfoResponse.FromString(call.result()).buildkitVersion.version)
+
+
+def left(connections: Connections, connection: Connection) -> None:
+    """Leave *connection*, and wait until it is another build's."""
+    connections.leave(connection, soon=True)
+    wait_until(lambda: connection in connections._idle, PATIENCE)
+
+
+def test_a_connection_is_another_builds_when_its_calls_have_ended(daemon: FakeBuildkitd) -> None:
+    connections = daemon.connections()
+    first = connections.take()
+    assert version(first) == daemon.version
+    second = connections.take()
+    assert second is not first
+    left(connections, first)
+
+    again = connections.take()
+
+    assert again is first
+    assert version(again) == daemon.version
+
+
+def test_a_connection_that_is_left_is_read_until_its_calls_have_ended(
+    daemon: FakeBuildkitd,
+) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    daemon.hold("Info")
+    ended = threading.Event()
+    call = connection.ask(INFO, b"")
+    connection.when_ended(call, ended.set)
+    connections.leave(connection, soon=True)
+    daemon.wait_at("Info")
+    assert connections.take() is not connection
+    assert not ended.is_set()
+
+    daemon.let_go("Info")
+
+    assert ended.wait(PATIENCE)
+    wait_until(lambda: connection in connections._idle, PATIENCE)
+
+
+def test_a_connection_that_nobody_waits_for_is_read_all_the_same(daemon: FakeBuildkitd) -> None:
+    connection = daemon.connections().take()
+    ended = threading.Event()
+    call = connection.ask(INFO, b"")
+    connection.when_ended(call, ended.set)
+
+    assert ended.wait(PATIENCE)
+
+
+def test_a_daemon_that_has_been_restarted_is_found_again(daemon: FakeBuildkitd) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    version(connection)
+    left(connections, connection)
+    daemon.die()
+    daemon.start()
+
+    assert version(connections.take()) == daemon.version
+
+
+def test_a_daemon_that_is_not_there_is_said_to_be_so(daemon: FakeBuildkitd) -> None:
+    daemon.die()
+    with pytest.raises(DaemonUnavailable) as raised:
+        daemon.connections().take()
+
+    assert raised.value.trouble is Trouble.NO_CONNECTION
+
+
+def test_none_of_those_in_wait_is_taken_after_they_were_forgotten(daemon: FakeBuildkitd) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    left(connections, connection)
+
+    connections.forget_idle()
+
+    assert not connection.takes_calls
+    assert connections.take() is not connection
+
+
+def test_a_connection_waits_for_no_longer_than_it_may(
+    daemon: FakeBuildkitd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.0)
+    connections = daemon.connections()
+    connection = connections.take()
+    connections.leave(connection, soon=True)
+
+    wait_until(lambda: not connection.takes_calls, PATIENCE)
+
+
+def test_no_more_wait_than_may(daemon: FakeBuildkitd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "_MOST_IDLE", 1)
+    connections = daemon.connections()
+    taken = [connections.take() for _ in range(3)]
+    for connection in taken:
+        connections.leave(connection, soon=True)
+
+    wait_until(lambda: sum(each.takes_calls for each in taken) == 1, PATIENCE)
+
+
+def test_the_thread_that_reads_ends_with_the_last_connection(daemon: FakeBuildkitd) -> None:
+    before = set(threading.enumerate())
+    connection = daemon.connections().take()
+    call = connection.ask(STATUS, pb.StatusRequest(Ref="none").SerializeToString())
+
+    connection.close()
+
+    assert call.ended
+    wait_until(
+        lambda: (
+            not [
+                each
+                for each in threading.enumerate()
+                if each.name == "keeper" and each not in before
+            ]
+        ),
+        PATIENCE,
+    )

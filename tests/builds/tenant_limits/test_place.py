@@ -1,0 +1,319 @@
+"""Builds of tenants that have limits, in two replicas, on a daemon in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from function.builds.builder import Builder
+from function.builds.followed import FollowedBuild
+from function.builds.job import id_of_call
+from function.builds.tenant_limits import all_replicas, place, standing
+from function.errors import Busy, CallerGone, TenantLimit
+from function.history.refs import Part
+from function.request.signature import Key
+from function.tenants import Limits, Principal, Tenant
+
+from ...fake_buildkitd import scripts
+from ..jobs import IMAGE, STEP, Running, begun, job, run, settings, shorten_waits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from function.answers.ongoing import Ongoing
+    from function.builds.job import Job
+    from function.history import ActiveBuild
+
+    from ...fake_buildkitd import Build as FakeBuild
+    from ...fake_buildkitd import FakeBuildkitd
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    shorten_waits(monkeypatch)
+    monkeypatch.setattr(all_replicas, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(place, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(standing, "SETTLED_SECONDS", 0.1)
+
+
+@pytest.fixture
+def replicas(daemon: FakeBuildkitd, tmp_path: Path) -> tuple[Builder, Builder]:
+    first, second = (Builder(settings(daemon, tmp_path)) for _ in range(2))
+    return first, second
+
+
+SECONDS = 30.0  # after which what is waited for does not come
+
+
+def tenant(name: str = "acme", /, **limits: int) -> Principal:
+    key = Key(f"{name}/2026", b"s3cret")
+    return Principal(key=key, tenant=Tenant(name=name, keys=(key,), limits=Limits(**limits)))
+
+
+def of(principal: Principal, **fields: object) -> Job:
+    return replace(job(**fields), principal=principal)  # type: ignore[arg-type]
+
+
+class Counting:
+    """A script that knows how many of its builds ran at once; none ends before *together* have begun."""
+
+    def __init__(self, together: int) -> None:
+        self._lock = threading.Lock()
+        self._together = together
+        self._enough = threading.Event()
+        self._running = 0
+        self._begun = 0
+        self.most = 0
+
+    def __call__(self, build: FakeBuild) -> Mapping[str, str]:
+        with self._lock:
+            self._begun += 1
+            self._running += 1
+            self.most = max(self.most, self._running)
+            if self._begun >= self._together:
+                self._enough.set()
+        with build.step(STEP):
+            build.wait_for(self._enough)
+            time.sleep(0.02)  # in which one too many may begin
+        with self._lock:
+            self._running -= 1
+        return scripts.export(build)
+
+
+@contextmanager
+def going(builder: Builder, asked: Job, daemon: FakeBuildkitd) -> Iterator[Running]:
+    """Have a build run on *builder* until the end of the block, or until it may end."""
+    script = Running()
+    daemon.solver.script = script
+    with ThreadPoolExecutor(1) as threads, closing(builder.build(asked)) as build:
+        lines = begun(build, script)
+        daemon.solver.script = scripts.succeed
+        rest = threads.submit(deque, lines, maxlen=0)
+        try:
+            yield script
+        finally:
+            script.may_end.set()
+            rest.result()
+
+
+@contextmanager
+def waiting(builder: Builder, asked: Job) -> Iterator[tuple[str, Iterator[str]]]:
+    """Have a build wait in line until the end of the block; give what it says, and the lines that follow."""
+    with closing(builder.build(asked)) as build:
+        lines = (line for some in build.lines() for line in some)
+        yield next(lines), lines
+
+
+def active(builder: Builder) -> tuple[ActiveBuild, ...]:
+    [daemon] = builder.replica.pools.everybodys.daemons.all()
+    return daemon.history.active()
+
+
+def claims(daemon: FakeBuildkitd) -> int:
+    requests = daemon.solver.requests
+    return sum(request.Ref.startswith(Part.CLAIM) for request in requests)
+
+
+def test_a_limit_holds_over_all_replicas(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    with (
+        going(replicas[0], of(tenant(builds=1)), daemon) as first,
+        waiting(replicas[1], of(tenant(builds=1))) as (said, lines),
+    ):
+        assert said == (
+            "Waiting for another one of your builds to end, of which 1 may run at once: number 1 in line."
+        )
+        first.may_end.set()
+        assert any("COPY" in line for line in lines)
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_no_more_run_than_may_though_two_replicas_take_builds_at_one_time(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder], most: int
+) -> None:
+    daemon.solver.script = script = Counting(together=most)
+    at_once = threading.Barrier(8)
+
+    def built(builder: Builder) -> Ongoing:
+        at_once.wait()
+        build = builder.build(of(tenant(builds=most)))
+        run(build)
+        return build
+
+    with ThreadPoolExecutor(8) as threads:
+        builds = list(threads.map(built, replicas * 4))
+
+    assert script.most == most
+    assert all(build.result and build.result.digest for build in builds)
+
+
+def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_record(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_replicas, "LOOK_SECONDS", 0.0)  # nobody is refused by an old look
+    limits = {"builds": 1, "waiting": 1}
+    with going(replicas[0], of(tenant(**limits)), daemon):
+        with waiting(replicas[1], of(tenant(**limits))):
+            for builder in replicas:
+                with pytest.raises(
+                    TenantLimit, match="1 of your builds may run at once, and 1 may"
+                ):
+                    builder.build(of(tenant(**limits)))
+            daemon.wait_until(lambda: len(active(replicas[0])) == 2)
+        daemon.wait_until(lambda: len(active(replicas[0])) == 1)
+
+        with waiting(replicas[1], of(tenant(**limits))) as (said, _):
+            assert said.endswith("number 1 in line.")
+
+
+def test_a_crowd_over_its_limits_costs_the_daemon_nothing(
+    daemon: FakeBuildkitd,
+    replicas: tuple[Builder, Builder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(all_replicas, "LOOK_SECONDS", 60.0)
+    with going(replicas[0], of(tenant(builds=1, waiting=0)), daemon):
+        with pytest.raises(TenantLimit):
+            replicas[0].build(of(tenant(builds=1, waiting=0)))
+        before = len(daemon.solver.requests), len(daemon.history.requests)
+        for _ in range(20):
+            with pytest.raises(TenantLimit):
+                replicas[0].build(of(tenant(builds=1, waiting=0)))
+
+        assert (len(daemon.solver.requests), len(daemon.history.requests)) == before
+
+
+def test_a_tenant_at_its_limit_keeps_no_place_from_another(
+    daemon: FakeBuildkitd, tmp_path: Path, replicas: tuple[Builder, Builder]
+) -> None:
+    narrow = Builder(settings(daemon, tmp_path, max_builds=1))
+    with (
+        going(replicas[0], of(tenant(builds=1)), daemon),
+        waiting(narrow, of(tenant(builds=1))),
+    ):
+        for name in ("globex", "initech"):
+            other = narrow.build(of(tenant(name, builds=1)))
+            assert not any("Waiting" in line for line in run(other))
+
+
+def test_a_tenant_at_twenty_times_its_limit_puts_no_other_in_line(
+    daemon: FakeBuildkitd, tmp_path: Path
+) -> None:
+    """All at once: two of its builds run, two wait, and the other 36 are refused; there are four places."""
+    builder = Builder(settings(daemon, tmp_path, max_builds=4, max_waiting=8))
+    may_end = threading.Event()
+    runs, refused = threading.Semaphore(0), threading.Semaphore(0)
+
+    def held(build: FakeBuild) -> Mapping[str, str]:
+        runs.release()
+        with build.step(STEP):
+            build.wait_for(may_end)
+        return scripts.export(build)
+
+    def sent() -> None:
+        try:
+            run(builder.build(of(tenant(builds=2, waiting=2))))
+        except TenantLimit:
+            refused.release()
+
+    daemon.solver.script = held
+    with ThreadPoolExecutor(40) as threads:
+        sending = [threads.submit(sent) for _ in range(40)]
+        try:
+            assert all(runs.acquire(timeout=SECONDS) for _ in range(2))
+            assert all(refused.acquire(timeout=SECONDS) for _ in range(36))
+            daemon.solver.script = scripts.succeed
+            for _ in range(4):
+                assert not any(
+                    "Waiting" in line for line in run(builder.build(of(tenant("globex"))))
+                )
+        finally:
+            may_end.set()
+        for each in sending:
+            each.result()
+
+
+def test_builds_within_an_hour_are_counted_over_all_replicas_and_over_a_restart(
+    daemon: FakeBuildkitd, tmp_path: Path, replicas: tuple[Builder, Builder]
+) -> None:
+    for builder in replicas:
+        run(builder.build(of(tenant(builds_per_hour=2))))
+
+    for builder in (*replicas, Builder(settings(daemon, tmp_path))):
+        with pytest.raises(TenantLimit, match="begun 2 builds within an hour") as raised:
+            builder.build(of(tenant(builds_per_hour=2)))
+        assert 3500 < (raised.value.retry_after or 0) <= 3600
+        run(builder.build(of(tenant("globex", builds_per_hour=3))))
+
+
+def test_a_call_that_comes_twice_is_followed_whatever_the_limits(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "waiting": 0, "builds_per_hour": 1}
+    asked = of(
+        tenant(**limits), build_id=id_of_call(IMAGE, "call", "digest"), claimed=True, once=True
+    )
+    with going(replicas[0], asked, daemon):
+        for builder in replicas:
+            with closing(builder.build(asked)) as again:
+                assert isinstance(again, FollowedBuild)
+
+
+def test_a_caller_that_leaves_the_tenants_line_leaves_its_place_there(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    gone = threading.Event()
+    with going(replicas[0], of(tenant(builds=1)), daemon):
+        with waiting(replicas[1], of(tenant(builds=1), caller_gone=gone.is_set)) as (_, lines):
+            gone.set()
+            with pytest.raises(CallerGone):
+                deque(lines, maxlen=0)
+        daemon.wait_until(lambda: len(active(replicas[0])) == 1)
+
+        with waiting(replicas[1], of(tenant(builds=1))) as (said, _):
+            assert said.endswith("number 1 in line.")
+
+
+def test_where_there_is_no_room_to_stand_aside_a_build_is_refused(
+    daemon: FakeBuildkitd, tmp_path: Path, replicas: tuple[Builder, Builder]
+) -> None:
+    without_line = Builder(settings(daemon, tmp_path, max_waiting=0))
+    with (
+        going(replicas[0], of(tenant(builds=1)), daemon),
+        pytest.raises(Busy, match="the line is full"),
+    ):
+        without_line.build(of(tenant(builds=1)))
+
+    run(without_line.build(of(tenant(builds=1))))
+
+
+def test_a_build_whose_turn_would_come_too_late_is_refused(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    builder = replicas[1]
+    run(builder.build(of(tenant(builds=1))))  # so that it is known how long one takes
+    with (
+        going(replicas[0], of(tenant(builds=1)), daemon),
+        pytest.raises(TenantLimit, match="the caller waits 0 s at most"),
+    ):
+        builder.build(of(tenant(builds=1), patience=0.0))
+
+
+def test_a_tenant_without_limits_and_an_operator_claim_nothing_and_look_for_nothing(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    for asked in (of(tenant()), of(Principal()), job()):
+        run(replicas[0].build(asked))
+
+    assert claims(daemon) == 0
+    looks = [each for each in daemon.history.requests if each.EarlyExit]
+    assert looks == []
