@@ -13,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -418,6 +419,41 @@ def test_a_stream_that_nobody_reads_is_closed(serve: Serve) -> None:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
         served.wait_for("gone: True")
+
+
+def test_a_stream_that_is_read_in_drips_is_closed(serve: Serve) -> None:
+    served = serve(
+        """
+        import sys
+
+        def handle(event, context):
+            try:
+                while True:
+                    yield "x" * 65536
+            finally:
+                print("gone:", event.client_disconnected(), file=sys.stderr, flush=True)
+        """,
+        send_timeout="1s",
+        min_body_rate="1000000000",
+    )
+    stopped = threading.Event()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", served.port))
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        def drip() -> None:
+            with suppress(OSError):
+                while not stopped.wait(0.1) and connection.recv(4096):
+                    pass
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        try:
+            served.wait_for("gone: True")
+        finally:
+            stopped.set()
+            dripping.join()
 
 
 def test_an_answer_that_nobody_reads_does_not_keep_the_process(serve: Serve) -> None:

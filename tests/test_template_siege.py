@@ -306,6 +306,18 @@ def test_endless_framing_is_refused(start: Start, attack: Callable[[int], bytes]
     assert served.cpu() - before <= 8 * 0.020
 
 
+def test_blank_lines_in_place_of_a_request_are_refused(start: Start) -> None:
+    served = start()
+
+    answer = attacks.answer_to(served.address, b"\r\n" * 17)
+
+    assert document(answer)["error"] == "The connection brings blank lines in place of a request."
+    assert attacks.answer_to(
+        served.address,
+        b"\r\n" * 16 + attacks.GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    ).startswith(b"HTTP/1.1 200")
+
+
 def test_pipelined_requests_are_answered_in_order_and_wait_in_little_memory(start: Start) -> None:
     served = start()
     idle = served.memory()

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..config import MAX_STREAM_LINE_BYTES
 from ..errors import BuilderError, BuildFailed
-from ..history.journal.log_tail import LogTail
+from ..history.journal.log_tail import LogRoom, LogTail
 from ..telemetry import log_lines
 from . import documents
 from .answer import Answer, json_answer, unexpected, with_signature
@@ -35,11 +36,13 @@ SETTLING_SECONDS = 0.02
 MAX_CALLBACK_BYTES = 200_000
 # A document is made in memory, several times over; callers that want more of a log read a stream.
 MAX_LOG_CHARACTERS = 16 << 20
+# Bytes for the logs of all documents, until they are sent: with 48 threads each could have one of them.
+_LOG_ROOM = LogRoom(128 << 20)
 
 
 def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Answer:
     """Wait for the build's end, then answer one document, of *most* bytes if that is given."""
-    log = LogTail(MAX_LOG_CHARACTERS)
+    log = LogTail(min(MAX_LOG_CHARACTERS, most or MAX_LOG_CHARACTERS), _LOG_ROOM)
     error: BuilderError | None = None
     try:
         for lines in build.lines():
@@ -50,7 +53,9 @@ def whole(build: Ongoing, *, failed_status: int, most: int | None = None) -> Ans
         error = exc.with_traceback(None)
         document = _failed(build, exc, log)
         status = failed_status if isinstance(exc, BuildFailed) else exc.status
-    return json_answer(documents.with_log_tail(document, most) if most else document, status, error)
+    if most:
+        document = documents.with_log_tail(document, most)
+    return replace(json_answer(document, status, error), close=log.close)
 
 
 def streamed(
@@ -124,7 +129,7 @@ def accepted(build: Ongoing, *, url: str) -> Answer:
 
 def log_so_far(build: Ongoing) -> Answer:
     """Answer with the log so far, and how the build ended if it has."""
-    log = LogTail(MAX_LOG_CHARACTERS)
+    log = LogTail(MAX_LOG_CHARACTERS, _LOG_ROOM)
     try:
         for lines in build.lines():
             if not lines and build.result is None:
@@ -132,12 +137,13 @@ def log_so_far(build: Ongoing) -> Answer:
                 document = documents.in_progress(
                     log.lines, _running(build), log_omitted=log.omitted
                 )
-                return json_answer(document, 200)
+                break
             log.add(lines)
-        document = _succeeded(build, log)
+        else:
+            document = _succeeded(build, log)
     except BuilderError as exc:
         document = _failed(build, exc, log)
-    return json_answer(document, 200)
+    return replace(json_answer(document, 200), close=log.close)
 
 
 def _running(build: Ongoing) -> documents.Running:

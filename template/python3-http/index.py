@@ -22,7 +22,7 @@ and more:
     client_disconnected()
         whether the client has hung up. Cheap, and may be asked from any thread, also after handle()
         has returned a generator. A client that only closed its sending side has not: it gets its
-        answer. One that has read nothing for `send_timeout`, though something waits for it, has.
+        answer. One that has read next to nothing for `send_timeout`, though more waits for it, has.
         Limits: one that vanished without closing is not noticed before something is sent to it; one
         of HTTP/1.0 that closed not before its answer; behind of-watchdog it is the watchdog that
         hangs up, when it sees its own client close, be it only one side.

@@ -31,6 +31,13 @@ def test_the_images_that_the_template_builds_on_are_made_here() -> None:
     assert wanted <= tags
 
 
+def test_the_templates_image_names_its_user_by_a_number() -> None:
+    users = re.findall(r"^USER (.*)$", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
+
+    # Kubernetes' runAsNonRoot cannot judge a name.
+    assert users == ["1000:1000"]
+
+
 def test_a_layer_is_made_once_for_the_same_program(tmp_path: Path) -> None:
     program = tmp_path / "fwatchdog"
     program.write_bytes(b"program")

@@ -44,6 +44,8 @@ _MAX_EARLY_BYTES = 16 << 10
 # before they read then see the answer instead of a reset connection.
 _MAX_DISCARDED_BYTES = 1 << 30
 
+_MAX_BLANK_LINES = 16
+
 _RATE_SECONDS = 10.0
 _LINGER_SECONDS = 2.0
 
@@ -73,6 +75,7 @@ class Connection(asyncio.BufferedProtocol):
         self._since = time.monotonic()  # the state, or the last byte of nothing yet
         self._early = bytearray()
         self._searched = 0
+        self._blank_lines = 0
         self._eof = False
         self._reading = True
         self._forget_request()
@@ -210,7 +213,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._unsent or (self.state is State.LINGERING and hang_up.unacknowledged(self._socket)):
             self._look_for_reader(now)
         else:
-            self._unread = (0, 0)
+            self._reader = None
         if self.state is State.HEAD:
             if self._early and now - self._since > settings.header_timeout:
                 self._refuse_now(_SLOW_HEAD)
@@ -219,7 +222,7 @@ class Connection(asyncio.BufferedProtocol):
         elif self.state in (State.BODY, State.DISCARDING):
             self._tick_body(now)
         elif self.state is State.LINGERING:
-            if now - self._since > _LINGER_SECONDS and self._unread == (0, 0):
+            if now - self._since > _LINGER_SECONDS and self._reader is None:
                 self._transport.abort()
         elif self.running:
             self.running.tick(now)
@@ -253,9 +256,13 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
 
     def _read_head(self) -> None:
-        # Blank lines before a request are skipped: RFC 9112 2.2.
+        # A blank line before a request is skipped (RFC 9112 2.2), and nobody sends many.
         while self._early[:2] == b"\r\n":
             del self._early[:2]
+            self._blank_lines += 1
+            if self._blank_lines > _MAX_BLANK_LINES:
+                self._refuse_now(_BLANK)
+                return
         end = self._early.find(head.END, max(0, self._searched - len(head.END)))
         self._searched = len(self._early)
         limit = self._settings.max_request_header_size
@@ -278,6 +285,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_now(refusal.malformed(refused))
             return
         del self._early[:end]
+        self._blank_lines = 0
         self._begin_request(found)
 
     def _begin_request(self, found: Head) -> None:
@@ -324,7 +332,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.state is State.BODY and self._awaits_continue:
             self._awaits_continue = False
             if not body.size:
-                self._transport.write(hang_up.PROBE)
+                self.write(hang_up.PROBE)
 
     def _receive_body(self, data: memoryview) -> bytes | memoryview:
         """Take from *data* what belongs to the body and has room; return the rest."""
@@ -422,7 +430,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         elif not self._probed and hang_up.closed_its_side(self._socket):
             self._probed = True
-            self._transport.write(hang_up.PROBE)
+            self.write(hang_up.PROBE)
 
     # ---- answering
 
@@ -478,7 +486,7 @@ class Connection(asyncio.BufferedProtocol):
         """Answer what no application is asked about, and close."""
         self._forget_request()
         if not self._transport.is_closing():
-            self._transport.write(wsgi.document(why.status, why.headers(), why.encoded()))
+            self.write(wsgi.document(why.status, why.headers(), why.encoded()))
         self._linger()
 
     def _linger(self) -> None:
@@ -499,16 +507,30 @@ class Connection(asyncio.BufferedProtocol):
             self._read(wanted=True)
 
     def _look_for_reader(self, now: float) -> None:
-        """Give up on a client that has taken nothing for send_timeout of what waits for it."""
-        unread = self._unsent, hang_up.unacknowledged(self._socket)
-        if self._unread != unread:
-            self._unread = unread
-            self._unread_since = now
-        elif now - self._unread_since >= max(1.0, self._settings.send_timeout):
+        """Give up on a client that has taken nothing, or next to nothing, for send_timeout of what waits."""
+        waiting = self._unsent + hang_up.unacknowledged(self._socket)
+        taken = self._written - waiting
+        if self._reader is None:
+            self._reader = now, taken, waiting
+        since, before, waited = self._reader
+        seconds = max(1.0, self._settings.send_timeout)
+        if now - since < seconds:
+            return
+        least = min(waited, self._settings.min_body_rate * seconds)
+        if taken - before < max(1, least):
             self._transport.abort()
+        self._reader = now, taken, waiting
 
-    _unread: tuple[int, int] = (0, 0)
-    _unread_since = 0.0
+    _written = 0
+    _reader: tuple[float, int, int] | None = (
+        None  # since when, what it had taken, and what waited then
+    )
+
+    def write(self, data: bytes) -> None:
+        """Send *data* as soon as the client takes it; nothing if the connection is over."""
+        if not self._transport.is_closing():
+            self._written += len(data)
+            self._transport.write(data)
 
 
 class RunningRequest:
@@ -575,8 +597,7 @@ class RunningRequest:
     # ---- in the server's thread
 
     def _write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        self._connection.write(data)
         with self._changed:
             self._in_flight -= len(data)
             self._changed.notify_all()
@@ -615,8 +636,8 @@ class RunningRequest:
     def _probe(self, now: float) -> None:
         self._probed = now
         # Once the answer has begun its own bytes tell, and nothing else may be sent.
-        if not self._begun and self.head.version == "1.1" and not self._transport.is_closing():
-            self._transport.write(hang_up.PROBE)
+        if not self._begun and self.head.version == "1.1":
+            self._connection.write(hang_up.PROBE)
 
     def _look(self) -> None:
         if (
@@ -631,6 +652,11 @@ _CUT_SHORT = Refusal(
     status=HTTPStatus.BAD_REQUEST,
     reason="bad_request",
     error="The connection was closed before the request had come to its end.",
+)
+_BLANK = Refusal(
+    status=HTTPStatus.BAD_REQUEST,
+    reason="bad_request",
+    error="The connection brings blank lines in place of a request.",
 )
 _SLOW_HEAD = Refusal(
     status=HTTPStatus.REQUEST_TIMEOUT,

@@ -45,7 +45,8 @@ class ServerSettings:
     max_request_header_size: int = 64 << 10
     # A request whose head is not complete by then is refused.
     header_timeout: float = 10.0
-    # Bytes a second, over any ten seconds: a body that arrives slower is refused.
+    # Bytes a second, over any ten seconds: a body that arrives slower is refused. And over send_timeout: a
+    # client that takes its answer slower, while more waits, has gone.
     min_body_rate: int = 1 << 10
     # Of those above it, the ones that have asked for nothing yet make room, the oldest first.
     connection_limit: int = 2048
