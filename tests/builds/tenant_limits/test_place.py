@@ -16,7 +16,7 @@ from function.builds.builder import Builder
 from function.builds.followed import FollowedBuild
 from function.builds.job import id_of_call
 from function.builds.tenant_limits import all_replicas, place, standing
-from function.errors import Busy, CallerGone, TenantLimit
+from function.errors import Busy, CallerGone, TenantLimit, Unavailable
 from function.history.refs import Part
 from function.request.signature import Key
 from function.tenants import Limits, Principal, Tenant
@@ -25,7 +25,7 @@ from ...fake_buildkitd import scripts
 from ..jobs import IMAGE, STEP, Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from function.answers.ongoing import Ongoing
@@ -154,6 +154,55 @@ def test_no_more_run_than_may_though_two_replicas_take_builds_at_one_time(
 
     assert script.most == most
     assert all(build.result and build.result.digest for build in builds)
+
+
+def test_a_limit_holds_over_all_daemons(
+    start_daemon: Callable[..., FakeBuildkitd], tmp_path: Path
+) -> None:
+    daemons = [start_daemon(worker_id=name, hostname=name) for name in ("one", "two")]
+    urls = tuple(daemon.url for daemon in daemons)
+    replicas = [Builder(settings(daemons[0], tmp_path, buildkit_url=urls)) for _ in range(2)]
+    images = [f"registry.example.com/fn-{number}:1" for number in range(8)]
+    script = Counting(together=2)
+    for daemon in daemons:
+        daemon.solver.script = script
+
+    def built(number: int) -> Ongoing:
+        build = replicas[number % 2].build(of(tenant(builds=2), image=images[number]))
+        run(build)
+        return build
+
+    with ThreadPoolExecutor(8) as threads:
+        builds = list(threads.map(built, range(8)))
+
+    assert script.most == 2
+    assert all(build.result and build.result.digest for build in builds)
+    assert all(claims(daemon) for daemon in daemons)
+
+
+def test_a_tenant_whose_daemon_is_lost_while_it_waits_builds_on_the_other(
+    start_daemon: Callable[..., FakeBuildkitd], tmp_path: Path
+) -> None:
+    daemons = [start_daemon(worker_id=name, hostname=name) for name in ("one", "two")]
+    urls = tuple(daemon.url for daemon in daemons)
+    builder = Builder(
+        settings(daemons[0], tmp_path, buildkit_url=urls, daemon_patience=2.0, daemon_retries=0)
+    )
+    first = of(tenant(builds=1))
+    script = Running()
+    for daemon in daemons:
+        daemon.solver.script = script
+    with ThreadPoolExecutor(1) as threads, closing(builder.build(first)) as build:
+        lines = begun(build, script)
+        for daemon in daemons:
+            daemon.solver.script = scripts.succeed
+        rest = threads.submit(deque, lines, maxlen=0)
+        with waiting(builder, of(tenant(builds=1))) as (_, more):
+            [lost] = [daemon for daemon in daemons if claims(daemon)]
+            lost.die()
+            assert any("COPY" in line for line in more)
+        with pytest.raises(Unavailable):
+            rest.result()
 
 
 def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_record(
