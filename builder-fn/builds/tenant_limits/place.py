@@ -73,11 +73,6 @@ class TenantPlace:
             self._place.stand_aside()
 
     @property
-    def position(self) -> int:
-        """The position in the line: 1 for the next; 0 for a build that has a place, or has left."""
-        return self._place.position or (0 if self._has_turn else self._standing.position)
-
-    @property
     def said(self) -> str:
         """What the build waits for, in words for its caller; nothing once it may start."""
         if not self._place.stands_aside:
