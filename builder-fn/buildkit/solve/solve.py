@@ -89,7 +89,7 @@ class Solve:
         self._gateway: Gateway | None = None
         self._messages: deque[bytes] = deque()  # of Status, that nobody has looked at
         self._gathers = False
-        self._is_closed = self._is_awaited = False
+        self._is_closed = False
         self._lost: DaemonUnavailable | None = None
         try:
             self._connection = connections.take()
@@ -188,7 +188,7 @@ class Solve:
             self._status.on_message = _ignored
             if not self._pushes.done:
                 self._connection.cancel(self._status)
-            self._connections.leave(self._connection, soon=self._is_awaited)
+            self._connections.leave(self._connection)
         else:
             # By name, which the daemon hears of sooner than of an end.
             self._connection.cancel(self._solve, self._status)
@@ -201,7 +201,6 @@ class Solve:
         if self._lost:
             then()
             return
-        self._is_awaited = True
         self._connection.when_ended(self._solve, then)
 
     def _begun(

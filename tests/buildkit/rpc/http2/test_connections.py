@@ -30,7 +30,7 @@ def version(connection: Connection) -> str:
 
 def left(connections: Connections, connection: Connection) -> None:
     """Leave *connection*, and wait until it is another build's."""
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
     wait_until(lambda: connection in connections._idle, PATIENCE)
 
 
@@ -57,7 +57,7 @@ def test_a_connection_that_is_left_is_read_until_its_calls_have_ended(
     ended = threading.Event()
     call = connection.ask(INFO, b"")
     connection.when_ended(call, ended.set)
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
     daemon.wait_at("Info")
     assert connections.take() is not connection
     assert not ended.is_set()
@@ -113,7 +113,7 @@ def test_a_connection_waits_for_no_longer_than_it_may(
     monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.0)
     connections = daemon.connections()
     connection = connections.take()
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
 
     wait_until(lambda: not connection.takes_calls, PATIENCE)
 
@@ -123,7 +123,7 @@ def test_no_more_wait_than_may(daemon: FakeBuildkitd, monkeypatch: pytest.Monkey
     connections = daemon.connections()
     taken = [connections.take() for _ in range(3)]
     for connection in taken:
-        connections.leave(connection, soon=True)
+        connections.leave(connection)
 
     wait_until(lambda: sum(each.takes_calls for each in taken) == 1, PATIENCE)
 
