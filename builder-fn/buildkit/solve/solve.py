@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -30,10 +31,11 @@ from ..rpc.liveness import Liveness
 from ..rpc.unavailable import daemon_unavailable
 from ..session.session import Session
 from .gateway import Gateway
+from .index import IndexGateway
 from .request import SolveSpec, solve_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import grpc
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from ..rpc.http2.call import Call as RpcCall
     from ..rpc.http2.connections import Connections
     from ..session.grpc_server import Call, Headers
+    from .conversation import Conversation
+    from .index import PushedImage
 
 _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
 
@@ -86,7 +90,8 @@ class Solve:
         self._pushes = Pushes(spec.names)
         self._images = images
         self._image: ImageReading | None = None  # once there is one
-        self._gateway: Gateway | None = None
+        self._gateway: Conversation | None = None
+        self._index: IndexGateway | None = None
         self._messages: deque[bytes] = deque()  # of Status, that nobody has looked at
         self._gathers = False
         self._is_closed = False
@@ -100,8 +105,12 @@ class Solve:
         # None of what these are given leads back to here, lest the body outlive the build.
         connection, solve = self._connection, self._solve
         self._liveness = Liveness(lambda: connection.ask(INFO, b""), patience)
-        if spec.secret_ids:
-            self._gateway = Gateway(channel(), spec, failed=lambda: connection.cancel(solve))
+        failed = partial(connection.cancel, solve)
+        if spec.joins:
+            self._gateway = self._index = IndexGateway(channel(), spec, failed=failed)
+        elif spec.secret_ids:
+            self._gateway = Gateway(channel(), spec, failed=failed)
+        if self._gateway:
             connection.when_ended(solve, self._gateway.cancel)
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -176,6 +185,11 @@ class Solve:
             )
         return self._described(digest)
 
+    def join(self, images: Sequence[PushedImage]) -> None:
+        """Make the index of *images*, of a spec that joins; until then the build waits, on a live daemon."""
+        if self._index:
+            self._index.join(images)
+
     def close(self) -> None:
         """Leave nothing running, here or on the daemon; safe to call at any time.
 
@@ -194,6 +208,14 @@ class Solve:
             self._connection.cancel(self._solve, self._status)
             self._connection.close()
         if self._gateway and not self._pushes.done:
+            self._gateway.cancel()
+
+    def cancel(self) -> None:
+        """End the build on the daemon, from any thread; the one that iterates it notices, and closes it."""
+        if self._lost:
+            return
+        self._connection.cancel(self._solve, self._status)
+        if self._gateway:
             self._gateway.cancel()
 
     def when_ended(self, then: Callable[[], None]) -> None:
