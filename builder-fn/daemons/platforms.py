@@ -10,20 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..tenants.platforms import normal_platform
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Other names of an architecture, and the variant that each stands for (containerd platforms, database.go).
-_ALIASES = {
-    "i386": ("386", ""),
-    "x86_64": ("amd64", ""),
-    "x86-64": ("amd64", ""),
-    "aarch64": ("arm64", ""),
-    "armhf": ("arm", "v7"),
-    "armel": ("arm", "v6"),
-}
-# The variant that an architecture has without any being named.
-_USUAL_VARIANTS = {"amd64": "v1", "arm64": "v8", "arm": "v7"}
 # An architecture whose processors run the other's programs, too.
 _KIN = {"386": "amd64", "arm": "arm64"}
 
@@ -49,31 +40,18 @@ def split(wanted: Sequence[str], daemons: Mapping[str, Sequence[str]]) -> tuple[
     In the order in which they are wanted, each once. Without any wanted, the daemons are those of one native
     platform: of the first by name if there are several, lest an image's platform change with its daemon.
     """
-    listed = {worker_id: tuple(map(normalized, texts)) for worker_id, texts in daemons.items()}
+    listed = {worker_id: tuple(map(normal_platform, texts)) for worker_id, texts in daemons.items()}
     if not wanted:
         native = min((texts[0] for texts in listed.values() if texts), default="")
         own = frozenset(each for each, texts in listed.items() if texts[:1] == (native,))
         return (PlatformPool((), own or frozenset(listed)),)
     by_daemons: dict[frozenset[str], dict[str, str]] = {}
     for text in wanted:
-        platform = normalized(text)
+        platform = normal_platform(text)
         by_daemons.setdefault(_best(platform, listed), {}).setdefault(platform, text)
     return tuple(
         PlatformPool(tuple(texts.values()), worker_ids) for worker_ids, texts in by_daemons.items()
     )
-
-
-def normalized(platform: str) -> str:
-    """Return *platform* as all of its spellings are compared: "linux/arm64" for "Linux/aarch64/v8"."""
-    os, _, rest = platform.lower().partition("/")
-    written, _, variant = rest.partition("/")
-    architecture, implied = _ALIASES.get(written, (written, ""))
-    variant = variant or implied
-    if variant.isdecimal():
-        variant = f"v{variant}"
-    if variant == _USUAL_VARIANTS.get(architecture):
-        variant = ""
-    return "/".join(filter(None, (os, architecture, variant)))
 
 
 def _best(platform: str, listed: Mapping[str, Sequence[str]]) -> frozenset[str]:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.daemons.platforms import PlatformPool, normalized, split
+from function.daemons.platforms import PlatformPool, split
+from function.tenants.platforms import normal_platform
 
 AMD64 = ["linux/amd64", "linux/amd64/v2", "linux/amd64/v3", "linux/386"]
 ARM64 = ["linux/arm64", "linux/arm", "linux/arm/v6"]
@@ -78,12 +79,12 @@ def test_every_platform_is_built_once_and_by_somebody(
 ) -> None:
     found = split(wanted, of)
 
-    built = [normalized(text) for pool in found for text in pool.platforms]
-    assert sorted(built) == sorted(set(map(normalized, wanted)))
+    built = [normal_platform(text) for pool in found for text in pool.platforms]
+    assert sorted(built) == sorted(set(map(normal_platform, wanted)))
     assert all(pool.worker_ids for pool in found)
     assert len({pool.worker_ids for pool in found}) == len(found)
     # The first pool, which tells of the build, is that of the first platform.
-    assert not wanted or normalized(found[0].platforms[0]) == normalized(wanted[0])
+    assert not wanted or normal_platform(found[0].platforms[0]) == normal_platform(wanted[0])
 
 
 @given(wanted=st.lists(names, min_size=1, max_size=8), of=daemons)
@@ -92,7 +93,7 @@ def test_no_daemon_emulates_what_another_runs_natively(
 ) -> None:
     for pool in split(wanted, of):
         for text in pool.platforms:
-            native = {each for each in of if normalized(of[each][0]) == normalized(text)}
+            native = {each for each in of if normal_platform(of[each][0]) == normal_platform(text)}
             assert not native or pool.worker_ids == native
 
 
@@ -103,20 +104,3 @@ def test_every_replica_splits_alike(
     order = data.draw(st.permutations(list(of)))
 
     assert split(wanted, {each: of[each] for each in order}) == split(wanted, of)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("linux/x86_64", "linux/amd64"),
-        ("linux/amd64/v1", "linux/amd64"),
-        ("linux/i386", "linux/386"),
-        ("linux/armhf", "linux/arm"),
-        ("linux/armel", "linux/arm/v6"),
-        ("linux/arm/7", "linux/arm"),
-        ("linux/arm64/v9", "linux/arm64/v9"),
-        ("windows/amd64", "windows/amd64"),
-    ],
-)
-def test_spellings_of_a_platform_are_one(text: str, expected: str) -> None:
-    assert normalized(text) == expected

@@ -55,6 +55,8 @@ _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerima
 _TICK_SECONDS = 0.25
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
+# Of a build that went well it ends by itself, though on a busy machine it may take a while to be read.
+_STATUS_END_SECONDS = 10.0
 
 # After so many messages the caller gets a look, however fast the daemon talks.
 _MESSAGES_AT_ONCE = 100
@@ -133,7 +135,8 @@ class Solve:
                 continue
             now = time.monotonic()
             if self._solve.ended:
-                deadline = min(deadline, now + _STATUS_GRACE_SECONDS)
+                grace = _STATUS_GRACE_SECONDS if self._solve.error else _STATUS_END_SECONDS
+                deadline = min(deadline, now + grace)
             if is_over or now > deadline:
                 break
             if now - shown_at >= _TICK_SECONDS:
