@@ -219,6 +219,8 @@ def test_an_images_manifests_are_the_same_in_the_index(
     manifests = pools.store.manifests(answer.document["digest"])
     assert pools.store.revisions() == {answer.document["digest"], *manifests.values()}
     assert [pools.store.config(each)["config"][key] for each in manifests.values()] == [value] * 2
+    assert answer.document["platforms"] == [AMD64, ARM64]
+    assert answer.document["size"] > 0
 
 
 def test_platforms_of_one_pool_are_one_part(pools: Pools) -> None:
