@@ -23,6 +23,7 @@ from ..daemons.rendezvous import key_of
 from ..errors import (
     BuildCancelled,
     BuilderError,
+    BuildFailed,
     BuildTimedOut,
     CallerGone,
     DaemonUnavailable,
@@ -206,12 +207,20 @@ class Build:
             last_things.callback(self._account)
             last_things.callback(self._leave_record)
             last_things.callback(self._place.leave)
+            if self._ended_by_itself:
+                last_things.callback(self._place.has_ended)
             if self._followed is not None:
                 last_things.callback(self._followed.close)
             if self._solve is not None:
                 last_things.callback(self._solve.close)
             last_things.callback(self._declare)
             last_things.callback(self._daemon.history.forget, self._ref)
+
+    @property
+    def _ended_by_itself(self) -> bool:
+        """Tell whether nothing of the build runs any more; a step that is cut off may go on for a while."""
+        cut_off = isinstance(self._error, (BuildTimedOut, BuildCancelled))
+        return self._error is None or (isinstance(self._error, BuildFailed) and not cut_off)
 
     def _lines_of_attempts(self) -> Iterator[list[str]]:
         """Have it built, and begin again elsewhere if the daemon is lost before the image is pushed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING
 
 from ...daemons.daemon import QUESTION_SECONDS
@@ -42,6 +42,10 @@ def counted(tenant: Tenant | None) -> Tenant | None:
     return tenant if any(number is not None for number in numbers) else None
 
 
+# That have ended, and may still be on record as if they went on; a hundred bytes each.
+_MOST_REMEMBERED = 1_000
+
+
 class AllReplicas:
     """Safe for use by many threads."""
 
@@ -53,6 +57,7 @@ class AllReplicas:
         self._seen: Mapping[str, Sequence[ActiveBuild]] = {}
         self._lock = threading.Lock()
         self._hour = Hour()
+        self._ended: OrderedDict[str, None] = OrderedDict()  # not long ago, of this replica
         self._searching = threading.Lock()
         self._searched_at = -math.inf
 
@@ -69,7 +74,17 @@ class AllReplicas:
             if self._looked_at < since:
                 self._looked_at = self._clock()
                 self._seen = self._look()
-            return self._seen.get(tenant, ())
+            return self._builds(tenant)
+
+    def has_ended(self, build_id: str) -> None:
+        """Count a build of this replica no more: the daemon has done with all but its record.
+
+        That is when its caller is answered, who may send the next one at once.
+        """
+        with self._lock:
+            self._ended[build_id] = None
+            while len(self._ended) > _MOST_REMEMBERED:
+                self._ended.popitem(last=False)
 
     def require_room(self, tenant: Tenant, build_id: str, *, expected: float | None) -> None:
         """Refuse a build that is over its tenant's limits by all that is known, before it is claimed.
@@ -82,7 +97,7 @@ class AllReplicas:
             return
         most = limits.builds + limits.waiting
         # Where there was room at the last look the build may go on, and looks for itself.
-        if _count(self._seen.get(tenant.name, ()), build_id) < most:
+        if _count(self._builds(tenant.name), build_id) < most:
             return
         others = _count(self.builds(tenant.name, since=self._clock() - LOOK_SECONDS), build_id)
         if others >= most:
@@ -111,6 +126,10 @@ class AllReplicas:
             wait = self._hour.wait(tenant.name, build_id, most, time.time())
         if wait:
             raise hour_is_full(tenant.limits, wait)
+
+    def _builds(self, tenant: str) -> Sequence[ActiveBuild]:
+        with self._lock:
+            return [each for each in self._seen.get(tenant, ()) if each.build_id not in self._ended]
 
     def _look(self) -> Mapping[str, Sequence[ActiveBuild]]:
         found = self._asked(lambda daemon, seconds: daemon.history.active(seconds=seconds))

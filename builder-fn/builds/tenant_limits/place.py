@@ -104,6 +104,10 @@ class TenantPlace:
                 self._place.stand_aside()
         return True
 
+    def has_ended(self) -> None:
+        """Let the tenant's next build run, though the daemon may still write this one's record."""
+        self._all_replicas.has_ended(self._build_id)
+
     def leave(self) -> None:
         """Give up the place, taken or not; safe to call twice."""
         self._place.leave()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from function.builds.builder import Builder
 from function.builds.followed import FollowedBuild
 from function.builds.job import id_of_call
 from function.builds.tenant_limits import all_replicas, place, standing
-from function.errors import Busy, CallerGone, TenantLimit, Unavailable
+from function.errors import BuildFailed, Busy, CallerGone, TenantLimit, Unavailable
 from function.history.refs import Part
 from function.request.signature import Key
 from function.tenants import Limits, Principal, Tenant
@@ -210,6 +210,34 @@ def test_a_tenant_whose_daemon_is_lost_while_it_waits_builds_on_the_other(
             rest.result()
 
 
+def test_who_has_been_answered_may_send_the_next_build_at_once(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "waiting": 0}
+    for script in (scripts.succeed, scripts.fail) * 5:
+        daemon.solver.script = script
+        with suppress(BuildFailed):
+            run(replicas[0].build(of(tenant(**limits))))
+
+
+def test_a_step_that_is_cut_off_counts_until_it_has_ended(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "waiting": 0}
+    gone = threading.Event()
+    daemon.solver.script = step = Running(unkillable=True)
+    try:
+        lines = begun(replicas[0].build(of(tenant(**limits), caller_gone=gone.is_set)), step)
+        gone.set()
+        with pytest.raises(CallerGone):
+            deque(lines, maxlen=0)
+
+        with pytest.raises(TenantLimit):
+            replicas[0].build(of(tenant(**limits)))
+    finally:
+        step.may_end.set()
+
+
 def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_record(
     daemon: FakeBuildkitd, replicas: tuple[Builder, Builder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +374,7 @@ def test_where_there_is_no_room_to_stand_aside_a_build_is_refused(
         pytest.raises(Busy, match="the line is full"),
     ):
         without_line.build(of(tenant(builds=1)))
+    daemon.wait_until(lambda: not active(replicas[0]))
 
     run(without_line.build(of(tenant(builds=1))))
 
