@@ -84,6 +84,6 @@ class Keeper:
 def _read(connection: Connection) -> None:
     try:
         connection.serve()
-    except Exception:  # whatever one build's services come to, other builds need this thread
+    except Exception:  # noqa: BLE001 - other builds need this thread, whatever one comes to
         _log.exception("unexpected error")
         connection.close()
