@@ -128,6 +128,28 @@ def test_no_more_wait_than_may(daemon: FakeBuildkitd, monkeypatch: pytest.Monkey
     wait_until(lambda: sum(each.takes_calls for each in taken) == 1, PATIENCE)
 
 
+def test_a_fault_of_one_builds_leaves_the_others_be(
+    daemon: FakeBuildkitd, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = daemon.connections()
+    faulty, other = connections.take(), connections.take()
+
+    def fails(_message: bytes) -> None:
+        raise ValueError
+
+    with faulty.lock:
+        failing = faulty.begin(INFO, b"")
+        failing.on_message = fails
+        faulty.flush()
+    wait_until(lambda: failing.ended, PATIENCE)
+    ended = threading.Event()
+    other.when_ended(other.ask(INFO, b""), ended.set)
+
+    assert ended.wait(PATIENCE)
+    assert not faulty.takes_calls
+    assert "unexpected error" in caplog.text
+
+
 def test_the_thread_that_reads_ends_with_the_last_connection(daemon: FakeBuildkitd) -> None:
     before = set(threading.enumerate())
     connection = daemon.connections().take()
