@@ -272,12 +272,12 @@ def test_sealed_credentials_are_used_by_their_own_build_alone(
 # perl stands in the base image, and shells know no abstract sockets.
 LISTENS = """\
 {base}RUN perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); \
-    bind(S, pack("S a*", AF_UNIX, "\\0{mark}")) or die $!; listen(S, 1); alarm {seconds}; \
+    bind(S, pack("S a*", AF_UNIX, "\\0of-{mark}")) or die $!; listen(S, 1); alarm {seconds}; \
     accept(C, S); print C "a step of acme"'
 """
 CONNECTS = """\
 {base}RUN perl -MSocket -e 'for (1..{tries}) {{ socket(S, AF_UNIX, SOCK_STREAM, 0); \
-    if (connect(S, pack("S a*", AF_UNIX, "\\0{mark}"))) {{ print "heard ", <S>, "\\n"; exit }} \
+    if (connect(S, pack("S a*", AF_UNIX, "\\0of-{mark}"))) {{ print "heard ", <S>, "\\n"; exit }} \
     select(undef, undef, undef, 0.1) }} print "heard nothing\\n"'
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,7 +185,7 @@ def test_the_frontend_that_is_built_in_stands_in_for_its_image(
 def test_steps_have_no_network_where_there_is_to_be_none(
     built: Callable[..., Answer], flag: str
 ) -> None:
-    dockerfile = f"{FROM}RUN {flag}echo interfaces:$(tail -n +3 /proc/net/dev | cut -d: -f1)\n"
+    dockerfile = f"{FROM}RUN {flag}echo {token_hex(8)} interfaces:$(tail -n +3 /proc/net/dev | cut -d: -f1)\n"
 
     log = built({"network": "none"}, of(dockerfile)).document["log"]
 
