@@ -16,6 +16,7 @@ from function.errors import (
     DaemonUnavailable,
     Interrupted,
     NotReady,
+    PolicyRefused,
     SecretsError,
 )
 from function.history.outcome_json import (
@@ -101,3 +102,12 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
 
     assert result_from(document) == BuildResult(digest="sha256:1")
     assert steps_from('{"steps": [{"colour": "blue"}, {"name": "a"}]}') == ((Step(name="a"),), ())
+
+
+def test_a_refusal_by_the_policy_is_told_with_its_line() -> None:
+    error = PolicyRefused("Not here.", FailedStep(name="", file="Dockerfile", line=3))
+
+    told = error_from(error_document(error))
+
+    assert isinstance(told, PolicyRefused)
+    assert (str(told), told.failed_step) == (str(error), error.failed_step)
