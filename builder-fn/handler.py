@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,9 @@ def arriving(head: Any) -> Arriving | None:
     headers = {name.lower(): value for name, value in head.headers}
     if HEADER.lower() not in headers:
         return None
-    return builder().replica.askers.arriving(headers.get(KEY_HEADER.lower(), ""))
+    with suppress(BuilderError):  # which the answer will say
+        return builder().replica.askers.arriving(headers.get(KEY_HEADER.lower(), ""))
+    return None
 
 
 def _answer(event: Any) -> Answer:

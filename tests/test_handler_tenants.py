@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from nacl.public import Box, PrivateKey, PublicKey
 from serving.app import create_app
+from serving.head import parse
 from werkzeug.test import Client
 
 from function import handler
@@ -371,6 +372,19 @@ def test_a_malformed_file_at_the_start_lets_nobody_in(provider: Provider) -> Non
     provider.file()
     assert provider.client.get("/ready").status_code == 200
     assert provider.build(ACME, "registry.example/acme/fn:1").status_code == 200
+
+
+def test_a_body_that_arrives_under_a_malformed_file_is_answered_and_not_logged_as_our_fault(
+    provider: Provider,
+) -> None:
+    provider.write(b"{")
+    head = parse(b"POST /build HTTP/1.1\r\nHost: a\r\nX-Build-Signature: sha256=00\r\n\r\n")
+
+    assert handler.arriving(head) is None
+    assert provider.build(ACME, "registry.example/acme/fn:1").status_code == 503
+
+    provider.file()
+    assert handler.arriving(head)
 
 
 def test_a_file_that_becomes_malformed_leaves_the_last_good_one(provider: Provider) -> None:
