@@ -129,11 +129,17 @@ class Admission:
             return self._expected
 
     def stand_aside(self, place: Place) -> None:
-        """Give *place*, which is taken, to the next in line, and let its build wait until it lines up.
+        """Let others go before the build, which has *place* or is in line for one, until it lines up again.
 
         Raises Busy, and changes nothing, if there is no room for it to wait.
         """
         with self._changed:
+            if place.left or place.stands_aside:
+                return
+            if place.taken_at is None:
+                self._remove(place)
+                place.stands_aside = True
+                return
             if refusal := self._refusal(place):
                 raise refusal(self._expected)
             self._take_room(place)
@@ -208,6 +214,9 @@ class Admission:
 
     def _leave_line(self, place: Place) -> None:
         self._make_room(place)
+        self._remove(place)
+
+    def _remove(self, place: Place) -> None:
         self._line.remove((place.account.owner, place.account.image), place)
         self._renumber()
 
@@ -288,7 +297,7 @@ class Place:
         return self._admission.wait(self, timeout)
 
     def stand_aside(self) -> None:
-        """Let others go first until it lines up; it must be taken. Raises Busy."""
+        """Let others go first until it lines up again. Raises Busy."""
         self._admission.stand_aside(self)
 
     def line_up(self) -> None:

@@ -323,6 +323,21 @@ def test_a_build_that_stands_aside_gives_its_place_to_the_next() -> None:
     assert first.taken
 
 
+def test_a_build_in_line_that_stands_aside_is_passed_over() -> None:
+    admission = Admission(places=1, waiting=2)
+    running, first, second = (admission.request(OWNER) for _ in range(3))
+
+    first.stand_aside()
+
+    assert (first.position, second.position) == (0, 1)
+    running.leave()
+    assert (first.taken, second.taken) == (False, True)
+    first.line_up()
+    assert first.position == 1
+    with pytest.raises(Busy):
+        [admission.request(OWNER) for _ in range(2)]
+
+
 def test_a_build_that_stood_aside_takes_a_place_that_is_free() -> None:
     admission = Admission(places=1, waiting=1)
     place = admission.request(OWNER)

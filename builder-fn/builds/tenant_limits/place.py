@@ -69,8 +69,7 @@ class TenantPlace:
         self._require_room(position, wait_for_turn)
         if wait_for_turn is not None and wait_for_turn > patience:
             raise wait_is_too_long(wait_for_turn, patience)
-        if self._place.taken:
-            self._place.stand_aside()
+        self._place.stand_aside()
 
     @property
     def said(self) -> str:
