@@ -1,7 +1,7 @@
 """I/O: a build's conversation in which images that were pushed already become one index.
 
 Each is a source of its own, so the daemon finds its layers in the registry and moves none of them: it writes
-the manifests anew, from the configs that we return with them, and they are the same bytes (measured with
+the manifests again, from the configs that we return with them, and they are the same bytes (measured with
 v0.32.2; not promised). The names of what is returned are moby/buildkit v0.32.2's, exporter/containerimage/
 exptypes.
 """
