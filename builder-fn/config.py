@@ -24,6 +24,10 @@ MAX_STREAM_LINE_BYTES = 60 * 1024
 FAILED_STATUSES = {"422": 422, "200": 200}
 
 
+# The one kind of cache that a registry keeps for us: in the image's own config.
+INLINE = "inline"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Durations are in seconds, sizes in bytes."""
@@ -36,6 +40,10 @@ class Settings:
     daemon_builds: int = 8
     # That a build begins again elsewhere when its daemon is lost; its steps may have had effects outside.
     daemon_retries: int = 1
+    # Platforms that different daemons run natively are built on those, side by side.
+    platform_pools: bool = True
+    # "inline": images tell what they were built from, for builds on another daemon than their first.
+    registry_cache: str = ""
     buildkit_tls: DaemonTLS | None = None
     disable_hmac: bool = False
     secret_mount_path: Path = Path("/var/openfaas/secrets")
@@ -101,6 +109,8 @@ class Settings:
             "daemon_patience": _duration,
             "daemon_builds": _positive,
             "daemon_retries": _natural,
+            "platform_pools": _boolean,
+            "registry_cache": _registry_cache,
         }
         for name, read in readers.items():
             if value := environ.get(name, "").strip():
@@ -158,6 +168,12 @@ def _failed_status(name: str, value: str) -> int:
     if value not in FAILED_STATUSES:
         raise NotReady(f'{name} must be {" or ".join(FAILED_STATUSES)}, not "{value}".')
     return FAILED_STATUSES[value]
+
+
+def _registry_cache(name: str, value: str) -> str:
+    if value not in ("off", INLINE):
+        raise NotReady(f'{name} must be "off" or "{INLINE}", not "{value}".')
+    return INLINE if value == INLINE else ""
 
 
 def _natural(name: str, value: str) -> int:

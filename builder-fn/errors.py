@@ -30,6 +30,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
         ├── Interrupted
         ├── NoRoom
         ├── DaemonUnavailable
+        ├── PlatformUnavailable
         └── DaemonFault
 """
 
@@ -230,6 +231,15 @@ class NoRoom(Unavailable):
 
 class DaemonUnavailable(Unavailable):
     """buildkitd refused the connection, died, or fell silent."""
+
+    code = "buildkitd_unavailable"
+
+
+class PlatformUnavailable(Unavailable):
+    """Of a build for several platforms, a daemon that builds some of them went, and there is no other.
+
+    The one that keeps the build's record is still there.
+    """
 
     code = "buildkitd_unavailable"
 

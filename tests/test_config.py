@@ -26,6 +26,8 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         "buildkit_lookup_url": "tcp://lookup:1234",
         "daemon_builds": "9",
         "daemon_retries": "0",
+        "platform_pools": "false",
+        "registry_cache": "inline",
         "disable_hmac": "true",
         "secret_mount_path": "/secrets",
         "tenants_file": "customers",
@@ -56,6 +58,8 @@ def test_every_setting_is_read_from_the_variable_of_its_name() -> None:
         buildkit_lookup_url=("tcp://lookup:1234",),
         daemon_builds=9,
         daemon_retries=0,
+        platform_pools=False,
+        registry_cache="inline",
         buildkit_tls=DaemonTLS(
             ca=Path("/ca"), cert=Path("/cert"), key=Path("/key"), server_name="buildkitd"
         ),
@@ -102,6 +106,10 @@ def test_hmac_is_disabled_by_a_clear_word(text: str) -> None:
     assert Settings.from_env({"disable_hmac": text}).disable_hmac is True
 
 
+def test_no_cache_is_kept_in_a_registry_unless_that_is_set() -> None:
+    assert Settings.from_env({"registry_cache": "off"}) == Settings()
+
+
 @pytest.mark.parametrize("text", ["false", "0", "no", "False"])
 def test_hmac_stays_on(text: str) -> None:
     assert Settings.from_env({"disable_hmac": text}).disable_hmac is False
@@ -113,6 +121,9 @@ def test_hmac_stays_on(text: str) -> None:
         ("buildkit_url", ","),
         ("daemon_builds", "0"),
         ("daemon_retries", "-1"),
+        ("platform_pools", "some"),
+        ("registry_cache", "registry"),
+        ("registry_cache", "true"),
         ("disable_hmac", "maybe"),
         ("disable_hmac", "on"),
         ("max_body_bytes", "512MB"),

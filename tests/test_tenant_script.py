@@ -13,6 +13,7 @@ import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.public import PrivateKey
@@ -26,6 +27,7 @@ from . import stack_file
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "tenant"
 ACME = ("--image", "registry.example/acme/**", "--key", "1")
 SECRET = "0123456789abcdef0123456789abcdef"
+DIGEST = f"sha256:{'0' * 64}"
 YAML = f"""
 tenants:
   acme:  # a comment
@@ -204,6 +206,33 @@ def test_explains_what_may_not_be_pushed(tmp_path: Path, image: str, said: str) 
     assert ended.returncode == 1
     assert f"acme may NOT push {image}\n" in ended.stdout
     assert said in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("policy", "image", "said"),
+    [
+        ({}, "debian:12", "may build from debian:12\n  no rule of its policy is against it"),
+        ({}, "registry.example/beta/fn", "may NOT build from registry.example/beta/fn\n  another"),
+        ({}, "registry.example/acme/fn", "may build from"),
+        ({"images": {"allow": ["docker.io/library/**"]}}, "debian", "may build from"),
+        ({"images": {"allow": ["docker.io/library/**"]}}, "acme/x", "policy.images.allow has"),
+        ({"images": {"deny": ["debian"]}}, "debian:12", 'policy.images.deny has "debian"'),
+        ({"digests": "required"}, "debian:12", 'policy.digests is "required"'),
+        ({"digests": "required"}, f"debian@{DIGEST}", "may build from"),
+        ({"digests": "pinned", "pins": {"debian:12": DIGEST}}, "debian:12", "may build from"),
+        ({"digests": "pinned", "pins": {"debian:12": DIGEST}}, "debian:13", "may NOT build from"),
+        ({}, "UPPER", "has upper-case letters"),
+    ],
+)
+def test_explains_what_may_be_built_from(
+    tmp_path: Path, policy: dict[str, Any], image: str, said: str
+) -> None:
+    done(tmp_path, "add", "acme", *ACME)
+    done(tmp_path, "add", "beta", "--image", "registry.example/beta/**")
+    path = tmp_path / "builder-tenants"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "policy": policy}))
+
+    assert said in tenant(tmp_path, "check", "acme", image).stdout
 
 
 def test_tells_of_a_name_that_two_may_push(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def succeeded(  # noqa: PLR0913 - keywords
         document["size"] = result.size
     if result.platforms:
         document["platforms"] = list(result.platforms)
+    if result.manifests:
+        told = zip(result.platforms, result.manifests, strict=False)
+        document["manifests"] = [
+            {"platform": platform, "digest": digest} for platform, digest in told
+        ]
     return document | _report(steps, warnings)
 
 

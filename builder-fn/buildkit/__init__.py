@@ -32,6 +32,7 @@ from .rpc.channel import DaemonTLS
 from .rpc.daemon_watch import DaemonState
 from .session.auth import ANONYMOUS, Credentials
 from .session.services import session_services
+from .solve.index import PushedImage
 from .solve.request import SolveSpec
 from .solve.secret_ids import KeyedSecrets, keyed
 from .solve.solve import Solve
@@ -60,6 +61,7 @@ __all__ = [
     "FailedStep",
     "KeyedSecrets",
     "Misconfigured",
+    "PushedImage",
     "Redactor",
     "Solve",
     "SolveFailed",

@@ -52,9 +52,11 @@ class BuildWarning:
 class BuildResult:
     """A build that succeeded. Without an exported image all is empty.
 
-    *size* is in bytes, as a registry keeps the image: manifests, configs and compressed layers.
+    *size* is in bytes, as a registry keeps the image: manifests, configs and compressed layers. If it is an
+    index, *manifests* are the digests of what it has for each of *platforms*.
     """
 
     digest: str = ""
     size: int = 0
     platforms: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()

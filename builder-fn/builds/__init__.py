@@ -6,6 +6,8 @@ followed    one that another request, or another replica, runs or ran
 job         a build as it was asked for, and its id
 placing     the daemon that a build gets, and one only
 pools       everybody's daemons, and tenants' own
+platform_builds  a build that several daemons do, each its own platforms
+platform_words   what each of them says, named by its platform
 offer       what a build's session offers the daemon
 daemon_versions  what a version of buildkitd lacks
 admission   the places for builds, and the line in front of them

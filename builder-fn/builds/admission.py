@@ -294,5 +294,8 @@ class Place:
     def line_up(self) -> None:
         self._admission.line_up(self)
 
+    def has_ended(self) -> None:
+        """Hear that the daemon has done with the build."""
+
     def leave(self) -> None:
         self._admission.leave(self)

@@ -15,13 +15,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..build_secrets.opened import BuildSecrets
-from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed
+from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed, session_services
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
 from ..daemons import process_sandbox, step_limits
+from ..daemons.rendezvous import key_of
 from ..errors import (
     BuildCancelled,
     BuilderError,
+    BuildFailed,
     BuildTimedOut,
     CallerGone,
     DaemonUnavailable,
@@ -35,9 +37,11 @@ from ..registry.lookup import RegistryLookup
 from ..request.archive import dockerfile_of
 from ..telemetry import log_lines
 from ..telemetry.build_report import SUCCESS, WAIT, BuildReport
+from ..telemetry.metrics import FIRST
 from ..tenants import Restrictions, least
 from .followed import BEGUN_AGAIN
 from .offer import offer
+from .platform_builds import Order, PlatformBuilds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -91,6 +95,7 @@ class Build:
         self._follow = follow
         self._followed: Ongoing | None = None  # what goes on elsewhere in our stead
         self._retries = replica.settings.daemon_retries
+        self._placed = placed
         self._daemon = placed.daemon
         self._claim = placed.claim
         self._ref = placed.ref(self.id)
@@ -115,7 +120,7 @@ class Build:
         self._started = time.monotonic()
         self._waited: float | None = None  # seconds, once there is a place
         self._place = place
-        self._solve: Solve | None = None
+        self._solve: Solve | PlatformBuilds | None = None
         self._journal: Journal | None = None
         self._closed = False
         self._cancelled = threading.Event()
@@ -202,12 +207,20 @@ class Build:
             last_things.callback(self._account)
             last_things.callback(self._leave_record)
             last_things.callback(self._place.leave)
+            if self._ended_by_itself:
+                last_things.callback(self._place.has_ended)
             if self._followed is not None:
                 last_things.callback(self._followed.close)
             if self._solve is not None:
                 last_things.callback(self._solve.close)
             last_things.callback(self._declare)
             last_things.callback(self._daemon.history.forget, self._ref)
+
+    @property
+    def _ended_by_itself(self) -> bool:
+        """Tell whether nothing of the build runs any more; a step that is cut off may go on for a while."""
+        cut_off = isinstance(self._error, (BuildTimedOut, BuildCancelled))
+        return self._error is None or (isinstance(self._error, BuildFailed) and not cut_off)
 
     def _lines_of_attempts(self) -> Iterator[list[str]]:
         """Have it built, and begin again elsewhere if the daemon is lost before the image is pushed."""
@@ -298,7 +311,7 @@ class Build:
             self._followed = self._follow(self._job)
             self._place.leave()
             return
-        self._daemon, self._claim = placed.daemon, placed.claim
+        self._placed, self._daemon, self._claim = placed, placed.daemon, placed.claim
         self._ref = placed.ref(self.id)
         self._daemon.history.on_cancel(self._ref, self._cancelled.set)
 
@@ -408,11 +421,12 @@ class Build:
             cache_hits=sum(step.cached for step in steps),
         )
 
-    def _start(self) -> Solve:
+    def _start(self) -> Solve | PlatformBuilds:
         config, job = self._job.bundle.config, self._job
         keyed_secrets = keyed(self._secrets.mounted, self._secrets.secret_ids_key)
-        # What a step prints would stand in the daemon's records as it was printed.
-        internal = bool(self._redactor)
+        # What a step prints would stand in the daemon's records as it was printed; and what several daemons
+        # do stands in no record of one.
+        internal = bool(self._redactor) or self._is_split
         if internal:
             self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
@@ -427,6 +441,8 @@ class Build:
             secret_ids=keyed_secrets.ids,
             source_policy=self._restrictions.source_rules,
             internal=internal,
+            inline_cache=self._keeps_inline_cache,
+            cache_from=() if self._placed.choice == FIRST else self._cache_from,
         )
         offered = offer(
             job.bundle,
@@ -435,6 +451,16 @@ class Build:
             keyed_secrets.offered,
             owner=job.principal.name,
         )
+        if self._is_split:
+            order = Order(
+                build_id=self.id,
+                spec=spec,
+                key=key_of(config.image.name),
+                index_services=session_services({}, self._registries),
+                redactor=self._redactor,
+                cache_from=self._cache_from,
+            )
+            return PlatformBuilds(self._replica, self._pool.daemons, self._placed, order, offered)
         return self._daemon.client.solve(
             spec, offered.services, shared_key=offered.shared_key, redactor=self._redactor
         )
@@ -450,10 +476,33 @@ class Build:
         found = cause_of(self._registries.cause_of(failure), bundle.context)
         return self._restrictions.cause_of(found, bundle.config, self._dockerfile)
 
+    @property
+    def _is_split(self) -> bool:
+        """Tell whether several daemons build it, each its own platforms."""
+        return self._replica.settings.platform_pools and len(self._placed.pools) > 1
+
+    @property
+    def _keeps_inline_cache(self) -> bool:
+        # With it two builds of the same sources are not the same to the bit.
+        exact = bool(self._job.bundle.config.source_date_epoch)
+        return bool(self._replica.settings.registry_cache) and not exact
+
+    @property
+    def _cache_from(self) -> tuple[str, ...]:
+        """Return where a daemon that is not the image's first choice may find what it has not built."""
+        config = self._job.bundle.config
+        return config.names if self._keeps_inline_cache and not config.skip_push else ()
+
     def _sandbox_warnings(self) -> Iterator[BuildWarning]:
-        if self._secrets.mounted and self._daemon.process_sandbox.is_there is False:
+        daemons = [self._daemon]
+        if self._is_split:
+            ids = {each for pool in self._placed.pools for each in pool.worker_ids}
+            daemons = [each for each in self._pool.daemons.takers() if each.worker_id in ids]
+        mounts = bool(self._secrets.mounted)
+        if mounts and False in [each.process_sandbox.is_there for each in daemons]:
             yield process_sandbox.WARNING
-        if self._restrictions.limit_steps and self._daemon.step_limits.are_kept is False:
+        limits = self._restrictions.limit_steps
+        if limits and False in [each.step_limits.are_kept for each in daemons]:
             yield step_limits.WARNING
 
     @property

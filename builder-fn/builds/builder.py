@@ -119,7 +119,7 @@ class Builder:
         return False if False in found else None if None in found or not found else True
 
     def require_room(self, principal: Principal, build_id: str = "") -> None:
-        """Refuse a build of a tenant that is over its limits, by what is known without asking a daemon.
+        """Refuse a build of a tenant that is over its limits, as far as that is known.
 
         Raises TenantLimit, NotReady.
         """

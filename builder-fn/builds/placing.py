@@ -17,12 +17,14 @@ from ..daemons.daemon import QUESTION_SECONDS
 from ..daemons.rendezvous import key_of
 from ..errors import RecordsOff
 from ..history import Ref
+from ..telemetry.metrics import FIRST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..daemons.daemon import Daemon
     from ..daemons.finding import Finder
+    from ..daemons.platforms import PlatformPool
     from ..daemons.pool import Daemons
     from ..history import Claim
     from ..telemetry.metrics import Metrics
@@ -37,10 +39,15 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The daemon that a build is to run on, and the claim there, if it has one."""
+    """The daemon that a build is to run on, and the claim there, if it has one.
+
+    If its platforms fall to several *pools*, *daemon* is of the first of these, and tells of the build.
+    """
 
     daemon: Daemon
     claim: Claim | None = None
+    choice: str = FIRST
+    pools: tuple[PlatformPool, ...] = ()
 
     def ref(self, build_id: str) -> Ref:
         """Return the ref that the build is to be solved under."""
@@ -64,10 +71,13 @@ class Placing:
         contended = job.once and not self._daemons.is_one
         if contended and self._is_anywhere(job):
             return None
-        daemon, choice = self._daemons.choose(key_of(job.bundle.config.image.name), but=lost)
+        config = job.bundle.config
+        pools = self._daemons.platform_pools(config.platforms)
+        among = pools[0] if pools else None
+        daemon, choice = self._daemons.choose(key_of(config.image.name), but=lost, among=among)
         if not job.claimed:
             self._metrics.placed(choice)
-            return Placed(daemon)
+            return Placed(daemon, None, choice, pools)
         claim = daemon.history.claim(job.build_id, job.annotations, is_new=not job.once)
         self._finder.remember(job.build_id, daemon)
         if claim is None:
@@ -82,7 +92,7 @@ class Placing:
             claim.release()
             raise
         self._metrics.placed(choice)
-        return Placed(daemon, claim)
+        return Placed(daemon, claim, choice, pools)
 
     def _is_anywhere(self, job: Job) -> bool:
         found = self._found(job, self._asked(job))

@@ -1,6 +1,7 @@
 """The daemons that build, and which of them has a build, or gets it.
 
 pool             the daemons that there are, and the choice among them
+platforms        the daemons that build a platform
 rendezvous       the order in which an image's builds prefer them
 addresses        their names, resolved
 daemon           one of them

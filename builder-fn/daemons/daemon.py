@@ -42,6 +42,7 @@ class Daemon:
         self.step_limits = StepLimits(self.client)
         self.worker_id = ""
         self.hostname = ""  # in Kubernetes the pod's name
+        self.platforms: tuple[str, ...] = ()  # what it can run, the native one first
         self.name = address.url  # for people
         self.is_down = False  # for this replica, until it answers again
 
@@ -50,6 +51,7 @@ class Daemon:
         with translated():
             worker = self.client.worker(seconds)
         self.worker_id, self.hostname = worker.id, worker.hostname
+        self.platforms = worker.platforms
         self.is_down = not worker.id  # without a worker it builds nothing
 
     def load(self, *, seconds: float) -> int:

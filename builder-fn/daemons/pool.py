@@ -18,6 +18,7 @@ from ..errors import DaemonUnavailable, Unavailable
 from ..telemetry.metrics import FAILOVER, FIRST, SPILLED
 from .addresses import Address, addresses_of, has_name
 from .daemon import QUESTION_SECONDS, Daemon
+from .platforms import split
 from .rendezvous import in_order
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..buildkit import DaemonTLS
     from .addresses import Resolve
+    from .platforms import PlatformPool
 
 T = TypeVar("T")
 
@@ -132,15 +134,27 @@ class Daemons:
             return not daemon.is_down
         return daemon.worker_id in {each.worker_id for each in self.takers()}
 
-    def choose(self, key: str, *, but: Collection[Daemon] = ()) -> tuple[Daemon, str]:
+    def platform_pools(self, platforms: Sequence[str]) -> tuple[PlatformPool, ...]:
+        """Return which daemons build which of *platforms*; none where there is but one daemon."""
+        if self.is_one:
+            return ()
+        return split(platforms, {each.worker_id: each.platforms for each in self.takers()})
+
+    def choose(
+        self, key: str, *, but: Collection[Daemon] = (), among: PlatformPool | None = None
+    ) -> tuple[Daemon, str]:
         """Choose the daemon for a build of *key*, other than *but*, and say which choice it is.
 
-        Raises DaemonUnavailable if none answers.
+        Only those *among* some are chosen. Raises DaemonUnavailable if none answers.
         """
         self._start()
         if self._only:
             return self._only, FIRST
-        takers = {each.worker_id: each for each in self.takers()}
+        takers = {
+            each.worker_id: each
+            for each in self.takers()
+            if among is None or each.worker_id in among.worker_ids
+        }
         without = {daemon.worker_id for daemon in but}
         order = [takers[each] for each in in_order(key, takers) if each not in without]
         answering = iter([daemon for daemon in order if not daemon.is_down])
@@ -153,7 +167,7 @@ class Daemons:
                 return first, choice
             spilled = self._less_loaded(list(answering)[: 2 + len(takers) // 20], load)
             return (spilled, SPILLED) if spilled else (first, choice)
-        raise none_answers()
+        raise none_answers(among.platforms if among else ())
 
     def in_order(self, key: str) -> list[Daemon]:
         """Return all, the most likely to have a build of *key* first, and last those that are not known."""
@@ -327,8 +341,13 @@ class Daemons:
         return None
 
 
-def none_answers() -> DaemonUnavailable:
-    """Make the error for when there is no daemon to ask."""
+def none_answers(platforms: Sequence[str] = ()) -> DaemonUnavailable:
+    """Make the error for when there is no daemon to ask, or none of those that build *platforms*."""
+    if platforms:
+        return DaemonUnavailable(
+            f"No buildkitd that is to build {', '.join(platforms)} answers. Try again later, or check "
+            "buildkit_url and that the daemons run."
+        )
     return DaemonUnavailable(
         "No buildkitd answers. Try again later, or check buildkit_url and that the daemons run."
     )

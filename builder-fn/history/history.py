@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import secrets
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..daemon_errors import translated
 from ..errors import Busy
+from ..pb import gateway_pb2
 from .annotations import verdict_attrs
 from .cancellation import CancelListener
 from .claim import Claims
 from .follow import Follow
 from .journal import Journal
+from .ref_lock import RefLock
 from .search import Search
 from .verdict import leave_verdict
 from .viewer import ALL
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 # That are made at one time; each takes the daemon some milliseconds.
 _MOST_CLAIMS = 16
+# Of a ref that is nobody's: longer than a build's id, and so in no list of builds.
+_OTHER_REF_BYTES = 24
 
 
 class History:
@@ -93,6 +98,17 @@ class History:
         """Begin the public record of a build that is solved as an internal one, under another ref."""
         with self._client.asking() as control:
             return Journal(control, ref, annotations, patience=self._client.patience)
+
+    @translated()
+    def occupy(self) -> Callable[[], None]:
+        """Have the daemon count a build of which it has no other record; return what ends that.
+
+        By that count all replicas choose the daemons of their builds.
+        """
+        with self._client.asking() as control:
+            ref, patience = secrets.token_hex(_OTHER_REF_BYTES), self._client.patience
+            lock = RefLock(control, ref, {}, patience=patience)
+        return lambda: lock.end(gateway_pb2.ReturnRequest(result=gateway_pb2.Result()))
 
     @translated()
     def follow(self, build_id: str, viewer: Viewer = ALL) -> Follow | None:

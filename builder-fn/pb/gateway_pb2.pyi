@@ -6,6 +6,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ResolveImageConfigRequest(_message.Message):
+    __slots__ = ("Ref", "Platform", "LogName")
+    REF_FIELD_NUMBER: _ClassVar[int]
+    PLATFORM_FIELD_NUMBER: _ClassVar[int]
+    LOGNAME_FIELD_NUMBER: _ClassVar[int]
+    Ref: str
+    Platform: bytes
+    LogName: str
+    def __init__(self, Ref: _Optional[str] = ..., Platform: _Optional[bytes] = ..., LogName: _Optional[str] = ...) -> None: ...
+
+class ResolveImageConfigResponse(_message.Message):
+    __slots__ = ("Config",)
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    Config: bytes
+    def __init__(self, Config: _Optional[bytes] = ...) -> None: ...
+
 class SolveRequest(_message.Message):
     __slots__ = ("Definition", "Frontend", "FrontendOpt", "allowResultReturn", "allowResultArrayRef")
     class FrontendOptEntry(_message.Message):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tops.proto\x12\x02pb\"\x96\x01\n\nDefinition\x12\x0b\n\x03ops\x18\x01 \x03(\x0c\x12.\n\x08metadata\x18\x02 \x03(\x0b\x32\x1c.pb.Definition.MetadataEntry\x12\x1a\n\x06Source\x18\x03 \x01(\x0b\x32\n.pb.Source\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"h\n\x06Source\x12,\n\tlocations\x18\x01 \x03(\x0b\x32\x19.pb.Source.LocationsEntry\x1a\x30\n\x0eLocationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"9\n\x02Op\x12\x19\n\x06inputs\x18\x01 \x03(\x0b\x32\t.pb.Input\x12\x18\n\x04\x65xec\x18\x02 \x01(\x0b\x32\n.pb.ExecOp\"\x17\n\x05Input\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x84\x01\n\x06\x45xecOp\x12\x11\n\x04meta\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x19\n\x06mounts\x18\x02 \x03(\x0b\x32\t.pb.Mount\x12\x0f\n\x07network\x18\x03 \x01(\x05\x12\x10\n\x08security\x18\x04 \x01(\x05\x12 \n\tsecretenv\x18\x05 \x03(\x0b\x32\r.pb.SecretEnvB\x07\n\x05_meta\"\x17\n\tSecretEnv\x12\n\n\x02ID\x18\x01 \x01(\t\"\xd5\x01\n\x05Mount\x12\r\n\x05input\x18\x01 \x01(\x03\x12\x10\n\x08selector\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x65st\x18\x03 \x01(\t\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x10\n\x08readonly\x18\x05 \x01(\x08\x12\x11\n\tmountType\x18\x06 \x01(\x05\x12\x15\n\x08TmpfsOpt\x18\x13 \x01(\x0cH\x00\x88\x01\x01\x12\x15\n\x08\x63\x61\x63heOpt\x18\x14 \x01(\x0cH\x01\x88\x01\x01\x12 \n\tsecretOpt\x18\x15 \x01(\x0b\x32\r.pb.SecretOptB\x0b\n\t_TmpfsOptB\x0b\n\t_cacheOpt\"\x17\n\tSecretOpt\x12\n\n\x02ID\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\tops.proto\x12\x02pb\"\x96\x01\n\nDefinition\x12\x0b\n\x03ops\x18\x01 \x03(\x0c\x12.\n\x08metadata\x18\x02 \x03(\x0b\x32\x1c.pb.Definition.MetadataEntry\x12\x1a\n\x06Source\x18\x03 \x01(\x0b\x32\n.pb.Source\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"h\n\x06Source\x12,\n\tlocations\x18\x01 \x03(\x0b\x32\x19.pb.Source.LocationsEntry\x1a\x30\n\x0eLocationsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\"w\n\x02Op\x12\x19\n\x06inputs\x18\x01 \x03(\x0b\x32\t.pb.Input\x12\x18\n\x04\x65xec\x18\x02 \x01(\x0b\x32\n.pb.ExecOp\x12\x1c\n\x06source\x18\x03 \x01(\x0b\x32\x0c.pb.SourceOp\x12\x1e\n\x08platform\x18\n \x01(\x0b\x32\x0c.pb.Platform\"\x1e\n\x08SourceOp\x12\x12\n\nidentifier\x18\x01 \x01(\t\"=\n\x08Platform\x12\x14\n\x0c\x41rchitecture\x18\x01 \x01(\t\x12\n\n\x02OS\x18\x02 \x01(\t\x12\x0f\n\x07Variant\x18\x03 \x01(\t\"\x17\n\x05Input\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"\x84\x01\n\x06\x45xecOp\x12\x11\n\x04meta\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x19\n\x06mounts\x18\x02 \x03(\x0b\x32\t.pb.Mount\x12\x0f\n\x07network\x18\x03 \x01(\x05\x12\x10\n\x08security\x18\x04 \x01(\x05\x12 \n\tsecretenv\x18\x05 \x03(\x0b\x32\r.pb.SecretEnvB\x07\n\x05_meta\"\x17\n\tSecretEnv\x12\n\n\x02ID\x18\x01 \x01(\t\"\xd5\x01\n\x05Mount\x12\r\n\x05input\x18\x01 \x01(\x03\x12\x10\n\x08selector\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x65st\x18\x03 \x01(\t\x12\x0e\n\x06output\x18\x04 \x01(\x03\x12\x10\n\x08readonly\x18\x05 \x01(\x08\x12\x11\n\tmountType\x18\x06 \x01(\x05\x12\x15\n\x08TmpfsOpt\x18\x13 \x01(\x0cH\x00\x88\x01\x01\x12\x15\n\x08\x63\x61\x63heOpt\x18\x14 \x01(\x0cH\x01\x88\x01\x01\x12 \n\tsecretOpt\x18\x15 \x01(\x0b\x32\r.pb.SecretOptB\x0b\n\t_TmpfsOptB\x0b\n\t_cacheOpt\"\x17\n\tSecretOpt\x12\n\n\x02ID\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,15 +44,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SOURCE_LOCATIONSENTRY']._serialized_start=226
   _globals['_SOURCE_LOCATIONSENTRY']._serialized_end=274
   _globals['_OP']._serialized_start=276
-  _globals['_OP']._serialized_end=333
-  _globals['_INPUT']._serialized_start=335
-  _globals['_INPUT']._serialized_end=358
-  _globals['_EXECOP']._serialized_start=361
-  _globals['_EXECOP']._serialized_end=493
-  _globals['_SECRETENV']._serialized_start=495
-  _globals['_SECRETENV']._serialized_end=518
-  _globals['_MOUNT']._serialized_start=521
-  _globals['_MOUNT']._serialized_end=734
-  _globals['_SECRETOPT']._serialized_start=736
-  _globals['_SECRETOPT']._serialized_end=759
+  _globals['_OP']._serialized_end=395
+  _globals['_SOURCEOP']._serialized_start=397
+  _globals['_SOURCEOP']._serialized_end=427
+  _globals['_PLATFORM']._serialized_start=429
+  _globals['_PLATFORM']._serialized_end=490
+  _globals['_INPUT']._serialized_start=492
+  _globals['_INPUT']._serialized_end=515
+  _globals['_EXECOP']._serialized_start=518
+  _globals['_EXECOP']._serialized_end=650
+  _globals['_SECRETENV']._serialized_start=652
+  _globals['_SECRETENV']._serialized_end=675
+  _globals['_MOUNT']._serialized_start=678
+  _globals['_MOUNT']._serialized_end=891
+  _globals['_SECRETOPT']._serialized_start=893
+  _globals['_SECRETOPT']._serialized_end=916
 # @@protoc_insertion_point(module_scope)

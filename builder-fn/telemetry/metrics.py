@@ -33,7 +33,7 @@ from ..errors import (
     Unavailable,
 )
 from .build_report import PHASES, SUCCESS
-from .tenant_metrics import TenantMetrics
+from .tenant_metrics import OTHER, TenantMetrics
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ DELIVERED, REFUSED, GIVEN_UP, DROPPED = "delivered", "refused", "given_up", "dro
 
 # The choices of a daemon for a build.
 FIRST, SPILLED, FAILOVER = CHOICES = "first", "spilled", "failover"
+
+# With some fifteen series each. Tenants have keys of their own, and rotate them.
+MOST_KEYS = 200
 
 _MOST_ASKED = 32  # daemons at one time, at a scrape
 
@@ -81,6 +84,7 @@ class Metrics:
         tenants: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Count for *places* builds at once; ask the others at each scrape, *tenants* for their names."""
+        self._keys: set[str] = set()  # that have a label
         self._registry = registry = CollectorRegistry()
         self._builds = Counter(
             "builder_fn_builds",
@@ -178,14 +182,21 @@ class Metrics:
         for outcome in (DELIVERED, REFUSED, GIVEN_UP, DROPPED):
             self._callbacks.labels(outcome=outcome)
 
-    def expect_key(self, key: str) -> None:
-        """Show the counts of builds that are signed with *key* before the first one comes."""
+    def expect_key(self, key: str) -> str:
+        """Show the counts of builds that are signed with *key* before the first one comes.
+
+        Return the label that they are counted for.
+        """
+        if key not in self._keys and len(self._keys) >= MOST_KEYS:
+            key = OTHER
+        self._keys.add(key)
         for outcome in _OUTCOMES:
             self._builds.labels(outcome=outcome, key=key)
+        return key
 
     def build_ended(self, report: BuildReport) -> None:
-        self.expect_key(report.key)
-        self._builds.labels(outcome=report.outcome, key=report.key).inc()
+        key = self.expect_key(report.key)
+        self._builds.labels(outcome=report.outcome, key=key).inc()
         status = SUCCESS if report.outcome == SUCCESS else _FAILED
         self._duration.labels(status=status).observe(report.duration)
         for phase, seconds in report.phases.items():

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
-from ..buildkit import FailedStep
+from ..buildkit import Action, FailedStep
 from ..errors import ConfigError, PolicyRefused
 from ..quoting import quoted
 from ..registry.reference import Reference
@@ -125,6 +125,20 @@ class Restrictions:
     def source_rules(self) -> tuple[SourceRule, ...]:
         """The rules that every source has to pass; none if all may be used."""
         return self._sources.rules()
+
+    def refusal_of_image(self, image: Reference) -> str:
+        """Return why a build may not be made from *image*, as the daemon will judge it; nothing if it may."""
+        tag = image.tag or ("" if image.digest else "latest")
+        source = (
+            f"docker-image://{image.name}{tag and f':{tag}'}{image.digest and f'@{image.digest}'}"
+        )
+        fitting = [rule for rule in self.source_rules if not (rule.having or rule.without)]
+        for rule in fitting:
+            if rule.action is Action.CONVERT and re.fullmatch(rule.pattern, source):
+                source = rule.identifier
+        actions = [rule.action for rule in fitting if re.fullmatch(rule.pattern, source)]
+        refused = actions[-1:] == [Action.DENY]
+        return self._sources.refusal(source) if refused else ""
 
     def cause_of(
         self, failure: BuilderError, config: BuildConfig, dockerfile: bytes

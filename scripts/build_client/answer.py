@@ -54,6 +54,7 @@ class Result:
     document: Mapping[str, object]
     image: str = ""
     digest: str = ""
+    manifests: tuple[tuple[str, str], ...] = ()  # of an index: platforms and digests
     build_id: str = ""
     error: str = ""
     reason: str = ""
@@ -101,6 +102,10 @@ def result(document: Mapping[str, object]) -> Result | None:
         document=document,
         image=_text(document, "imageName") or _text(document, "image"),
         digest=_text(document, "digest"),
+        manifests=tuple(
+            (_text(each, "platform"), _text(each, "digest"))
+            for each in _objects(document, "manifests")
+        ),
         build_id=build_id(document),
         error=_text(document, "error"),
         reason=_text(document, "reason"),

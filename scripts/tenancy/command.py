@@ -10,7 +10,7 @@ from typing import Any
 
 from function.tenants.parsing import Tenants
 
-from .explaining import summary, verdict
+from .explaining import base, summary, verdict
 from .storage import CannotStore, content, created, exchange, locked
 from .tenants import CannotChange, added, dumped, judged, loaded, removed
 
@@ -114,6 +114,10 @@ def _check(options: argparse.Namespace) -> int:
         also = [name for name in others if verdict(tenants.tenants[name], image).allowed]
         if also:
             print(f"  NOTE: {', '.join(also)} may push it, too")
+        read = base(tenants.principal(tenant.keys[0]), image)
+        print(f"{tenant.name} {'may build' if read.allowed else 'may NOT build'} from {image}")
+        for reason in read.reasons:
+            print(f"  {reason}")
     return 0 if all(found.allowed for _, found in verdicts) else 1
 
 

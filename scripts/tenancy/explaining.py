@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from function.errors import ConfigError
 from function.registry.reference import Reference
-from function.tenants import Tenant
+from function.tenants import Principal, Tenant
 from function.tenants.patterns import ImagePattern, place
+from function.tenants.restrictions import Restrictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ def verdict(tenant: Tenant, image: str) -> Verdict:
         allowed=False,
         reasons=(means, *(_difference(each, registry, parts) for each in tenant.images)),
     )
+
+
+def base(principal: Principal, image: str) -> Verdict:
+    """Judge *image* as the daemon will where a Dockerfile of the tenant's names it, as in FROM."""
+    try:
+        reference = Reference.parse(image)
+    except ConfigError as exc:
+        return Verdict(allowed=False, reasons=(str(exc),))
+    if refusal := Restrictions.of(principal).refusal_of_image(reference):
+        return Verdict(allowed=False, reasons=(refusal,))
+    return Verdict(allowed=True, reasons=("no rule of its policy is against it",))
 
 
 def summary(tenant: Tenant) -> Iterator[str]:

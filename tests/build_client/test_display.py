@@ -650,3 +650,61 @@ def test_sizes_and_times_are_short() -> None:
 
 def test_a_palette_that_is_off_changes_nothing() -> None:
     assert Palette(enabled=False).red("x") == "x"
+
+
+def test_steps_of_daemons_that_build_a_platform_each_are_kept_apart() -> None:
+    steps = fed(
+        "linux/amd64 #1 [internal] load build definition from Dockerfile",
+        "linux/amd64 #2 [made 2/4] RUN make",
+        "linux/arm64 #2 [made 2/4] RUN make",
+        "linux/arm64 #2 0.1 out",
+        "linux/arm64 #2 DONE 0.3s",
+        "linux/arm64 #2 [made 2/4] RUN make",
+        "linux/386,linux/s390x #2 [linux/386 2/4] RUN make",
+        "#1 [linux/amd64 internal] load config of x",
+    )
+
+    assert [(step.name, step.state, step.internal) for step in steps] == [
+        ("[linux/amd64 internal] load build definition from Dockerfile", State.RUNNING, True),
+        ("[linux/amd64 made 2/4] RUN make", State.RUNNING, False),
+        ("[linux/arm64 made 2/4] RUN make", State.DONE, False),
+        ("[linux/386 2/4] RUN make", State.RUNNING, False),
+        ("[linux/amd64 internal] load config of x", State.RUNNING, True),
+    ]
+    assert steps.progress == (1, 12)
+
+
+def test_lines_of_two_platforms_are_kept_apart_in_a_plain_log() -> None:
+    stream = io.StringIO()
+    shown = PlainView(stream)
+    for line in ("linux/amd64 #1 a", "linux/arm64 #1 a", "linux/arm64 #1 DONE 0.1s", "#1 b"):
+        shown.line(line, None)
+
+    assert stream.getvalue().split("\n") == [
+        "linux/amd64 #1 a",
+        "",
+        "linux/arm64 #1 a",
+        "linux/arm64 #1 DONE 0.1s",
+        "",
+        "#1 b",
+        "",
+    ]
+
+
+def test_the_summary_lists_the_manifests_of_an_index() -> None:
+    result = answer.result(
+        {
+            "status": "success",
+            "image": "r/a:1",
+            "digest": "sha256:0",
+            "manifests": [
+                {"platform": "linux/amd64", "digest": "sha256:1"},
+                {"platform": "linux/arm/v7", "digest": "sha256:2"},
+            ],
+        }
+    )
+    assert result
+
+    lines = summary.success(result, Steps(), pushed=True, style=style())
+
+    assert lines[-2:] == ["     linux/amd64   sha256:1", "     linux/arm/v7  sha256:2"]

@@ -62,6 +62,7 @@ def settings(daemon: FakeBuildkitd, secrets: Path, **changes: object) -> Setting
 
 def job(
     *members: Header,
+    image: str = IMAGE,
     build_id: str = "",
     options: Mapping[str, object] | None = None,
     caller_gone: Callable[[], bool] = lambda: False,
@@ -70,13 +71,13 @@ def job(
 ) -> Job:
     """Return a request to build a Dockerfile and *members*."""
     body = tar(
-        config(IMAGE, **(options or {})),
+        config(image, **(options or {})),
         directory("context"),
         file("context/Dockerfile", b"FROM scratch\nCOPY . /\n"),
         *members,
     )
     return Job(
-        build_id=build_id or new_id(IMAGE),
+        build_id=build_id or new_id(image),
         bundle=unpack(memoryview(body_type(body)), LIMITS),
         principal=PRINCIPAL,
         arrival=Arrival(),

@@ -44,6 +44,7 @@ class Bridge:
         self.registration_seconds = registration_seconds
         self._builds: dict[str, Forwarder] = {}
         self.solved: list[pb.SolveRequest] = []
+        self.resolved: list[pb.ResolveImageConfigRequest] = []
         self.returned: list[pb.ReturnRequest] = []
 
     def register(self, ref: str, build: Forwarder) -> None:
@@ -85,6 +86,13 @@ class Bridge:
         result = self._frontend(request, call)
         build.known.update(ref.id for ref in _refs(result))
         return pb.SolveResponse(result=result)
+
+    def resolve_image_config(
+        self, request: pb.ResolveImageConfigRequest, call: grpc.ServicerContext
+    ) -> pb.ResolveImageConfigResponse:
+        self._build(call, "ResolveImageConfig")
+        self.resolved.append(request)
+        return pb.ResolveImageConfigResponse(Config=f"config of {request.Ref}".encode())
 
     def return_(self, request: pb.ReturnRequest, call: grpc.ServicerContext) -> pb.ReturnResponse:
         build = self._build(call, "Return")

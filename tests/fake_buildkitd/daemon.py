@@ -29,7 +29,7 @@ from .sessions import Sessions
 from .solver import Solver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from .solver import Script
 
@@ -61,6 +61,7 @@ class FakeBuildkitd:
         version: str = "v0.32.2",
         worker_id: str = "",
         hostname: str = "",
+        platforms: Sequence[str] = (),
         address: str = "",
         lacks: Collection[str] = (),
     ) -> None:
@@ -69,6 +70,7 @@ class FakeBuildkitd:
         self.ref_taken_seconds = ref_taken_seconds
         self.worker_id = worker_id
         self.hostname = hostname
+        self.platforms = platforms  # such as "linux/arm/v7", the native one first
         self.address = address
         self.workers: list[list[tuple[bool, int]]] = []  # of each, GC policies: (all, bytes)
         self.usage: list[tuple[str, int]] = []  # records of the cache: kind and bytes
@@ -264,6 +266,14 @@ class FakeBuildkitd:
                 _BRIDGE,
                 self._unary("LLBBridge.Solve", self.bridge.solve, gateway.SolveRequest),
             ),
+            "LLBBridge.ResolveImageConfig": (
+                _BRIDGE,
+                self._unary(
+                    "LLBBridge.ResolveImageConfig",
+                    self.bridge.resolve_image_config,
+                    gateway.ResolveImageConfigRequest,
+                ),
+            ),
             "LLBBridge.Return": (
                 _BRIDGE,
                 self._unary("LLBBridge.Return", self.bridge.return_, gateway.ReturnRequest),
@@ -340,6 +350,9 @@ class FakeBuildkitd:
         for policies in self.workers or ([[]] if self.worker_id else []):
             worker = response.record.add(ID=self.worker_id)
             worker.Labels[_HOSTNAME] = self.hostname
+            for platform in self.platforms:
+                os, architecture, *variant = platform.split("/")
+                worker.platforms.add(OS=os, Architecture=architecture, Variant="".join(variant))
             for everything, most in policies:
                 worker.GCPolicy.add(all=everything, maxUsedSpace=most)
         return response
@@ -357,6 +370,8 @@ def plain_graph(
     """Make the graph of a Dockerfile whose one step mounts a secret; a graph that comes is taken as it is."""
     definition = request.Definition or definition_of("token")
     op = ops_pb2.Op.FromString(ops_pb2.Definition.FromString(definition).ops[0])
+    if op.HasField("source"):
+        return gateway_pb2.Result(ref=gateway_pb2.Ref(id=op.source.identifier))
     name = f"uses {op.exec.mounts[0].secretOpt.ID}"
     return gateway_pb2.Result(ref=gateway_pb2.Ref(id=name, definition=definition))
 

@@ -17,6 +17,8 @@ from .failure import Failure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from function.pb import gateway_pb2
+
     from .build import Build
     from .solver import Script
 
@@ -120,7 +122,9 @@ def export(build: Build) -> Mapping[str, str]:
     """Export an image and push it, if that is asked for."""
     if not build.request.Exporters:
         return {}
-    image = build.content.add_image({"digest": digest_of("layer"), "size": 1000})["digest"]
+    platform = build.request.FrontendAttrs["platform"] or "linux/amd64"
+    layer = {"digest": digest_of("layer"), "size": 1000}
+    image = build.content.add_image(layer, architecture=platform.split("/")[1])["digest"]
     with build.step(EXPORT):
         build.status(EXPORT, "exporting layers")
         build.status(EXPORT, f"exporting manifest {image}")
@@ -134,11 +138,32 @@ def export(build: Build) -> Mapping[str, str]:
     }
 
 
+def join(build: Build, *, result: gateway_pb2.Result) -> Mapping[str, str]:
+    """Export an index of images that a client of the LLBBridge has returned."""
+    manifests = []
+    for platform in json.loads(result.metadata["refs.platforms"])["Platforms"]:
+        digest = result.refs.refs[platform["ID"]].id.rpartition("@")[2]
+        # Its layers are another daemon's.
+        build.content.blobs.setdefault(
+            digest, b'{"config": {"digest": "", "size": 0}, "layers": []}'
+        )
+        manifests.append({"digest": digest, "size": 9, "platform": platform["Platform"]})
+    index = build.content.add_document({"manifests": manifests})["digest"]
+    with build.step(EXPORT):
+        for manifest in manifests:
+            build.status(EXPORT, f"exporting manifest {manifest['digest']}")
+        build.status(EXPORT, f"exporting manifest list {index}")
+    push(build, index)
+    return {"containerimage.digest": index}
+
+
 def push(build: Build, image: str) -> None:
+    by_digest = any(each.Attrs.get("push-by-digest") == "true" for each in build.request.Exporters)
     with build.step(EXPORT):
         for name in build.names:
             build.status(EXPORT, "pushing layers")
-            build.status(EXPORT, f"pushing manifest for {name}@{image}")
+            pushed = name if by_digest else f"{name}@{image}"
+            build.status(EXPORT, f"pushing manifest for {pushed}")
 
 
 def of_step(name: str, *, line: int, code: int | None = None) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
@@ -15,6 +16,7 @@ from .build import Build
 from .failure import CANCELED, Failure, no_such_job
 from .monitor import Gone, Point
 from .progress import CLOCK, Progress
+from .scripts import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -157,8 +159,10 @@ class Solver:
                 result = self._bridge.result(forwarder, call)
                 for name, value in result.metadata.items():
                     record.ExporterResponse[name] = value.decode()
+                if result.refs.refs:
+                    response = self._play(job, request, call, partial(join, result=result))
             if request.Frontend or (forwarder and result.HasField("ref")):
-                response = self._play(job, request, call)
+                response = self._play(job, request, call, self.script)
         except Failure as exc:
             failure = exc
         except Gone:
@@ -175,9 +179,9 @@ class Solver:
         return pb.SolveResponse(ExporterResponse=response)
 
     def _play(
-        self, job: _Job, request: pb.SolveRequest, call: grpc.ServicerContext
+        self, job: _Job, request: pb.SolveRequest, call: grpc.ServicerContext, script: Script
     ) -> Mapping[str, str]:
-        return self.script(
+        return script(
             Build(
                 request,
                 call,

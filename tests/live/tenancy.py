@@ -24,19 +24,18 @@ SEALING = KeyPair.generate()
 def tenants_file(
     acme: Mapping[str, Any] | None = None, beta: Mapping[str, Any] | None = None, **members: Any
 ) -> dict[str, Any]:
-    """Return a file in which each may push below its own name in every registry of the tests."""
+    """Return a file in which each may push under all names, and acme has a sealing key of its own."""
     return {
         "tenants": {
-            name: {
-                "keys": [{"name": "1", "secret": key.decode()}],
-                "images": ["**"],
-                "sealingKey": SEALING.private,
-                **(more or {}),
-            }
-            for name, key, more in (("acme", ACME, acme), ("beta", BETA, beta))
+            "acme": _tenant(ACME, {"sealingKey": SEALING.private, **(acme or {})}),
+            "beta": _tenant(BETA, beta or {}),
         },
         **members,
     }
+
+
+def _tenant(key: bytes, members: Mapping[str, Any]) -> dict[str, Any]:
+    return {"keys": [{"name": "1", "secret": key.decode()}], "images": ["**"], **members}
 
 
 @contextmanager
@@ -70,6 +69,7 @@ def of(dockerfile: str, files: Mapping[str, str] | None = None, **config: Any) -
 
 
 def sealed(request: Request, secrets: Mapping[str, str]) -> SealedRequest:
+    """Seal *secrets* for acme."""
     return SealedRequest(
         request.files, request.image, request.config, secrets=secrets, public=SEALING.public
     )

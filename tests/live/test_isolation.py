@@ -44,7 +44,7 @@ def url(
 
 
 def printed(answer: Answer, text: str) -> bool:
-    """Tell whether a step printed *text*; one that is found in the cache prints it again."""
+    """Tell whether a step ended a line with *text*."""
     assert_built(answer)
     return any(entry.endswith(f" {text}") for entry in answer.document["log"])
 
@@ -56,7 +56,7 @@ def test_a_tenant_is_served_no_step_that_another_ran(url: str, cache: str) -> No
     hits = []
     for key in (ACME, ACME, BETA, BETA):
         answer = build_as(key, url, request)
-        assert printed(answer, f"said-{mark}")
+        assert_built(answer)
         hits.append(answer.document["cacheHits"])
 
     assert hits == ([0, 1, 0, 1] if cache == "isolated" else [0, 1, 1, 1])
@@ -66,12 +66,15 @@ def test_a_tenant_sees_nothing_that_another_left_in_a_cache_mount(url: str, cach
     mark = token_hex(8)
     mount = f"RUN --mount=type=cache,target=/kept-{mark}"
     leaves = of(f"{FROM}{mount} echo poison > /kept-{mark}/file\n")
-    looks = of(f"{FROM}{mount} echo found:$(cat /kept-{mark}/file 2>/dev/null)\n")
+
+    def finds(key: bytes) -> bool:
+        looks = f"{FROM}{mount} echo {token_hex(8)} found:$(cat /kept-{mark}/file 2>/dev/null)\n"
+        return printed(build_as(key, url, of(looks)), "found:poison")
 
     assert_built(build_as(ACME, url, leaves))
 
-    assert printed(build_as(BETA, url, looks), "found:poison") is (cache == "shared")
-    assert printed(build_as(ACME, url, looks), "found:poison") is True
+    assert finds(BETA) is (cache == "shared")
+    assert finds(ACME)
 
 
 @pytest.mark.parametrize("name", ["BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"])
@@ -180,11 +183,14 @@ def attempts(
         {"images": [f"{registry}/acme/**"], "registryAuth": auth},
         {"images": [f"{registry}/beta/**"], **beta},
     )
-    steps = f"RUN cat /private; echo {token_hex(8)}\n"
+
+    def use(name: str) -> Request:
+        return of(f"FROM {registry}/{name}\nRUN cat /private; echo {token_hex(8)}\n")
+
     with serving_tenants(start_function, machine, daemon, document) as url:
-        assert_built(build_as(ACME, url, of(f"FROM {registry}/acme/base:1\n{steps}")))
+        assert_built(build_as(ACME, url, use("acme/base:1")))
         return [
-            build_as(BETA, url, of(f"FROM {registry}/{name}\n{steps}"))
+            build_as(BETA, url, use(name))
             for name in ("acme/base:1", f"acme/base@{digest}", f"acme/base:1@{digest}")
         ]
 

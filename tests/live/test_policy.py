@@ -188,7 +188,7 @@ def test_steps_have_no_network_where_there_is_to_be_none(
 
     log = built({"network": "none"}, of(dockerfile)).document["log"]
 
-    assert any(entry.endswith(" interfaces:lo") for entry in log), log
+    assert any(entry.endswith(" interfaces: lo") for entry in log), log
 
 
 def test_a_step_cannot_ask_for_the_hosts_network(

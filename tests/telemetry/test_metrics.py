@@ -6,7 +6,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from function.buildkit.rpc.daemon_watch import DaemonState
 from function.telemetry.build_report import SUCCESS, Arrival, BuildReport
-from function.telemetry.metrics import SPILLED, Metrics
+from function.telemetry.metrics import MOST_KEYS, SPILLED, Metrics
+from function.telemetry.tenant_metrics import OTHER
 from function.telemetry.version import VERSION
 
 if TYPE_CHECKING:
@@ -49,6 +50,21 @@ def samples(of: Metrics) -> Samples:
         for family in families
         for sample in family.samples
     }
+
+
+def test_beyond_so_many_keys_the_others_are_counted_together() -> None:
+    counted = metrics()
+    for number in range(MOST_KEYS + 50):
+        counted.expect_key(f"acme/{number}")
+
+    counted.build_ended(report(key="acme/1"))
+    counted.build_ended(report(key=f"acme/{MOST_KEYS + 1}"))
+
+    found = samples(counted)
+    keys = {name[1][0] for name in found if name[0] == "builder_fn_builds_total"}
+    assert len(keys) == MOST_KEYS + 1
+    assert found["builder_fn_builds_total", ("acme/1", SUCCESS)] == 1
+    assert found["builder_fn_builds_total", (OTHER, SUCCESS)] == 1
 
 
 def report(**fields: object) -> BuildReport:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, ValidationError, validators
 
 from function.tenants import parsing
 from function.tenants.parsing import parsed
 from function.tenants.reading import Malformed
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 SCHEMA = json.loads(Path(parsing.__file__).with_name("tenants.schema.json").read_text("utf-8"))
-VALIDATOR = Draft202012Validator(SCHEMA)
+
+
+def pattern(_validator: Any, expression: str, instance: Any, _schema: Any) -> Iterator[Exception]:
+    """Match as JSON Schema does, by ECMAScript's syntax: there "$" is never before a line's end."""
+    ends = expression.replace("$", r"\Z")
+    if isinstance(instance, str) and not re.search(ends, instance):
+        yield ValidationError(f"{instance!r} does not match {expression!r}")
+
+
+VALIDATOR = validators.extend(Draft202012Validator, {"pattern": pattern})(SCHEMA)  # type: ignore[no-untyped-call]
 
 SECRET = "0123456789abcdef0123456789abcdef"
 SEALING = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="

@@ -103,8 +103,11 @@ class ImageContent:
     def _described(self) -> Generator[str, bytes | None, BuildResult]:
         top = yield from self._blob(self.digest)
         image = parse(top)
+        manifests: list[str] = []
         if isinstance(image, Index):
-            platforms = [entry.platform for entry in image.manifests]
+            told = [entry for entry in image.manifests if entry.platform]
+            platforms = [entry.platform for entry in told]
+            manifests = [entry.digest for entry in told]
         else:
             platforms = [platform_of((yield from self._blob(image.config.digest)))]
         # A registry keeps a blob once, whatever refers to it.
@@ -114,6 +117,7 @@ class ImageContent:
             digest=self.digest,
             size=len(top) + sum(sizes.values()),
             platforms=tuple(filter(None, platforms)),
+            manifests=tuple(manifests),
         )
 
     def _blobs_of(self, image: Index | Manifest) -> Generator[str, bytes | None, list[Descriptor]]:

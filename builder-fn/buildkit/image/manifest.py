@@ -48,7 +48,9 @@ def parse(document: bytes) -> Index | Manifest:
     if "manifests" in fields:
         entries = tuple(_descriptor(entry) for entry in _array(fields["manifests"]))
         return Index(tuple(entry for entry in entries if entry.platform != _ATTESTATION))
-    layers = tuple(_descriptor(layer) for layer in _array(fields.get("layers")))
+    # Go writes a list without anything in it as null, of an image that has no files.
+    listed = [] if "layers" in fields and fields["layers"] is None else fields.get("layers")
+    layers = tuple(_descriptor(layer) for layer in _array(listed))
     return Manifest(_descriptor(fields.get("config")), layers)
 
 

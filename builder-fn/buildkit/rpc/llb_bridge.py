@@ -28,6 +28,12 @@ class LLBBridge:
         """Solve the *request*, which takes as long as the build does."""
         return self._call("Solve", request, pb.SolveResponse, None)
 
+    def resolve_image_config(
+        self, request: pb.ResolveImageConfigRequest
+    ) -> grpc.Future[pb.ResolveImageConfigResponse]:
+        """Ask the registry for an image's config, which takes as long as the registry does."""
+        return self._call("ResolveImageConfig", request, pb.ResolveImageConfigResponse, None)
+
     def inputs(self, *, timeout: float) -> grpc.Future[pb.InputsResponse]:
         return self._call("Inputs", pb.InputsRequest(), pb.InputsResponse, timeout)
 

@@ -14,10 +14,11 @@ _HOSTNAME = "org.mobyproject.buildkit.worker.hostname"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """*id* stands beside the daemon's cache and comes back with it."""
+    """*id* stands beside the daemon's cache and comes back with it; of *platforms* the first is native."""
 
     id: str = ""
     hostname: str = ""
+    platforms: tuple[str, ...] = ()  # such as "linux/arm/v7"
 
 
 def worker_of(workers: pb.ListWorkersResponse) -> Worker:
@@ -25,4 +26,12 @@ def worker_of(workers: pb.ListWorkersResponse) -> Worker:
     if not workers.record:
         return Worker()
     record = workers.record[0]
-    return Worker(id=record.ID, hostname=record.Labels.get(_HOSTNAME, ""))
+    return Worker(
+        id=record.ID,
+        hostname=record.Labels.get(_HOSTNAME, ""),
+        platforms=tuple(map(_platform, record.platforms)),
+    )
+
+
+def _platform(platform: pb.Platform) -> str:
+    return "/".join(filter(None, (platform.OS, platform.Architecture, platform.Variant)))

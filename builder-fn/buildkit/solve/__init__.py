@@ -3,7 +3,9 @@
 solve          a build from its Session to the end of its Status
 request        the SolveRequest
 source_policy  rules for what a build may read
-gateway        a build with secrets: we are its frontend, and give secrets their ids
+conversation   a build of which we are the frontend
+gateway        one with secrets, to which we give their ids
+index          one that joins images of several platforms
 llb            the ids of secrets in a graph, replaced
 secret_ids     ids that change with their values
 """

@@ -1,106 +1,46 @@
-"""I/O: a build's conversation with the daemon's LLBBridge, in which we are the build's frontend.
+"""I/O: a build's conversation in which the frontend's secrets get their keyed ids.
 
-A Solve that names no frontend waits for a client of the LLBBridge to be one (moby/buildkit v0.32.2
-client/build.go and control/gateway). This one has the frontend proper make the graph, gives the secrets in
-it their keyed ids, and returns what comes of that; nothing of the first graph is ever run, since the
-daemon runs only what is returned. An error returned in its place becomes the Solve's own, details and all.
+The frontend proper makes the graph, the secrets in it get their ids, and what comes of that is returned;
+nothing of the first graph is ever run, since the daemon runs only what is returned.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from typing import TYPE_CHECKING, Any
-
-import grpc
+from typing import TYPE_CHECKING
 
 from ...pb import gateway_pb2 as pb
-from ...pb import rpc_status_pb2
-from ..errors import DaemonFault
-from ..rpc.grpc_status import Code, details_of
-from ..rpc.llb_bridge import LLBBridge
-from ..rpc.unavailable import daemon_unavailable
-from .llb import MalformedDefinition, with_secret_ids
-from .request import FRONTEND
+from .conversation import Conversation
+from .llb import with_secret_ids
+from .request import FRONTEND, frontend_attrs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..errors import BuildkitError
+    import grpc
+
     from .request import SolveSpec
 
-_log = logging.getLogger(__name__)
 
-
-class Gateway:
-    """Runs in a thread of its own from construction to the conversation's end, or until `cancel`."""
+class Gateway(Conversation):
+    """Speaks for a build that has secrets."""
 
     def __init__(
         self, channel: grpc.Channel, spec: SolveSpec, *, failed: Callable[[], None]
     ) -> None:
         """Call *failed* if there will be no result, for which the Solve on *channel* would wait."""
-        self._bridge = LLBBridge(channel, spec.ref)
-        self.error: BuildkitError | None = None  # once it has failed
         self._spec = spec
-        self._ids = spec.secret_ids
-        self._failed = failed
-        self._lock = threading.Lock()
-        self._cancelled = False
-        self._running: grpc.Future[Any] | None = None
-        threading.Thread(target=self._converse, name="gateway", daemon=True).start()
-
-    def cancel(self) -> None:
-        """Leave the conversation, wherever it is; safe to call at any time."""
-        with self._lock:
-            self._cancelled = True
-            if self._running:
-                self._running.cancel()
-
-    def _converse(self) -> None:
-        try:
-            self._call(self._bridge.return_, self._outcome())
-        except grpc.FutureCancelledError:
-            pass
-        except grpc.RpcError as exc:
-            self.error = daemon_unavailable(exc)
-            self._failed()
-        except Exception:  # whatever it is, the Solve must not wait for ever
-            _log.exception("unexpected error")
-            self.error = DaemonFault("The builder met an error of its own.")
-            self._failed()
-
-    def _outcome(self) -> pb.ReturnRequest:
-        try:
-            return pb.ReturnRequest(result=self._result())
-        except grpc.RpcError as exc:
-            return pb.ReturnRequest(error=_status(exc))
-        except MalformedDefinition as exc:
-            status = rpc_status_pb2.Status(code=Code.UNKNOWN, message=str(exc))
-            return pb.ReturnRequest(error=status.SerializeToString())
+        super().__init__(channel, spec.ref, failed=failed)
 
     def _result(self) -> pb.Result:
-        request = pb.SolveRequest(Frontend=FRONTEND, FrontendOpt=self._spec.frontend_attrs)
+        request = pb.SolveRequest(Frontend=FRONTEND, FrontendOpt=frontend_attrs(self._spec))
         result = self._solved(request)
         for ref in _refs(result):
             definition = ref.definition
             ref.ClearField("definition")  # the daemon knows what it is by its id
-            keyed = with_secret_ids(definition, self._ids)
+            keyed = with_secret_ids(definition, self._spec.secret_ids)
             if keyed is not definition:
                 ref.id = self._solved(pb.SolveRequest(Definition=keyed)).ref.id
         return result
-
-    def _solved(self, request: pb.SolveRequest) -> pb.Result:
-        # As frontends have asked for results since BuildKit 0.8: refs with their definitions.
-        request.allowResultReturn = request.allowResultArrayRef = True
-        response: pb.SolveResponse = self._call(self._bridge.solve, request)
-        return response.result
-
-    def _call(self, method: Callable[[Any], grpc.Future[Any]], request: Any) -> Any:
-        with self._lock:
-            if self._cancelled:
-                raise grpc.FutureCancelledError
-            self._running = method(request)
-        return self._running.result()
 
 
 def _refs(result: pb.Result) -> Iterator[pb.Ref]:
@@ -112,9 +52,3 @@ def _refs(result: pb.Result) -> Iterator[pb.Ref]:
         for attestation in attestations.attestation:
             if attestation.HasField("ref"):
                 yield attestation.ref
-
-
-def _status(error: grpc.RpcError) -> bytes:
-    """Return *error* as a google.rpc.Status."""
-    status = rpc_status_pb2.Status(code=error.code().value[0], message=error.details() or "")
-    return details_of(error) or status.SerializeToString()

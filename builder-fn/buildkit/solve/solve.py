@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -30,10 +31,11 @@ from ..rpc.liveness import Liveness
 from ..rpc.unavailable import daemon_unavailable
 from ..session.session import Session
 from .gateway import Gateway
+from .index import IndexGateway
 from .request import SolveSpec, solve_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import grpc
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from ..rpc.http2.call import Call as RpcCall
     from ..rpc.http2.connections import Connections
     from ..session.grpc_server import Call, Headers
+    from .conversation import Conversation
+    from .index import PushedImage
 
 _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerimage/exptypes
 
@@ -51,6 +55,8 @@ _DIGEST = "containerimage.digest"  # moby/buildkit v0.32.2 exporter/containerima
 _TICK_SECONDS = 0.25
 # Status ends half a millisecond after Solve. It stays open for 6 s when Solve failed before there was a job.
 _STATUS_GRACE_SECONDS = 0.5
+# Of a build that went well it ends by itself, though on a busy machine it may take a while to be read.
+_STATUS_END_SECONDS = 10.0
 
 # After so many messages the caller gets a look, however fast the daemon talks.
 _MESSAGES_AT_ONCE = 100
@@ -86,10 +92,11 @@ class Solve:
         self._pushes = Pushes(spec.names)
         self._images = images
         self._image: ImageReading | None = None  # once there is one
-        self._gateway: Gateway | None = None
+        self._gateway: Conversation | None = None
+        self._index: IndexGateway | None = None
         self._messages: deque[bytes] = deque()  # of Status, that nobody has looked at
         self._gathers = False
-        self._is_closed = self._is_awaited = False
+        self._is_closed = False
         self._lost: DaemonUnavailable | None = None
         try:
             self._connection = connections.take()
@@ -100,8 +107,12 @@ class Solve:
         # None of what these are given leads back to here, lest the body outlive the build.
         connection, solve = self._connection, self._solve
         self._liveness = Liveness(lambda: connection.ask(INFO, b""), patience)
-        if spec.secret_ids:
-            self._gateway = Gateway(channel(), spec, failed=lambda: connection.cancel(solve))
+        failed = partial(connection.cancel, solve)
+        if spec.joins:
+            self._gateway = self._index = IndexGateway(channel(), spec, failed=failed)
+        elif spec.secret_ids:
+            self._gateway = Gateway(channel(), spec, failed=failed)
+        if self._gateway:
             connection.when_ended(solve, self._gateway.cancel)
 
     def __iter__(self) -> Iterator[list[str]]:
@@ -124,7 +135,8 @@ class Solve:
                 continue
             now = time.monotonic()
             if self._solve.ended:
-                deadline = min(deadline, now + _STATUS_GRACE_SECONDS)
+                grace = _STATUS_GRACE_SECONDS if self._solve.error else _STATUS_END_SECONDS
+                deadline = min(deadline, now + grace)
             if is_over or now > deadline:
                 break
             if now - shown_at >= _TICK_SECONDS:
@@ -176,6 +188,11 @@ class Solve:
             )
         return self._described(digest)
 
+    def join(self, images: Sequence[PushedImage]) -> None:
+        """Make the index of *images*, of a spec that joins; until then the build waits, on a live daemon."""
+        if self._index:
+            self._index.join(images)
+
     def close(self) -> None:
         """Leave nothing running, here or on the daemon; safe to call at any time.
 
@@ -188,7 +205,7 @@ class Solve:
             self._status.on_message = _ignored
             if not self._pushes.done:
                 self._connection.cancel(self._status)
-            self._connections.leave(self._connection, soon=self._is_awaited)
+            self._connections.leave(self._connection)
         else:
             # By name, which the daemon hears of sooner than of an end.
             self._connection.cancel(self._solve, self._status)
@@ -196,12 +213,19 @@ class Solve:
         if self._gateway and not self._pushes.done:
             self._gateway.cancel()
 
+    def cancel(self) -> None:
+        """End the build on the daemon, from any thread; the one that iterates it notices, and closes it."""
+        if self._lost:
+            return
+        self._connection.cancel(self._solve, self._status)
+        if self._gateway:
+            self._gateway.cancel()
+
     def when_ended(self, then: Callable[[], None]) -> None:
         """Call *then*, from any thread, once the daemon has done with the build, its record too."""
         if self._lost:
             then()
             return
-        self._is_awaited = True
         self._connection.when_ended(self._solve, then)
 
     def _begun(

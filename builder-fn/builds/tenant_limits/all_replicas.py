@@ -1,8 +1,8 @@
 """I/O: looks at what all replicas do for tenants, in the daemons' histories, as seldom as it can.
 
 One look serves all that ask while it is made, and what it shows is good for those that may be late by a
-moment. So a crowd of one tenant's costs the daemons no more than four looks a second, and one that is over
-its limits is turned away without any.
+moment. So a crowd of one tenant's costs the daemons no more than ten looks a second, and while it is over its
+limits it leaves no record there.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING
 
 from ...daemons.daemon import QUESTION_SECONDS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...tenants.tenant import Tenant
 
 # How old a look may be for a build that waits in line, or is turned away.
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 # Between two searches of the histories, while a tenant is far from what it may begin within an hour.
 _SEARCH_SECONDS = 30.0
 # By which daemons' clocks may differ, and a claim come on record later than its time says.
@@ -42,6 +42,10 @@ def counted(tenant: Tenant | None) -> Tenant | None:
     return tenant if any(number is not None for number in numbers) else None
 
 
+# That have ended, and may still be on record as if they went on; a hundred bytes each.
+_MOST_REMEMBERED = 1_000
+
+
 class AllReplicas:
     """Safe for use by many threads."""
 
@@ -53,6 +57,7 @@ class AllReplicas:
         self._seen: Mapping[str, Sequence[ActiveBuild]] = {}
         self._lock = threading.Lock()
         self._hour = Hour()
+        self._ended: OrderedDict[str, None] = OrderedDict()  # not long ago, of this replica
         self._searching = threading.Lock()
         self._searched_at = -math.inf
 
@@ -69,10 +74,20 @@ class AllReplicas:
             if self._looked_at < since:
                 self._looked_at = self._clock()
                 self._seen = self._look()
-            return self._seen.get(tenant, ())
+            return self._builds(tenant)
+
+    def has_ended(self, build_id: str) -> None:
+        """Count a build of this replica no more: the daemon has done with all but its record.
+
+        That is when its caller is answered, who may send the next one at once.
+        """
+        with self._lock:
+            self._ended[build_id] = None
+            while len(self._ended) > _MOST_REMEMBERED:
+                self._ended.popitem(last=False)
 
     def require_room(self, tenant: Tenant, build_id: str, *, expected: float | None) -> None:
-        """Refuse a build that is over its tenant's limits by all that is known, without asking a daemon.
+        """Refuse a build that is over its tenant's limits by all that is known, before it is claimed.
 
         *expected* is how many seconds a build takes, if that is known. Raises TenantLimit.
         """
@@ -80,9 +95,13 @@ class AllReplicas:
         self._require_hour(tenant, build_id)
         if limits.builds is None or limits.waiting is None:
             return
-        others = [each for each in self._last_seen(tenant.name) if each.build_id != build_id]
-        over = len(others) + 1 - limits.builds
-        if over > limits.waiting:
+        most = limits.builds + limits.waiting
+        # Where there was room at the last look the build may go on, and looks for itself.
+        if _count(self._builds(tenant.name), build_id) < most:
+            return
+        others = _count(self.builds(tenant.name, since=self._clock() - LOOK_SECONDS), build_id)
+        if others >= most:
+            over = others + 1 - limits.builds
             raise line_is_full(limits, expected and expected * over / limits.builds)
 
     def require_hour(self, tenant: Tenant, build_id: str) -> None:
@@ -108,11 +127,9 @@ class AllReplicas:
         if wait:
             raise hour_is_full(tenant.limits, wait)
 
-    def _last_seen(self, tenant: str) -> Sequence[ActiveBuild]:
-        """Return the builds of *tenant* without a look; none if the last one was not just now."""
-        if self._clock() - self._looked_at > LOOK_SECONDS:
-            return ()
-        return self._seen.get(tenant, ())
+    def _builds(self, tenant: str) -> Sequence[ActiveBuild]:
+        with self._lock:
+            return [each for each in self._seen.get(tenant, ()) if each.build_id not in self._ended]
 
     def _look(self) -> Mapping[str, Sequence[ActiveBuild]]:
         found = self._asked(lambda daemon, seconds: daemon.history.active(seconds=seconds))
@@ -148,3 +165,7 @@ class AllReplicas:
         asked = [daemon for daemon in pool.all() if not daemon.is_down]
         answers = pool.answers(asked, lambda daemon: question(daemon, seconds))
         return [build for _, builds in answers for build in builds]
+
+
+def _count(builds: Sequence[ActiveBuild], but: str) -> int:
+    return sum(build.build_id != but for build in builds)

@@ -73,11 +73,6 @@ class TenantPlace:
             self._place.stand_aside()
 
     @property
-    def position(self) -> int:
-        """The position in the line: 1 for the next; 0 for a build that has a place, or has left."""
-        return self._place.position or (0 if self._has_turn else self._standing.position)
-
-    @property
     def said(self) -> str:
         """What the build waits for, in words for its caller; nothing once it may start."""
         if not self._place.stands_aside:
@@ -108,6 +103,10 @@ class TenantPlace:
             else:
                 self._place.stand_aside()
         return True
+
+    def has_ended(self) -> None:
+        """Let the tenant's next build run, though the daemon may still write this one's record."""
+        self._all_replicas.has_ended(self._build_id)
 
     def leave(self) -> None:
         """Give up the place, taken or not; safe to call twice."""

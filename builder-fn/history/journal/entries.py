@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MAX_BYTES = 8 << 20
 # Of what comes then; twelve bytes each at most, in JSON.
 _MAX_TAIL_CHARACTERS = 128 << 10
-_CUT = "The log goes on. Of what follows, the record of a build with secrets keeps only the end."
+_CUT = "The log goes on. Of what follows, this record keeps only the end."
 _OMITTED = "[Lines left out here: {}]"
 
 _LINES = "com.openfaas.builder/lines+json"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .steps import Step, Steps
 
-_NUMBER: Final = re.compile(r"#(\d{1,9})(?: |$)")
+_NUMBER: Final = re.compile(r"(?:\S+/\S+ )?#\d{1,9}(?= |$)")
 
 
 class _View:
@@ -50,12 +50,14 @@ class PlainView(_View):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._number = ""  # of the step that the last line was about
+        self._number = (
+            ""  # of the step that the last line was about, with its platform if it has one
+        )
 
     def line(self, line: str, ended: Step | str | None) -> None:
         del ended
         numbered = _NUMBER.match(line)
-        number = numbered[1] if numbered else self._number
+        number = numbered[0] if numbered else self._number
         if self._number not in {"", number}:
             self._write("")
         self._number = number

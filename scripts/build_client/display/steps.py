@@ -7,7 +7,9 @@
 
     #5 WARN: text                 something to read that changes nothing
 
-The last one, and any line of another form, belongs to no step and is handed back.
+    linux/arm64 #5 …              the same of a daemon that builds this platform alone
+
+A warning, and any line of another form, belongs to no step and is handed back.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
 
 KEPT_OUTPUT: Final = 8
 
-_NUMBERED = re.compile(r"#(\d{1,9}) (.*)", re.DOTALL)
+_NUMBERED = re.compile(r"(?:(?P<platforms>\S+/\S+) )?#(?P<number>\d{1,9}) (?P<rest>.*)", re.DOTALL)
 _OUTPUT = re.compile(r"\d+\.\d+(?: (.*)|$)", re.DOTALL)
 _DONE = re.compile(r"DONE (\d{1,9}(?:\.\d{1,9})?)s$")
 # "[2/4] RUN x", "[build  2/12] RUN x", "[linux/amd64 build 2/3] RUN x": a stage, and the step's place in it.
 _PLACE = re.compile(r"\[(?:(?P<stage>[^\]]*?) +)?(?P<place>\d{1,4})/(?P<of>\d{1,4})\] ")
 _BASE = re.compile(r"\[[^\]]*\] FROM ")
+# "[internal] load .dockerignore", "[linux/arm64 internal] load metadata for x".
+_INTERNAL = re.compile(r"\[(?:\S+ )?(?:internal|auth)\]|[^\[]|\Z")
 _WARNING: Final = "WARN:"
 
 
@@ -58,7 +62,7 @@ class Step:
     @property
     def internal(self) -> bool:
         """Tell whether this is no line of the Dockerfile, but the builder's own doing."""
-        return self.name.startswith(("[internal]", "[auth]")) or not self.name.startswith("[")
+        return _INTERNAL.match(self.name) is not None
 
     @property
     def counted(self) -> bool:
@@ -75,7 +79,7 @@ class Steps:
     def __init__(self) -> None:
         self.lines = 0
         self.warnings: list[str] = []
-        self._steps: dict[int, Step] = {}
+        self._steps: dict[tuple[str, int], Step] = {}
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self._steps.values())
@@ -103,14 +107,22 @@ class Steps:
         numbered = _NUMBERED.match(line)
         if numbered is None:
             return line
-        number, rest = int(numbered[1]), numbered[2]
+        platforms, number = numbered["platforms"] or "", int(numbered["number"])
+        rest = _labelled(platforms, numbered["rest"])
         if rest.startswith(_WARNING):
             self.warnings.append(rest.removeprefix(_WARNING).strip())
             return line
-        step = self._steps.get(number)
+        step = self._steps.get((platforms, number))
         if step is None:
-            self._steps[number] = step = Step(number, "", now)
+            self._steps[platforms, number] = step = Step(number, "", now)
         return step if _advance(step, rest) else None
+
+
+def _labelled(platforms: str, rest: str) -> str:
+    """Name the platform in a step's name, as BuildKit does by itself where one daemon builds several."""
+    if not platforms or "," in platforms or not rest.startswith("["):
+        return rest
+    return f"[{platforms} {rest[1:].lstrip()}"
 
 
 def _advance(step: Step, rest: str) -> bool:

@@ -43,6 +43,10 @@ def success(result: Result, steps: Steps, *, pushed: bool, style: Style) -> list
     lines = [f" {mark} {image} {what}{time}{_cached(result, steps)}"]
     if result.digest:
         lines.append(style.palette.dim(f"   {printable(result.digest)}"))
+    width = max((len(platform) for platform, _ in result.manifests), default=0)
+    for platform, digest in result.manifests:
+        shown = f"     {printable(platform):{width}}  {printable(digest)}"
+        lines.append(style.palette.dim(shown))
     return [*lines, *_warnings(result, steps, style)]
 
 

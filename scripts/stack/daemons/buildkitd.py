@@ -69,12 +69,14 @@ def start(  # noqa: PLR0913 - keywords, each with a default
     plain_http: Iterable[str] = (),
     registries: Mapping[str, RegistrySettings] | None = None,
     tls: Certificates | None = None,
+    platforms: Sequence[str] = (),
 ) -> Buildkitd:
     """Start a daemon, on a free port and with a root that goes with it unless hosts.
 
     `mirror` is the host:port of the local registry asked first for images of the mirrored
     registries; `registries`, by host, says whatever else is to be known of one. With `tls` it
-    speaks mutual TLS. Certificates are copied.
+    speaks mutual TLS. Certificates are copied. It says that it can run `platforms`, instead of what
+    it can; nothing of another machine's runs for all that.
     """
     folder = root or machine.account.scratch(machine.paths, "buildkitd")
     ownership.keep(folder)
@@ -92,6 +94,7 @@ def start(  # noqa: PLR0913 - keywords, each with a default
         *("--state-dir", runtime / "rootlesskit"),
         *(machine.programs.buildkitd, "--config", config),
         *("--root", machine.account.own(folder / "root"), "--addr", address),
+        *(f"--oci-worker-platform={platform}" for platform in platforms),
         *("--oci-worker-net=host", *([] if machine.process_sandbox else [_NO_SANDBOX])),
         *(_tls_options(machine, folder, tls) if tls else ()),
     ]

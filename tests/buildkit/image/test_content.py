@@ -79,7 +79,10 @@ def test_an_image_of_several_platforms_is_all_of_them(store: ContentStore, read:
     digest = store.add_document({"manifests": entries})["digest"]
 
     assert read(digest) == BuildResult(
-        digest=digest, size=size_of(store, 2000), platforms=("linux/amd64", "linux/arm64")
+        digest=digest,
+        size=size_of(store, 2000),
+        platforms=("linux/amd64", "linux/arm64"),
+        manifests=tuple(entry["digest"] for entry in entries),
     )
 
 

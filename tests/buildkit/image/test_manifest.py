@@ -68,6 +68,12 @@ def test_a_manifest_has_a_config_and_layers() -> None:
     )
 
 
+def test_a_manifest_of_an_image_without_files_has_no_layers() -> None:
+    assert parse(document({**MANIFEST, "layers": None})) == Manifest(
+        config=Descriptor("sha256:c", 1005), layers=()
+    )
+
+
 def test_an_index_has_a_manifest_for_each_platform_and_no_attestations() -> None:
     assert parse(document(INDEX)) == Index(
         (

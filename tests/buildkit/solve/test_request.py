@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from function.buildkit.solve.request import SolveSpec, solve_request
 
 
@@ -43,3 +45,26 @@ def test_a_build_with_secrets_names_no_frontend_and_leaves_that_to_the_gateway()
 def test_a_build_that_asks_for_it_is_kept_out_of_the_daemons_history() -> None:
     assert solve_request(SolveSpec(ref="r", internal=True), "s").Internal
     assert not solve_request(SolveSpec(ref="r"), "s").Internal
+
+
+def test_an_index_of_images_names_no_frontend_and_leaves_that_to_us() -> None:
+    assert solve_request(SolveSpec(ref="r", joins=True), "s").Frontend == ""
+
+
+def test_a_cache_stands_in_the_config_of_an_image_that_is_pushed() -> None:
+    pushed = SolveSpec(ref="r", names=("registry:5000/a:1",), inline_cache=True)
+
+    assert [each.Type for each in solve_request(pushed, "s").Cache.Exports] == ["inline"]
+    assert not solve_request(SolveSpec(ref="r", inline_cache=True), "s").Cache.Exports
+    assert not solve_request(SolveSpec(ref="r"), "s").Cache.Exports
+
+
+def test_the_frontend_is_told_whose_cache_it_may_use() -> None:
+    spec = SolveSpec(ref="r", frontend_attrs={"a": "b"}, cache_from=("registry:5000/a:1",))
+
+    attrs = solve_request(spec, "s").FrontendAttrs
+
+    assert attrs["a"] == "b"
+    assert json.loads(attrs["cache-imports"]) == [
+        {"Type": "registry", "Attrs": {"ref": "registry:5000/a:1"}}
+    ]

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from function.builds.builder import Builder
 from function.builds.followed import FollowedBuild
 from function.builds.job import id_of_call
 from function.builds.tenant_limits import all_replicas, place, standing
-from function.errors import Busy, CallerGone, TenantLimit
+from function.errors import BuildFailed, Busy, CallerGone, TenantLimit, Unavailable
 from function.history.refs import Part
 from function.request.signature import Key
 from function.tenants import Limits, Principal, Tenant
@@ -25,7 +25,7 @@ from ...fake_buildkitd import scripts
 from ..jobs import IMAGE, STEP, Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from function.answers.ongoing import Ongoing
@@ -117,6 +117,11 @@ def active(builder: Builder) -> tuple[ActiveBuild, ...]:
     return daemon.history.active()
 
 
+def looks(daemon: FakeBuildkitd) -> int:
+    """Return how often the history was asked, but for the listening to what is to be cancelled."""
+    return sum(request.EarlyExit for request in daemon.history.requests)
+
+
 def claims(daemon: FakeBuildkitd) -> int:
     requests = daemon.solver.requests
     return sum(request.Ref.startswith(Part.CLAIM) for request in requests)
@@ -156,6 +161,83 @@ def test_no_more_run_than_may_though_two_replicas_take_builds_at_one_time(
     assert all(build.result and build.result.digest for build in builds)
 
 
+def test_a_limit_holds_over_all_daemons(
+    start_daemon: Callable[..., FakeBuildkitd], tmp_path: Path
+) -> None:
+    daemons = [start_daemon(worker_id=name, hostname=name) for name in ("one", "two")]
+    urls = tuple(daemon.url for daemon in daemons)
+    replicas = [Builder(settings(daemons[0], tmp_path, buildkit_url=urls)) for _ in range(2)]
+    images = [f"registry.example.com/fn-{number}:1" for number in range(8)]
+    script = Counting(together=2)
+    for daemon in daemons:
+        daemon.solver.script = script
+
+    def built(number: int) -> Ongoing:
+        build = replicas[number % 2].build(of(tenant(builds=2), image=images[number]))
+        run(build)
+        return build
+
+    with ThreadPoolExecutor(8) as threads:
+        builds = list(threads.map(built, range(8)))
+
+    assert script.most == 2
+    assert all(build.result and build.result.digest for build in builds)
+    assert all(claims(daemon) for daemon in daemons)
+
+
+def test_a_tenant_whose_daemon_is_lost_while_it_waits_builds_on_the_other(
+    start_daemon: Callable[..., FakeBuildkitd], tmp_path: Path
+) -> None:
+    daemons = [start_daemon(worker_id=name, hostname=name) for name in ("one", "two")]
+    urls = tuple(daemon.url for daemon in daemons)
+    builder = Builder(
+        settings(daemons[0], tmp_path, buildkit_url=urls, daemon_patience=2.0, daemon_retries=0)
+    )
+    first = of(tenant(builds=1))
+    script = Running()
+    for daemon in daemons:
+        daemon.solver.script = script
+    with ThreadPoolExecutor(1) as threads, closing(builder.build(first)) as build:
+        lines = begun(build, script)
+        for daemon in daemons:
+            daemon.solver.script = scripts.succeed
+        rest = threads.submit(deque, lines, maxlen=0)
+        with waiting(builder, of(tenant(builds=1))) as (_, more):
+            [lost] = [daemon for daemon in daemons if claims(daemon)]
+            lost.die()
+            assert any("COPY" in line for line in more)
+        with pytest.raises(Unavailable):
+            rest.result()
+
+
+def test_who_has_been_answered_may_send_the_next_build_at_once(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "waiting": 0}
+    for script in (scripts.succeed, scripts.fail) * 5:
+        daemon.solver.script = script
+        with suppress(BuildFailed):
+            run(replicas[0].build(of(tenant(**limits))))
+
+
+def test_a_step_that_is_cut_off_counts_until_it_has_ended(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "waiting": 0}
+    gone = threading.Event()
+    daemon.solver.script = step = Running(unkillable=True)
+    try:
+        lines = begun(replicas[0].build(of(tenant(**limits), caller_gone=gone.is_set)), step)
+        gone.set()
+        with pytest.raises(CallerGone):
+            deque(lines, maxlen=0)
+
+        with pytest.raises(TenantLimit):
+            replicas[0].build(of(tenant(**limits)))
+    finally:
+        step.may_end.set()
+
+
 def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_record(
     daemon: FakeBuildkitd, replicas: tuple[Builder, Builder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +257,7 @@ def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_re
             assert said.endswith("number 1 in line.")
 
 
-def test_a_crowd_over_its_limits_costs_the_daemon_nothing(
+def test_a_crowd_over_its_limits_leaves_no_record_and_shares_its_looks(
     daemon: FakeBuildkitd,
     replicas: tuple[Builder, Builder],
     monkeypatch: pytest.MonkeyPatch,
@@ -184,12 +266,12 @@ def test_a_crowd_over_its_limits_costs_the_daemon_nothing(
     with going(replicas[0], of(tenant(builds=1, waiting=0)), daemon):
         with pytest.raises(TenantLimit):
             replicas[0].build(of(tenant(builds=1, waiting=0)))
-        before = len(daemon.solver.requests), len(daemon.history.requests)
+        before = len(daemon.solver.requests), looks(daemon)
         for _ in range(20):
             with pytest.raises(TenantLimit):
                 replicas[0].build(of(tenant(builds=1, waiting=0)))
 
-        assert (len(daemon.solver.requests), len(daemon.history.requests)) == before
+        assert (len(daemon.solver.requests), looks(daemon)) == before
 
 
 def test_a_tenant_at_its_limit_keeps_no_place_from_another(
@@ -292,6 +374,7 @@ def test_where_there_is_no_room_to_stand_aside_a_build_is_refused(
         pytest.raises(Busy, match="the line is full"),
     ):
         without_line.build(of(tenant(builds=1)))
+    daemon.wait_until(lambda: not active(replicas[0]))
 
     run(without_line.build(of(tenant(builds=1))))
 
@@ -315,5 +398,4 @@ def test_a_tenant_without_limits_and_an_operator_claim_nothing_and_look_for_noth
         run(replicas[0].build(asked))
 
     assert claims(daemon) == 0
-    looks = [each for each in daemon.history.requests if each.EarlyExit]
-    assert looks == []
+    assert looks(daemon) == 0

@@ -52,16 +52,12 @@ class Connections:
         self._keeper.keep(connection)
         return connection
 
-    def leave(self, connection: Connection, *, soon: bool) -> None:
-        """Have a connection read on until its calls have ended; it is then another build's.
-
-        *soon* is for what somebody waits for; else what still comes is read at one time, a little later.
-        """
+    def leave(self, connection: Connection) -> None:
+        """Have a connection read on until its calls have ended; it is then another build's."""
         with self._lock:
             self._left.add(connection)
-        if soon:
-            connection.served_at = 0.0
-            self._keeper.wake()
+        connection.served_at = 0.0
+        self._keeper.wake()
 
     def forget_idle(self) -> None:
         """Give the next build a connection of its own, and read the files for TLS again."""

@@ -135,27 +135,30 @@ class ReceiveWindow:
         )
 
 
-def data_frames(stream: int, buffers: Iterable[Buffer]) -> Iterator[Buffer]:
-    """Yield the *buffers* as DATA frames of the *stream*, in pieces, and none of them copied.
+def data_frames(stream: int, buffers: Iterable[Buffer]) -> list[Buffer]:
+    """Return the *buffers* as DATA frames of the *stream*, in pieces, and none of them copied.
 
     Slices of bytes are copies; memoryviews are not.
     """
-    frame: list[Buffer] = []
+    full = _data_header(stream, MAX_FRAME_BYTES)
+    frames: list[Buffer] = []
+    frame: list[Buffer] = []  # of the next one, which has room for more
     room = MAX_FRAME_BYTES
     for buffer in buffers:
-        position = 0
-        while len(buffer) - position >= room:
-            frame.append(buffer[position : position + room])
+        position, size = 0, len(buffer)
+        while size - position >= room:
+            frames.append(full)
+            frames += frame
+            frames.append(buffer[position : position + room])
             position += room
-            yield _data_header(stream, MAX_FRAME_BYTES)
-            yield from frame
             frame, room = [], MAX_FRAME_BYTES
-        if position < len(buffer):
+        if position < size:
             frame.append(buffer[position:] if position else buffer)
-            room -= len(buffer) - position
+            room -= size - position
     if frame:
-        yield _data_header(stream, MAX_FRAME_BYTES - room)
-        yield from frame
+        frames.append(_data_header(stream, MAX_FRAME_BYTES - room))
+        frames += frame
+    return frames
 
 
 def _data_header(stream: int, length: int) -> bytes:

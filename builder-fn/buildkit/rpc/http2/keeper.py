@@ -5,6 +5,7 @@ A daemon asks every few seconds whether a session lives, and drops one that does
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import threading
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # A connection that nobody has read for so long is read here, until somebody does again.
 _NEGLECT_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -72,7 +75,15 @@ class Keeper:
                     neglected[connection.fileno()] = connection
         for number, _ in poll.poll(_NEGLECT_SECONDS * 1000):
             if found := neglected.get(number):
-                found.serve()
+                _read(found)
             else:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._wake)
+
+
+def _read(connection: Connection) -> None:
+    try:
+        connection.serve()
+    except Exception:  # noqa: BLE001 - other builds need this thread, whatever one comes to
+        _log.exception("unexpected error")
+        connection.close()

@@ -30,7 +30,7 @@ def version(connection: Connection) -> str:
 
 def left(connections: Connections, connection: Connection) -> None:
     """Leave *connection*, and wait until it is another build's."""
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
     wait_until(lambda: connection in connections._idle, PATIENCE)
 
 
@@ -57,7 +57,7 @@ def test_a_connection_that_is_left_is_read_until_its_calls_have_ended(
     ended = threading.Event()
     call = connection.ask(INFO, b"")
     connection.when_ended(call, ended.set)
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
     daemon.wait_at("Info")
     assert connections.take() is not connection
     assert not ended.is_set()
@@ -113,7 +113,7 @@ def test_a_connection_waits_for_no_longer_than_it_may(
     monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.0)
     connections = daemon.connections()
     connection = connections.take()
-    connections.leave(connection, soon=True)
+    connections.leave(connection)
 
     wait_until(lambda: not connection.takes_calls, PATIENCE)
 
@@ -123,9 +123,31 @@ def test_no_more_wait_than_may(daemon: FakeBuildkitd, monkeypatch: pytest.Monkey
     connections = daemon.connections()
     taken = [connections.take() for _ in range(3)]
     for connection in taken:
-        connections.leave(connection, soon=True)
+        connections.leave(connection)
 
     wait_until(lambda: sum(each.takes_calls for each in taken) == 1, PATIENCE)
+
+
+def test_a_fault_of_one_builds_leaves_the_others_be(
+    daemon: FakeBuildkitd, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = daemon.connections()
+    faulty, other = connections.take(), connections.take()
+
+    def fails(_message: bytes) -> None:
+        raise ValueError
+
+    with faulty.lock:
+        failing = faulty.begin(INFO, b"")
+        failing.on_message = fails
+        faulty.flush()
+    wait_until(lambda: failing.ended, PATIENCE)
+    ended = threading.Event()
+    other.when_ended(other.ask(INFO, b""), ended.set)
+
+    assert ended.wait(PATIENCE)
+    assert not faulty.takes_calls
+    assert "unexpected error" in caplog.text
 
 
 def test_the_thread_that_reads_ends_with_the_last_connection(daemon: FakeBuildkitd) -> None:
