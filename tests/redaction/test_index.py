@@ -197,10 +197,10 @@ def test_a_text_full_of_what_stands_at_many_places_is_compared_with_few_of_them(
 
 
 LARGE = {
-    "random": CHANCE.randbytes(100 * 1024),
-    "lines": "\n".join("".join(CHANCE.choices(LETTERS, k=8)) for _ in range(11_000)).encode(),
+    "random": CHANCE.randbytes(80 * 1024),
+    "lines": "\n".join("".join(CHANCE.choices(LETTERS, k=8)) for _ in range(9_000)).encode(),
     "words": "\n".join(
-        f'password="{"".join(CHANCE.choices(LETTERS, k=9))}\\u0041&amp;"' for _ in range(2500)
+        f'password="{"".join(CHANCE.choices(LETTERS, k=9))}\\u0041&amp;"' for _ in range(1500)
     ).encode(),
 }
 
