@@ -174,7 +174,7 @@ class Pieces:
         return before - size, after - size, bits_before, bits_after
 
     def _whole(self, place: int, text: str, left: int) -> _Around | None:
-        """Return the same for a seed that is at one *place* if all of *text* stands there, as mostly it does."""
+        """Return the same for a seed at one *place*, if all of *text* stands there, as it mostly does."""
         source, at = self._source(place)
         start, end = at - left, at - left + len(text)
         if len(text) < self._run or start < 0 or source[start:end] != text:
