@@ -100,6 +100,9 @@ class Pieces:
         found: list[tuple[int, int, bool, bool]] = []
         common: list[int] = []
         for at in [at for at in looked_at if maybe[hash(text[at : at + size]) & mask]]:
+            number = hash(text[at : at + size])
+            if not maybe[number & mask] & 1 << (number >> 40 & 7):
+                continue
             beside = text[at - reach if at > reach else 0 : at + size + reach]
             around = known.get(beside)
             if around is None:
@@ -151,6 +154,8 @@ class Pieces:
         size, seeds = self._size, self._seeds
         seed = text[left : left + size]
         first, last = seeds.among(seed)
+        if last - first == 1 and (whole := self._whole(seeds.on[first], text, left)):
+            return whole
         if last - first <= _COMPARED:
             places = [place for place in seeds.on[first:last] if self._read(place) == seed]
             if not places:
@@ -167,6 +172,15 @@ class Pieces:
         if after < size or before + after - size < self._run:
             return _NOWHERE
         return before - size, after - size, bits_before, bits_after
+
+    def _whole(self, place: int, text: str, left: int) -> _Around | None:
+        """Return the same for a seed at one *place*, if all of *text* stands there, as it mostly does."""
+        source, at = self._source(place)
+        start, end = at - left, at - left + len(text)
+        if len(text) < self._run or start < 0 or source[start:end] != text:
+            return None
+        bits_before = start > 0 and source[start - 1 : start] == _END
+        return left, len(text) - left - self._size, bits_before, source[end : end + 1] == _END
 
     def _read(self, place: int) -> str:
         source, at = self._source(place)
@@ -239,12 +253,14 @@ class _Seeds:
         for place, seed in seeds:
             places.append(place)
             hashes.append(hash(seed))
-        self.maybe = _flags(len(places))  # whether a text may be a seed, by its hash
+        self.maybe = _flags(
+            len(places)
+        )  # by its hash, and then by eight more bits, if a text may be a seed
         self.mask = len(self.maybe) - 1
         self._buckets = (1 << len(places).bit_length()) - 1
         counts = array("I", bytes(4 * (self._buckets + 2)))
         for number in hashes:
-            self.maybe[number & self.mask] = 1
+            self.maybe[number & self.mask] |= 1 << (number >> 40 & 7)
             counts[(number & self._buckets) + 1] += 1
         self._firsts = array("I", accumulate(counts))
         free = array("I", self._firsts)
