@@ -17,7 +17,7 @@ from function.builds import placing
 from function.builds.builder import Builder
 from function.builds.followed import BEGUN_AGAIN, FollowedBuild
 from function.builds.job import id_of_call
-from function.daemons import pool
+from function.daemons import daemon, pool
 from function.daemons.rendezvous import in_order, key_of
 from function.errors import BuildCancelled, BuildTimedOut, DaemonUnavailable, Interrupted
 from function.history import State
@@ -161,6 +161,10 @@ class TestRedelivery:
     def test_a_call_is_built_once_though_replicas_prefer_other_daemons(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # What cannot be asked is not waited for, and a busy machine is no daemon that falls silent.
+        for module in (placing, pool, daemon):
+            monkeypatch.setattr(module, "QUESTION_SECONDS", PATIENCE)
+        monkeypatch.setattr(placing, "_SETTLE_SECONDS", PATIENCE)
         one, other = replica(fakes, tmp_path), replica([*fakes[1:], fakes[0]], tmp_path)
         # As if it had not heard long enough of the first: it prefers the second.
         monkeypatch.setattr(
@@ -444,16 +448,16 @@ class TestLoss:
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
     ) -> None:
         fakes[1].solver.script = Running(b"one\n")
-        build = replica(fakes, tmp_path, build_timeout=1.0).build(call())
+        build = replica(fakes, tmp_path, build_timeout=4.0).build(call())
         lines = begun(build, running)
-        while build.duration < 0.7:
+        while build.duration < 3.0:
             next(lines)
         fakes[0].die()
 
         with pytest.raises(BuildTimedOut):
             list(lines)
 
-        assert build.duration < 1.7
+        assert build.duration < 7.0
 
     def test_it_is_cancelled_where_it_goes_on(
         self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
