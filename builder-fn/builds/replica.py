@@ -48,7 +48,6 @@ class Replica:
             daemons=lambda: pools.current(),  # noqa: PLW0108 - they are made below
             tenants=lambda: askers.tenant_names,
         )
-        askers = Askers(settings)
         everybodys = Pool.at(settings.buildkit_url, settings, metrics, lookup=True)
         pools = Pools(everybodys, askers, settings, metrics)
         return cls(

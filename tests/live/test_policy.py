@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from stack.daemons import ports
 from stack.images.registry_client import RegistryClient
 
 from .caller import NDJSON, Answer, Request, assert_built, build
 from .tenancy import ACME, build_as, of, sealed, serving_tenants, tenants_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from stack.daemons.registry import Registry
     from stack.machine import Machine
@@ -219,3 +223,41 @@ def test_the_policy_of_all_holds_for_every_tenant(
         answer = build_as(ACME, url, of("FROM evil.example/base:1\n"))
 
     assert answer.document["reason"] == "policy_refused"
+
+
+@contextmanager
+def serving(location: str = "") -> Iterator[str]:
+    """Yield the host:port of a server that sends everybody to *location*, or gives out a file."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"" if location else b"from inside"
+            self.send_response(302 if location else 200)
+            if location:
+                self.send_header("Location", location)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer((ports.LOOPBACK, 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"{ports.LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_redirect_leads_to_hosts_that_are_not_allowed(
+    built: Callable[..., Answer], refusal: Callable[..., dict[str, Any]]
+) -> None:
+    """What POLICY.md says of redirects: the daemon judges the address that ADD names, and no other."""
+    with serving() as inside, serving(f"http://{inside}/file") as allowed:
+        policy = {"hosts": {"allow": [allowed]}}
+
+        built(policy, of(f"{FROM}ADD http://{allowed}/file /\nRUN grep inside /file\n"))
+        refusal(policy, of(f"{FROM}ADD http://{inside}/file /\n"))
