@@ -58,7 +58,7 @@ BILLING = [
 # What Grafana would put there, of a dashboard that shows the last five minutes of all keys and tenants.
 VARIABLES = {"$__rate_interval": "5m", "$__range": "5m", "$key": ".*", "$tenant": ".*"}
 
-TENANT = b"acme's secret, of the test suite's"
+TENANT = b"a-secret-of-acmes-in-the-test-suite"
 
 
 @dataclass(frozen=True)
