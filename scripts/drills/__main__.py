@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
 >>>>>>> a906dfe (Measure several daemons and a long history: scripts/bench --only daemons)
     )
     drills = parser.add_subparsers(dest="drill", required=True)
-    front = drills.add_parser("siege", help="attack it as somebody without a key would; needs no daemon and no root")
+    front = drills.add_parser(
+        "siege", help="attack it as somebody without a key would; needs no daemon and no root"
+    )
     front.add_argument(
         "--watchdog", type=Path, metavar="FILE", help="the of-watchdog to attack it behind, too"
     )
