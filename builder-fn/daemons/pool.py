@@ -59,11 +59,13 @@ class Daemons:
         patience: float,
         builds: int,
         resolve: Resolve | None = None,
+        ended: EndedBuilds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find the daemons; those at *lookup_urls* drain: they are asked, and given nothing.
 
-        A daemon that runs *builds* spills some to others. Raises NotReady for an address that is none.
+        A daemon that runs *builds* spills some to others. What is heard of builds that ended is kept in
+        *ended*. Raises NotReady for an address that is none.
         """
         self._urls = tuple(urls)
         self._lookup_urls = tuple(lookup_urls)
@@ -84,7 +86,7 @@ class Daemons:
         self._left: dict[Address, tuple[float, Daemon]] = {}
         self._first_seen: dict[str, float] = {}  # by worker id
         self._identified_at: dict[Address, float] = {}
-        self._ended = EndedBuilds()
+        self.ended = ended or EndedBuilds()
         self._began = clock()
         # The one there is, by its name, as long as that has never had more than one address.
         self._only: Daemon | None = None
@@ -234,7 +236,7 @@ class Daemons:
         self._closed.set()
 
     def _connected(self, address: Address) -> Daemon:
-        return Daemon(address, self._tls, patience=self._patience, ended=self._ended)
+        return Daemon(address, self._tls, patience=self._patience, ended=self.ended)
 
     def _start(self) -> None:
         if self._started.is_set():

@@ -206,8 +206,9 @@ def test_one_certificate_serves_all_addresses_of_a_name(
     start_daemon: Callable[..., Buildkitd], tmp_path: Path
 ) -> None:
     made = certificates.make(tmp_path, name="pool.test")
-    files = made.authority.certificate, made.client.certificate, made.client.key
-    tls = DaemonTLS(*files)
+    tls = DaemonTLS(
+        ca=made.authority.certificate, cert=made.client.certificate, key=made.client.key
+    )
     secure = [start_daemon(tls=made) for _ in range(2)]
     port = ports.free()
     hosts = ["127.0.6.1", "127.0.6.2"]

@@ -38,7 +38,7 @@ def main(addresses: list[str]) -> None:
     )
     before, threads = resident(), threading.active_count()
     builder = Builder(settings)
-    known = len(builder.replica.daemons.current())
+    known = len(builder.replica.pools.everybodys.daemons.current())
     idle = threading.active_count() - threads
     memory = resident() - before
     seconds = []
