@@ -128,7 +128,7 @@ class Placing:
         def look(daemon: Daemon) -> bool | None:
             """Tell whether it has ended; None if it is not there, or may be repeated."""
             if daemon in searched:
-                record = daemon.history.record(job.build_id)
+                record = daemon.history.record(job.build_id, may_be_new=True)
                 return None if record is None or record.repeatable else record.ended
             is_claimed = daemon.history.is_claimed(job.build_id, seconds=QUESTION_SECONDS)
             return False if is_claimed else None

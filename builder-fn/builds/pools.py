@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..config import Settings
     from ..daemons.daemon import Daemon
+    from ..history import EndedBuilds
     from ..history.viewer import Viewer
     from ..telemetry.metrics import Metrics
     from ..tenants import Askers, Principal, Tenant
@@ -46,15 +47,25 @@ class Pool:
 
     @classmethod
     def at(
-        cls, urls: tuple[str, ...], settings: Settings, metrics: Metrics, *, lookup: bool = False
+        cls,
+        urls: tuple[str, ...],
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        lookup: bool = False,
+        ended: EndedBuilds | None = None,
     ) -> Pool:
-        """Open the pool at *urls*, with the settings' daemons that drain if *lookup*. Raises NotReady."""
+        """Open the pool at *urls*, with the settings' daemons that drain if *lookup*. Raises NotReady.
+
+        What is heard of builds that ended is kept in *ended*, beside other pools'.
+        """
         daemons = Daemons(
             urls,
             lookup_urls=settings.buildkit_lookup_url if lookup else (),
             tls=settings.buildkit_tls,
             patience=settings.daemon_patience,
             builds=settings.daemon_builds,
+            ended=ended,
         )
         finder = Finder(daemons)
         placing = Placing(daemons, finder, metrics)
@@ -128,7 +139,9 @@ class Pools:
             return self.everybodys
         with self._lock:
             if urls not in self._own:
-                self._own[urls] = Pool.at(urls, self._settings, self._metrics)
+                self._own[urls] = Pool.at(
+                    urls, self._settings, self._metrics, ended=self.everybodys.daemons.ended
+                )
             self._own.move_to_end(urls)
             while len(self._own) > _MOST_POOLS:
                 self._own.popitem(last=False)[1].daemons.close()

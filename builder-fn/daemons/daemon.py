@@ -15,6 +15,7 @@ from .step_limits import StepLimits
 
 if TYPE_CHECKING:
     from ..buildkit import DaemonState, DaemonTLS
+    from ..history import EndedBuilds
     from .addresses import Address
 
 
@@ -30,14 +31,24 @@ class Daemon:
     A daemon *is* its worker id: a file beside its cache, which comes back with that.
     """
 
-    def __init__(self, address: Address, tls: DaemonTLS | None, *, patience: float) -> None:
-        """Connect to a daemon that may take *patience* seconds to answer. Raises NotReady."""
+    def __init__(
+        self,
+        address: Address,
+        tls: DaemonTLS | None,
+        *,
+        patience: float,
+        ended: EndedBuilds | None = None,
+    ) -> None:
+        """Connect to a daemon that may take *patience* seconds to answer. Raises NotReady.
+
+        What is heard of its builds that ended is kept in *ended*, beside other daemons'.
+        """
         self.address = address
         if tls and address.host and not tls.server_name:
             tls = replace(tls, server_name=address.host)  # its certificate names no address
         with translated():
             self.client = Client(address.url, tls, patience=patience)
-        self.history = History(self.client)
+        self.history = History(self.client, ended)
         self.process_sandbox = ProcessSandbox(self.client)
         self.step_limits = StepLimits(self.client)
         self.worker_id = ""

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import DaemonUnavailable, Unavailable
+from ..history import EndedBuilds
 from ..telemetry.metrics import FAILOVER, FIRST, SPILLED
 from .addresses import Address, addresses_of, has_name
 from .daemon import QUESTION_SECONDS, Daemon
@@ -58,11 +59,13 @@ class Daemons:
         patience: float,
         builds: int,
         resolve: Resolve | None = None,
+        ended: EndedBuilds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Find the daemons; those at *lookup_urls* drain: they are asked, and given nothing.
 
-        A daemon that runs *builds* spills some to others. Raises NotReady for an address that is none.
+        A daemon that runs *builds* spills some to others. What is heard of builds that ended is kept in
+        *ended*. Raises NotReady for an address that is none.
         """
         self._urls = tuple(urls)
         self._lookup_urls = tuple(lookup_urls)
@@ -83,11 +86,12 @@ class Daemons:
         self._left: dict[Address, tuple[float, Daemon]] = {}
         self._first_seen: dict[str, float] = {}  # by worker id
         self._identified_at: dict[Address, float] = {}
+        self.ended = ended or EndedBuilds()
         self._began = clock()
         # The one there is, by its name, as long as that has never had more than one address.
         self._only: Daemon | None = None
         for url in (*self._urls, *self._lookup_urls):
-            one = Daemon(Address(url), tls, patience=patience)  # judges the URL
+            one = self._connected(Address(url))  # judges the URL
             self._only = self._only or one
         if len(self._urls) > 1:
             self._only = None
@@ -231,6 +235,9 @@ class Daemons:
         """Look at the name server no more; whoever has builds here may still ask."""
         self._closed.set()
 
+    def _connected(self, address: Address) -> Daemon:
+        return Daemon(address, self._tls, patience=self._patience, ended=self.ended)
+
     def _start(self) -> None:
         if self._started.is_set():
             return
@@ -269,9 +276,7 @@ class Daemons:
                 self._left[address] = now, daemon
         came_back = {address: daemon for address, (_, daemon) in self._left.items()}
         self._known = {
-            address: self._known.get(address)
-            or came_back.get(address)
-            or Daemon(address, self._tls, patience=self._patience)
+            address: self._known.get(address) or came_back.get(address) or self._connected(address)
             for address in addresses
         }
         self._left = {

@@ -11,7 +11,9 @@
     ref_lock      a build that does nothing but hold its ref: what claims and journals are made of
     journal/      the record of a build with secrets, written by us
     verdict       why an owner ended a build
-    cancellation  requests to cancel, heard by the owner
+    cancellation  requests to cancel, heard by the owner; and whatever else is heard, passed on
+    ended         the builds that ended, as far as a replica heard of them
+    memory        those of one daemon: listened for, and read up on
     follow        a build followed by anybody, from the line to its end
     outcome_json  how a build ended, as JSON in our records
     viewer        the builds that somebody who asks may know of
@@ -42,6 +44,7 @@ is: the next replica to look reads "interrupted" off these two, and may claim ID
 from .active import ActiveBuild
 from .attempt import BuildRecord
 from .claim import Claim
+from .ended import EndedBuilds
 from .follow import Follow
 from .history import History
 from .journal import Journal
@@ -54,6 +57,7 @@ __all__ = [
     "ActiveBuild",
     "BuildRecord",
     "Claim",
+    "EndedBuilds",
     "Follow",
     "History",
     "Journal",

@@ -26,6 +26,8 @@ _REPOSITORY = "vcs:source"
 ERROR = _ANNOTATION + "record.error"
 JOURNAL = _ANNOTATION + "record.journal"
 RESULT = _ANNOTATION + "record.result"
+# The daemon's own.
+PLATFORM = "platform"
 _CLAIM = _ANNOTATION + "record.claim"
 _OURS = _ANNOTATION + "record."
 
@@ -68,6 +70,15 @@ def annotations_of(record: pb.BuildHistoryRecord) -> dict[str, str]:
         name.removeprefix(_ANNOTATION): value
         for name, value in record.FrontendAttrs.items()
         if name.startswith(_ANNOTATION) and not name.startswith(_OURS)
+    }
+
+
+def kept_attrs(attrs: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a record's attributes, or of its metadata, that an attempt is read from."""
+    return {
+        name: value
+        for name, value in attrs.items()
+        if name.startswith(_ANNOTATION) or name == PLATFORM
     }
 
 

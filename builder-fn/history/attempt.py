@@ -17,7 +17,7 @@ from ..buildkit.progress.printer import Printer
 from ..buildkit.rpc.grpc_status import Code
 from ..daemon_errors import translation
 from ..errors import BuildCancelled, BuildFailed, CallerGone, Interrupted, Unavailable
-from .annotations import ERROR, JOURNAL, RESULT, annotations_of, claim_token
+from .annotations import ERROR, JOURNAL, PLATFORM, RESULT, annotations_of, claim_token
 from .outcome_json import ERROR_DETAIL, error_from, result_from
 from .refs import Part, Ref, parsed
 from .standing import Blame, Claimed, Own, State, standing
@@ -189,7 +189,7 @@ class Attempt:
         if self.is_journal:
             document = detail(details, ERROR_DETAIL)
             return error_from(document) if document else BuildFailed(message)
-        platforms = self.build.FrontendAttrs.get("platform", "")
+        platforms = self.build.FrontendAttrs.get(PLATFORM, "")
         return translation(solve_failed(message, details, printer, platforms=platforms))
 
     def _result(self, build: pb.BuildHistoryRecord) -> BuildResult:

@@ -1,10 +1,10 @@
-"""I/O: hears of builds that are to be cancelled, from whichever replica was asked.
+"""I/O: hears of builds that are to be cancelled, from whichever replica was asked, and of builds that end.
 
 The replica asked leaves a record in the daemon's history; the one that runs the build listens to what
-comes into it, for as long as it has builds there that are not over in a moment. The stream is begun again
-at times, since one whose host has vanished looks as if there were no news. The next one is open before the
-last ends, so that nothing is missed between the two, and need not search the history; the first does, and
-one after a failure.
+comes into it, for as long as it has builds there that are not over in a moment, or is asked about some. The
+stream is begun again at times, since one whose host has vanished looks as if there were no news. The next
+one is open before the last ends, so that nothing is missed between the two, and need not search the history;
+the first does, and one after a failure.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _RENEWAL_SECONDS = 5.0
 # A daemon that is to stop waits for the streams it has, so none is long; but the next one must have opened
 # before it ends.
 _STREAM_SECONDS = 7.0
-# Without a build it listens on for so long: the next one may come soon, and need no search.
+# Without a build or a question it listens on for so long: the next one may come soon, and need no search.
 _LINGER_SECONDS = 60.0
+_LINGER_ASKED_SECONDS = 600.0
 _MIN_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
 # Heard of before their owner asked; a claim can be seen before its holder has it.
@@ -55,25 +56,45 @@ class CancelListener:
     """One daemon's requests to cancel; safe for use by many threads. Listens while it has builds to end."""
 
     def __init__(
-        self, control: Callable[[], Control], *, clock: Callable[[], float] = time.monotonic
+        self,
+        control: Callable[[], Control],
+        *,
+        hear: Callable[[pb.BuildHistoryEvent], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Listen to the daemon that *control* leads to; *control* may raise Misconfigured."""
+        """Listen to the daemon that *control* leads to; *control* may raise Misconfigured.
+
+        *hear* gets all that is heard, in threads of the listener's own.
+        """
         self._control = control
+        self._hear = hear
         self._clock = clock
         self._lock = threading.Lock()
         self._running: dict[Ref, _Running] = {}
         self._heard: dict[Ref, None] = {}  # in their order
         self._listening = False
         self._idle_since = 0.0
+        self._asked_until = 0.0
+        self._unbroken_since: float | None = None
+
+    @property
+    def unbroken_since(self) -> float | None:
+        """The time, by the clock, since which nothing has been missed; None while it does not listen."""
+        with self._lock:
+            return self._unbroken_since
+
+    def listen(self) -> None:
+        """Listen from now on, for some minutes, though there is no build."""
+        with self._lock:
+            self._asked_until = self._clock() + _LINGER_ASKED_SECONDS
+        self._start()
 
     def add(self, ref: Ref, cancel: Callable[[], None]) -> None:
         """Have *cancel* called once, soon and from another thread or this one, when it is asked for."""
         with self._lock:
             self._running[ref] = _Running(cancel, self._clock())
             due = ref in self._heard
-            start, self._listening = not self._listening, True
-        if start:
-            threading.Thread(target=self._listen, name="cancellation", daemon=True).start()
+        self._start()
         if due:
             self._cancel(ref)
 
@@ -83,26 +104,45 @@ class CancelListener:
             self._running.pop(ref, None)
             self._idle_since = self._clock()
 
+    def _start(self) -> None:
+        with self._lock:
+            start, self._listening = not self._listening, True
+        if start:
+            threading.Thread(target=self._listen, name="cancellation", daemon=True).start()
+
     def _listen(self) -> None:
         if not self._is_one_old():
             return
         pause = _MIN_PAUSE_SECONDS
-        stream = _Stream(self._control, self._take, search=True)
+        stream = self._begun(search=True)
         while self._is_needed():
             if not stream.broken.wait(_RENEWAL_SECONDS):
                 pause = _MIN_PAUSE_SECONDS
-                # One that has brought nothing, not even what runs, may never have been opened.
-                stream = _Stream(self._control, self._take, search=not stream.heard)
+                # One that has brought nothing, not even its head, may never have been opened.
+                stream = self._begun(search=not stream.opened)
                 continue
             time.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             # What came meanwhile is to be searched for.
-            stream = _Stream(self._control, self._take, search=True)
+            stream = self._begun(search=True)
+
+    def _begun(self, *, search: bool) -> _Stream:
+        if search:
+            with self._lock:
+                self._unbroken_since = None
+        return _Stream(self._control, self._take, self._opened, search=search)
+
+    def _opened(self) -> None:
+        with self._lock:
+            if self._listening and self._unbroken_since is None:
+                self._unbroken_since = self._clock()
 
     def _is_one_old(self) -> bool:
-        """Wait until there is a build worth to listen for; False if there are none any more."""
+        """Wait until there is a build or a question worth to listen for; False if there is none any more."""
         while True:
             with self._lock:
+                if self._clock() < self._asked_until:
+                    return True
                 self._listening = bool(self._running)
                 if not self._listening:
                     return False
@@ -114,12 +154,17 @@ class CancelListener:
 
     def _is_needed(self) -> bool:
         with self._lock:
-            idle = not self._running and self._clock() - self._idle_since >= _LINGER_SECONDS
-            self._listening = not idle
+            now = self._clock()
+            lingers = now - self._idle_since < _LINGER_SECONDS or now < self._asked_until
+            self._listening = bool(self._running) or lingers
+            if not self._listening:
+                self._unbroken_since = None
             return self._listening
 
-    def _take(self, name: str) -> None:
-        match parsed(name):
+    def _take(self, event: pb.BuildHistoryEvent) -> None:
+        if self._hear:
+            self._hear(event)
+        match parsed(event.record.Ref):
             case (Part.CANCEL, ref):
                 with self._lock:
                     self._heard[ref] = None
@@ -139,30 +184,43 @@ class _Stream:
     """One stream, read by a thread of its own to its end; `broken` if that comes before its time."""
 
     def __init__(
-        self, control: Callable[[], Control], take: Callable[[str], None], *, search: bool
+        self,
+        control: Callable[[], Control],
+        take: Callable[[pb.BuildHistoryEvent], None],
+        open_: Callable[[], None],
+        *,
+        search: bool,
     ) -> None:
         self._control = control
         self._take = take
+        self._open = open_
         self._request = pb.BuildHistoryRequest(
             Filter=filters_of_all(Part.CANCEL), ActiveOnly=not search
         )
-        self.heard = False
+        self.opened = False
         self.broken = threading.Event()
         threading.Thread(target=self._read, name="cancellation stream", daemon=True).start()
 
     def _read(self) -> None:
         try:
-            for event in self._control().listen_build_history(
-                self._request, timeout=_STREAM_SECONDS
-            ):
-                self.heard = True
-                self._take(event.record.Ref)
+            call = self._control().listen_build_history(self._request, timeout=_STREAM_SECONDS)
+            # The daemon begins with it (moby/buildkit v0.32.2 control/control.go, sendTimestampHeader).
+            if call.initial_metadata():
+                self._has_opened()
+            for event in call:
+                self._has_opened()
+                self._take(event)
         except (grpc.RpcError, Misconfigured) as exc:
             if _is_over(exc):
                 return
             _log.debug("requests to cancel cannot be heard: %s", exc)
         # A daemon that ends a stream by itself is about to go.
         self.broken.set()
+
+    def _has_opened(self) -> None:
+        if not self.opened:
+            self.opened = True
+            self._open()
 
 
 def _is_over(error: Exception) -> bool:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..buildkit.rpc.control import Control
     from .attempt import Attempt
+    from .memory import Memory
 
 # The daemon keeps a ref for so long after its build (moby/buildkit v0.32.2 solver/jobs.go, Discard).
 _REF_TAKEN_SECONDS = 10.0
@@ -57,10 +58,10 @@ class Claim:
 class Claims:
     """Makes claims; *patience* is how many seconds the daemon may take to answer."""
 
-    def __init__(self, control: Control, *, patience: float) -> None:
+    def __init__(self, control: Control, *, patience: float, memory: Memory | None = None) -> None:
         self._control = control
         self._patience = patience
-        self._search = Search(control, patience=patience)
+        self._search = Search(control, patience=patience, memory=memory)
 
     def claim(
         self, build_id: str, annotations: Mapping[str, str], *, is_new: bool = False
@@ -115,7 +116,8 @@ class Claims:
 
     def _earlier(self, build_id: str) -> Sequence[Attempt]:
         """Return the attempts that there is something to tell of, the last one first."""
-        return [attempt for attempt in self._search.all_attempts(build_id) if attempt.record()]
+        found = self._search.attempts(build_id, may_be_new=True)
+        return [attempt for attempt in found if attempt.record()]
 
     def _is_answered_for(self, earlier: Sequence[Attempt]) -> bool:
         """Return whether there is an attempt for which no other one may be made."""

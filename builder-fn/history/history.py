@@ -14,8 +14,10 @@ from ..pb import gateway_pb2
 from .annotations import verdict_attrs
 from .cancellation import CancelListener
 from .claim import Claims
+from .ended import EndedBuilds
 from .follow import Follow
 from .journal import Journal
+from .memory import Memory
 from .ref_lock import RefLock
 from .search import Search
 from .verdict import leave_verdict
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ..buildkit import Client
+    from ..buildkit.rpc.control import Control
     from ..errors import BuilderError
     from .active import ActiveBuild
     from .attempt import BuildRecord
@@ -44,9 +47,12 @@ class History:
     All methods raise the function's DaemonUnavailable, and NotReady for TLS files that cannot be read.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, ended: EndedBuilds | None = None) -> None:
+        """Remember in *ended*, which several histories may share, the builds that ended."""
         self._client = client
-        self._cancellations = CancelListener(client.control_apart)
+        remembered = (ended or EndedBuilds()).of_daemon()
+        self._cancellations = CancelListener(client.control_apart, hear=remembered.hear)
+        self._memory = Memory(remembered, self._cancellations, client.control_apart)
         self._claims = threading.BoundedSemaphore(_MOST_CLAIMS)
 
     @translated()
@@ -114,17 +120,22 @@ class History:
     def follow(self, build_id: str, viewer: Viewer = ALL) -> Follow | None:
         """Return a build that any replica runs or ran; None if there is none. The caller closes it."""
         with self._client.asking() as control:
-            search = Search(control, patience=self._client.patience, viewer=viewer)
+            search = self._searching(control, viewer)
             for attempt in search.attempts(build_id):
                 if record := attempt.record():
                     return Follow(control, search, attempt, record, patience=self._client.patience)
         return None
 
     @translated()
-    def record(self, build_id: str, viewer: Viewer = ALL) -> BuildRecord | None:
-        """Return all that is known of a build but its log; None if there is no such build."""
+    def record(
+        self, build_id: str, viewer: Viewer = ALL, *, may_be_new: bool = False
+    ) -> BuildRecord | None:
+        """Return all that is known of a build but its log; None if there is no such build.
+
+        That there is none is known sooner of one that *may be new*; see Search.attempts.
+        """
         with self._search(viewer=viewer) as search:
-            return search.record(build_id)
+            return search.record(build_id, may_be_new=may_be_new)
 
     @translated()
     def records(
@@ -174,11 +185,15 @@ class History:
             raise Busy("More builds are being taken in than this replica can. Try again later.")
         try:
             with self._client.asking() as control:
-                yield Claims(control, patience=self._client.patience)
+                yield Claims(control, patience=self._client.patience, memory=self._memory)
         finally:
             self._claims.release()
 
     @contextmanager
     def _search(self, *, apart: bool = False, viewer: Viewer = ALL) -> Iterator[Search]:
         with self._client.asking(apart=apart) as control:
-            yield Search(control, patience=self._client.patience, viewer=viewer)
+            yield self._searching(control, viewer)
+
+    def _searching(self, control: Control, viewer: Viewer) -> Search:
+        patience = self._client.patience
+        return Search(control, patience=patience, memory=self._memory, viewer=viewer)

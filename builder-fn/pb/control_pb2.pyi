@@ -218,6 +218,16 @@ class BuildHistoryRequest(_message.Message):
     Limit: int
     def __init__(self, ActiveOnly: _Optional[bool] = ..., Ref: _Optional[str] = ..., EarlyExit: _Optional[bool] = ..., Filter: _Optional[_Iterable[str]] = ..., Limit: _Optional[int] = ...) -> None: ...
 
+class UpdateBuildHistoryRequest(_message.Message):
+    __slots__ = ("Ref",)
+    REF_FIELD_NUMBER: _ClassVar[int]
+    Ref: str
+    def __init__(self, Ref: _Optional[str] = ...) -> None: ...
+
+class UpdateBuildHistoryResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class BuildHistoryEvent(_message.Message):
     __slots__ = ("type", "record")
     TYPE_FIELD_NUMBER: _ClassVar[int]

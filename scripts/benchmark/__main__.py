@@ -14,7 +14,7 @@ from pathlib import Path
 from stack.install.programs import BUILDKIT_VERSION
 from stack.paths import REPOSITORY
 
-from . import folder, parts, report
+from . import folder, parts, report, several_daemons
 from .contenders import Buildctl, Contender, Server
 from .contexts import ContextSource
 from .errors import BenchmarkError
@@ -23,6 +23,7 @@ from .footprint import Footprints
 from .parts import Parts
 from .report import Result
 from .scenarios import BARE, BUILDCTL, CONTENDERS, NAMES, TENANT, TIMED, Timed
+from .several_daemons import Row
 from .state import State
 from .timing import Course, Measured
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     options.only = options.only or NAMES
     since = time.monotonic()
     try:
-        results, state = _measure(options)
+        results, rows, state = _measure(options)
     except BenchmarkError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
@@ -40,7 +41,10 @@ def main(arguments: Sequence[str]) -> int:
         print("error: interrupted; all that was started is stopped.", file=sys.stderr)
         return 130
     conditions = _conditions(options, state, time.monotonic() - since)
-    print(report.table(results))
+    if results:
+        print(report.table(results))
+    if rows:
+        print("\n" + several_daemons.table(rows))
     print("\n" + ", ".join(f"{name}: {value}" for name, value in conditions.items()))
     if options.json:
         document = report.document(results, conditions)
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measure(options: argparse.Namespace) -> tuple[list[Result], State]:
+def _measure(options: argparse.Namespace) -> tuple[list[Result], list[Row], State]:
     source = ContextSource(
         sample=folder.read(REPOSITORY / "template" / "python3-http"),
         seed=random.SystemRandom().getrandbits(64),
@@ -57,7 +61,20 @@ def _measure(options: argparse.Namespace) -> tuple[list[Result], State]:
     asked = State(options.state) if options.state else None
     with parts.running(os.environ, asked) as found:
         timed = _timed(options, found, source)
-        return [*timed, *_footprints(options, found, source)], found.daemon.state
+        results = [*timed, *_footprints(options, found, source)]
+        return results, _several_daemons(options, found, source), found.daemon.state
+
+
+def _several_daemons(options: argparse.Namespace, found: Parts, source: ContextSource) -> list[Row]:
+    if several_daemons.NAME not in options.only:
+        return []
+    _say("several daemons")
+    rows = []
+    with ExitStack() as started:
+        for row in several_daemons.measure(found.pool(started), source, options.rounds):
+            rows.append(row)
+            _say(f"  {row.name}: {row.figure}")
+    return rows
 
 
 def _timed(options: argparse.Namespace, found: Parts, source: ContextSource) -> list[Result]:

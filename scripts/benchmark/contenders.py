@@ -4,8 +4,8 @@ import http.client
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ class Built:
     """A build that succeeded. The two spans are a bare client's answer, which tells the floor."""
 
     log: Log
+    document: Mapping[str, Any] = field(default_factory=dict)  # the last one of a server's answer
     client: Span | None = None  # from Solve to its end
     daemon: Span | None = None  # from the first vertex to the last
 
@@ -81,6 +82,7 @@ class Post:
     connection: http.client.HTTPConnection
     request: requests.Request
     streamed: bool
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> Built:
         accept = {"Accept": "application/x-ndjson"} if self.streamed else {}
@@ -93,6 +95,7 @@ class Post:
                     "Content-Type": "application/octet-stream",
                     "X-Build-Signature": self.request.signature,
                     **accept,
+                    **self.headers,
                 },
             )
             answer = self.connection.getresponse()
@@ -105,6 +108,7 @@ class Post:
             raise BenchmarkError(f"{self.name} answered {answer.status} to a build: {shown}")
         return Built(
             log=[line for document in documents for line in document["log"]],
+            document=documents[-1],
             client=_span(documents[-1].get("client")),
             daemon=_span(documents[-1].get("daemon")),
         )

@@ -7,9 +7,9 @@ daemon then keeps what is in its cache except uploaded contexts and the benchmar
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.daemons import buildkitd, function, registry
@@ -20,7 +20,7 @@ from stack.machine import Machine
 from stack.paths import Paths
 from stack.running import record
 
-from . import state
+from . import several_daemons, state
 from .errors import BenchmarkError
 from .scenarios import BARE, OURS, RIVAL, TENANT
 from .services import Service
@@ -39,6 +39,7 @@ class Parts:
     secret: bytes
     tenant_secret: bytes  # of the tenant that the service TENANT knows
     scratch: Path
+    pool: Callable[[ExitStack], several_daemons.Pool]
 
 
 @contextmanager
@@ -87,8 +88,13 @@ def _assemble(
         TENANT: _ours(machine, daemon, scratch, of_tenant, name=TENANT),
         **_rivals(machine, daemon, scratch, secret_file),
     }
+
+    def pool(started: ExitStack) -> several_daemons.Pool:
+        return _pool(prepared, daemon, scratch, secret_file, started)
+
     return Parts(
         daemon=daemon,
+        pool=pool,
         services=services,
         given={OURS: url} if url else {},
         secret=secret,
@@ -128,6 +134,42 @@ def _own_daemon(
         address=daemon.address,
         registry=store.address,
         state=own,
+    )
+
+
+def _pool(
+    prepared: preparation.Prepared,
+    daemon: Daemon,
+    scratch: Path,
+    secret_file: Path,
+    started: ExitStack,
+) -> several_daemons.Pool:
+    """Start two more daemons until the end of *started*."""
+    machine = prepared.machine
+    others = [
+        started.enter_context(
+            buildkitd.start(
+                machine,
+                root=scratch / f"buildkit-{place}",
+                unix=True,
+                mirror=daemon.registry,
+                mirrored=prepared.mirrored,
+            )
+        )
+        for place in (2, 3)
+    ]
+    one = _ours(machine, daemon, scratch, secret_file)
+    addresses = ",".join([daemon.address, *(other.address for other in others)])
+    settings = {"buildkit_url": addresses, "secret_mount_path": str(secret_file.parent)}
+    deployed = machine.paths.repository / "tests" / "deployed"
+    program = machine.paths.repository / "scripts" / "benchmark" / "fill_history.py"
+    return several_daemons.Pool(
+        one=one,
+        three=replace(one, environment=lambda port: {"port": str(port), **settings}),
+        registry=daemon.registry,
+        secret=secret_file.read_bytes(),
+        fill=[str(machine.venv / "bin" / "python"), str(program), daemon.address],
+        fill_environment={"PYTHONPATH": str(deployed)},
     )
 
 

@@ -182,4 +182,5 @@ FOOTPRINTS: Sequence[Footprint] = (READY, IDLE, SETTLED, PEAK)
 NAMES: Sequence[str] = (
     *(scenario.name for scenario in TIMED),
     *(footprint.name for footprint in FOOTPRINTS),
+    "daemons",  # several_daemons.py
 )

@@ -251,6 +251,31 @@ def a_filter_that_cannot_be_read_is_an_error(party: Party) -> None:
     assert "failed to parse history filters" in message
 
 
+def a_record_that_is_not_there_cannot_be_changed(party: Party) -> None:
+    """Nor can one of a build that still runs."""
+    with held(party.control) as build:
+        for ref in (uuid.uuid4().hex, build.ref):
+            request = pb.UpdateBuildHistoryRequest(Ref=ref)
+            code, said = failure(party.other.update_build_history.future(request, timeout=PATIENCE))
+            assert code is grpc.StatusCode.UNKNOWN
+            assert said == f"failed to retrieve ref {ref}: file does not exist"
+
+
+def a_record_that_is_there_is_told_once_more(party: Party) -> None:
+    with held(party.control) as build:
+        build.end()
+        build.call.result()
+    events = party.other.listen_build_history(pb.BuildHistoryRequest(), timeout=PATIENCE)
+    assert events.initial_metadata()
+    next(event for event in events if event.record.Ref == build.ref)
+
+    party.control.update_build_history(pb.UpdateBuildHistoryRequest(Ref=build.ref))
+
+    again = next(event for event in events if event.record.Ref == build.ref)
+    assert (again.type, again.record) == (pb.COMPLETE, completed(party.control, build.ref))
+    events.cancel()
+
+
 def a_listener_hears_of_builds_that_come(party: Party) -> None:
     request = pb.BuildHistoryRequest(Filter=["ref==nobody's"])
     events = party.other.listen_build_history(request, timeout=PATIENCE)
@@ -345,6 +370,8 @@ CLAIMS: tuple[Claim, ...] = (
     no_filter_holds_back_what_is_active,
     completed_builds_are_found_by_name_or_pattern,
     a_filter_that_cannot_be_read_is_an_error,
+    a_record_that_is_not_there_cannot_be_changed,
+    a_record_that_is_there_is_told_once_more,
     a_listener_hears_of_builds_that_come,
     a_caller_that_leaves_is_all_that_is_known_of_the_end,
     warnings_of_a_build_reach_all_readers_and_are_kept,

@@ -245,6 +245,12 @@ class FakeBuildkitd:
                     "ListenBuildHistory", self.history.listen, control.BuildHistoryRequest
                 ),
             ),
+            "UpdateBuildHistory": (
+                _CONTROL,
+                self._unary(
+                    "UpdateBuildHistory", self.history.update, control.UpdateBuildHistoryRequest
+                ),
+            ),
             "Info": (_CONTROL, self._unary("Info", self._info, control.InfoRequest)),
             "ListWorkers": (
                 _CONTROL,
@@ -308,6 +314,7 @@ class FakeBuildkitd:
             call.add_callback(self._monitor.notify)
             try:
                 self._monitor.passes(name, call)
+                call.send_initial_metadata((("buildkit-current-timestamp", ""),))
                 for response in behaviour(request.FromString(data), call):
                     self._monitor.passes(name, call)
                     yield response.SerializeToString()

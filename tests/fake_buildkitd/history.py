@@ -28,6 +28,7 @@ class History:
         self._logs: dict[str, pb.StatusResponse] = {}
         self._events: list[pb.BuildHistoryEvent] = []
         self.requests: list[pb.BuildHistoryRequest] = []
+        self.updated: list[str] = []
 
     def start(self, record: pb.BuildHistoryRecord) -> None:
         with self._monitor:
@@ -79,6 +80,18 @@ class History:
     def log(self, ref: str) -> pb.StatusResponse | None:
         with self._monitor:
             return self._logs.get(ref)
+
+    def update(
+        self, request: pb.UpdateBuildHistoryRequest, _call: grpc.ServicerContext
+    ) -> pb.UpdateBuildHistoryResponse:
+        """Change nothing of a record, and tell of it."""
+        with self._monitor:
+            self.updated.append(request.Ref)
+            record = self._completed.get(request.Ref)
+            if record is None:
+                raise Failure(f"failed to retrieve ref {request.Ref}: file does not exist")
+            self._tell(pb.COMPLETE, record)
+        return pb.UpdateBuildHistoryResponse()
 
     def listen(
         self, request: pb.BuildHistoryRequest, call: grpc.ServicerContext

@@ -10,6 +10,7 @@ from function.history import cancellation
 from function.history.cancellation import CancelListener
 from function.history.refs import Part, Ref
 from function.history.search import Search
+from function.pb import control_pb2 as pb
 
 from .records import ID, REF, record
 
@@ -266,13 +267,44 @@ def test_only_the_first_stream_searches_the_history(
     assert [each.ActiveOnly for each in daemon.history.requests[:4]] == [False, True, True, True]
 
 
-def test_a_stream_that_brought_nothing_is_made_up_for_by_a_search(
+def test_streams_without_news_search_no_more_either(
     daemon: FakeBuildkitd, listener: CancelListener
 ) -> None:
     listener.add(REF, Cancel())
 
-    daemon.wait_until(lambda: len(daemon.history.requests) >= 3)
-    assert [each.ActiveOnly for each in daemon.history.requests[:3]] == [False, False, False]
+    daemon.wait_until(lambda: len(daemon.history.requests) >= 4)
+    assert [each.ActiveOnly for each in daemon.history.requests[:4]] == [False, True, True, True]
+
+
+def test_a_stream_that_never_opened_is_made_up_for_by_a_search(
+    daemon: FakeBuildkitd, listener: CancelListener
+) -> None:
+    daemon.hold(LISTEN)
+    listener.add(REF, Cancel())
+    daemon.wait_until(lambda: daemon.left(LISTEN))
+    assert listener.unbroken_since is None
+
+    daemon.let_go(LISTEN)
+
+    daemon.wait_until(lambda: listener.unbroken_since is not None)
+    assert daemon.history.requests[0].ActiveOnly is False
+
+
+def test_all_that_is_heard_is_passed_on(
+    daemon: FakeBuildkitd, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[int, str]] = []
+    made = CancelListener(way, hear=lambda event: heard.append((event.type, event.record.Ref)))
+    made.listen()
+    daemon.wait_until(lambda: made.unbroken_since is not None)
+
+    daemon.history.add(record(ended=True))
+    daemon.history.delete(ID)
+
+    daemon.wait_until(lambda: {(pb.COMPLETE, ID), (pb.DELETED, ID)} <= set(heard))
+    monkeypatch.setattr(cancellation, "_LINGER_ASKED_SECONDS", 0.0)
+    made.listen()
+    daemon.wait_until(lambda: made.unbroken_since is None)
 
 
 def test_the_next_stream_is_open_before_the_last_ends(

@@ -22,6 +22,7 @@ from function.history.search import Search
 from function.history.standing import State
 from function.pb import control_pb2 as pb
 
+from ..fake_buildkitd import FakeBuildkitd
 from ..fake_buildkitd.build import digest_of
 from .records import (
     ANNOTATIONS,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
     from function.buildkit.rpc.control import Control
     from function.history.attempt import BuildRecord
-
-    from ..fake_buildkitd import FakeBuildkitd
 
 PATIENCE = 10.0
 SHORT = 0.05
@@ -105,7 +104,7 @@ def test_a_build_that_is_held_is_looked_for_among_those_that_run(
 @pytest.mark.parametrize(
     "records", [pytest.param([HELD], id="it waits"), pytest.param([record()], id="nobody holds it")]
 )
-def test_of_a_build_that_is_not_held_all_is_looked_for(
+def test_a_build_that_is_not_held_is_asked_about_by_its_names(
     daemon: FakeBuildkitd, search: Search, records: list[pb.BuildHistoryRecord]
 ) -> None:
     for each in records:
@@ -113,7 +112,55 @@ def test_of_a_build_that_is_not_held_all_is_looked_for(
 
     assert recorded(search).state in {State.QUEUED, State.RUNNING}
 
+    assert [request.ActiveOnly for request in daemon.history.requests] == [True]
+
+
+@pytest.mark.parametrize(
+    ("records", "state"),
+    [
+        pytest.param([record(), DIED], State.FAILED, id="its owner died"),
+        pytest.param([HELD, record(ended=True)], State.SUCCEEDED, id="its claim is still held"),
+        pytest.param(
+            [record(), record(ref=REF.next(), ended=True)], State.SUCCEEDED, id="it ran again"
+        ),
+    ],
+)
+def test_what_is_on_record_of_one_that_is_active_is_looked_for(
+    daemon: FakeBuildkitd, search: Search, records: list[pb.BuildHistoryRecord], state: State
+) -> None:
+    for each in records:
+        daemon.history.add(each)
+
+    assert recorded(search).state is state
+
     assert [request.ActiveOnly for request in daemon.history.requests] == [True, False]
+
+
+def test_one_that_may_be_new_is_not_looked_for_if_it_is(
+    daemon: FakeBuildkitd, search: Search
+) -> None:
+    daemon.history.add(record(ref=Ref("b2" * 16), ended=True))
+
+    assert search.record(ID, may_be_new=True) is None
+    assert [request.ActiveOnly for request in daemon.history.requests] == [True]
+    daemon.history.add(record(ended=True))
+
+    found = search.record(ID, may_be_new=True)
+
+    assert found
+    assert found.state is State.SUCCEEDED
+
+
+def test_a_daemon_that_does_not_say_so_is_searched() -> None:
+    fake = FakeBuildkitd(lacks=["UpdateBuildHistory"])
+    fake.start()
+    with fake.control() as another:
+        fake.history.add(HELD)
+
+        assert recorded(Search(another, patience=PATIENCE)).state is State.QUEUED
+
+    assert [request.ActiveOnly for request in fake.history.requests] == [True, False]
+    fake.stop()
 
 
 def test_the_last_attempt_that_has_something_to_tell_counts(

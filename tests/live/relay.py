@@ -43,7 +43,12 @@ class Relay:
                         near.close()
                         return
                     self._open.append(near)
-                    self._open.append(far := self._connected())
+                    try:
+                        far = self._connected()
+                    except OSError:  # nobody is there now; the next connection may find somebody
+                        near.close()
+                        continue
+                    self._open.append(far)
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 

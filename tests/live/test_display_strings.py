@@ -36,9 +36,8 @@ PRINTED_AS = {
     VERTEXES: "LOAD_DEFINITION LOAD LOAD_METADATA RESOLVE_CONFIG FRONTEND_IMAGE FROM STEP FIRST_STAGE "
     "EXPORT",
     STATUSES: "TRANSFERRING EXPORTED_MANIFEST PUSHING PUSHING_LAYERS PUSHED",
-    ERRORS: "JOB_EXISTS NO_SUCH_JOB CANCELED CACHE_KEY CHECKSUM EXIT_CODE NO_SECRET PULL_FAILED "
-    "SOURCE_DENIED "
-    "PUSH_FAILED LAYER_FAILED AUTHORIZE_FAILED UNEXPECTED_STATUS",
+    ERRORS: "JOB_EXISTS NO_SUCH_JOB NO_SUCH_RECORD CANCELED CACHE_KEY CHECKSUM EXIT_CODE NO_SECRET "
+    "PULL_FAILED SOURCE_DENIED PUSH_FAILED LAYER_FAILED AUTHORIZE_FAILED UNEXPECTED_STATUS",
     WARNINGS: "LINTED_LINE",
 }
 KIND = {name: kind for kind, names in PRINTED_AS.items() for name in names.split()}
@@ -136,6 +135,8 @@ def refuse(control: Control, texts: Said) -> None:
     note(texts, control.solve.future(pb.SolveRequest(Ref=ref, Internal=True), timeout=SECONDS))
     held.cancel()
     note(texts, LLBBridge(control.channel, uuid.uuid4().hex).inputs(timeout=SECONDS))
+    unknown = pb.UpdateBuildHistoryRequest(Ref=uuid.uuid4().hex)
+    note(texts, control.update_build_history.future(unknown, timeout=SECONDS))
 
 
 def note(texts: Said, call: grpc.Future[Any]) -> None:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from typing import TYPE_CHECKING
 
 import pytest
+from stack.daemons import certificates, ports
 
-from function.buildkit import Client
+from function.buildkit import Client, DaemonTLS
+from function.daemons.pool import Daemons
 from function.history import History
 
 from .caller import Request, build, documents, get, post, read_until, stream
 from .commands import command, live_log, wait_for_state
 from .gate import Gate
+from .relay import Relay
 from .scraping import total
 from .waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from stack.daemons.buildkitd import Buildkitd
     from stack.daemons.registry import Registry
@@ -155,6 +161,75 @@ def test_what_one_daemon_down_means_for_those_who_ask(pool: Pool) -> None:
     third.kill()
     assert get(pool.other, "/ready").status == 503
     assert build(pool.other, pool.request(9)).status == 503
+
+
+def test_one_that_is_full_spills_to_the_next_until_all_are(
+    registry: Registry, daemons: list[Buildkitd], start_function: StartFunction
+) -> None:
+    addresses = ",".join(daemon.address for daemon in daemons)
+    with Gate() as gate, start_function(addresses, daemon_builds="1") as function:
+        pool = Pool(registry, daemons, function.url, function.url)
+
+        numbers = count()
+
+        def begin() -> list[int]:
+            """Begin another build of the image, and count the builds of each daemon, the most first."""
+            own_step = f"echo {next(numbers)}; {gate.command}"
+            command_detached(function.url, pool.request(0, own_step))
+            gate.wait_until_arrived()
+            return sorted(map(load, daemons), reverse=True)
+
+        assert [begin() for _ in range(4)] == [[1, 0, 0], [1, 1, 0], [1, 1, 1], [2, 1, 1]]
+        gate.let_go()
+        wait_until(lambda: not pool.busy())
+
+
+def test_a_build_goes_on_elsewhere_when_its_daemon_falls_silent(pool: Pool) -> None:
+    with Gate() as gate, stream(pool.one, pool.request(0, gate.command)) as streamed:
+        gate.wait_until_arrived()
+        (silent,) = pool.busy()
+
+        silent.pause()
+
+        others = [daemon for daemon in pool.daemons if daemon != silent]
+        wait_until(lambda: any(map(load, others)))
+        gate.open()
+        *_, final = documents(streamed)
+        assert final["status"] == "success"
+        assert build(pool.one, pool.request(1)).status == 200
+        silent.resume()
+        # Whose session is gone, it cancels.
+        wait_until(lambda: load(silent) == 0)
+    assert final["digest"] in pool.pushed(0)
+
+
+def test_one_certificate_serves_all_addresses_of_a_name(
+    start_daemon: Callable[..., Buildkitd], tmp_path: Path
+) -> None:
+    made = certificates.make(tmp_path, name="pool.test")
+    tls = DaemonTLS(
+        ca=made.authority.certificate, cert=made.client.certificate, key=made.client.key
+    )
+    secure = [start_daemon(tls=made) for _ in range(2)]
+    port = ports.free()
+    hosts = ["127.0.6.1", "127.0.6.2"]
+    with ExitStack() as stack:
+        for host, daemon in zip(hosts, secure, strict=True):
+            listening = socket.create_server((host, port))
+            stack.enter_context(Relay(daemon.address, listening))
+        daemons = Daemons(
+            [f"tcp://pool.test:{port}"],
+            tls=tls,
+            patience=5.0,
+            builds=8,
+            resolve=lambda _host, _port: hosts,
+        )
+        stack.callback(daemons.close)
+
+        found = daemons.takers()
+
+        assert len({daemon.worker_id for daemon in found}) == 2
+        assert {daemons.choose(f"{key:08x}")[1] for key in range(4)} == {"first"}
 
 
 def test_one_that_drains_is_asked_and_given_nothing(

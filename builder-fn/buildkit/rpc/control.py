@@ -54,6 +54,11 @@ class Control:
             request_serializer=pb.BuildHistoryRequest.SerializeToString,
             response_deserializer=pb.BuildHistoryEvent.FromString,
         )
+        self.update_build_history = channel.unary_unary(
+            _SERVICE + "UpdateBuildHistory",
+            request_serializer=pb.UpdateBuildHistoryRequest.SerializeToString,
+            response_deserializer=pb.UpdateBuildHistoryResponse.FromString,
+        )
 
 
 def solve_message(request: pb.SolveRequest) -> bytes:

@@ -61,6 +61,11 @@ NO_SUCH_JOB = _displayed(
     "solver/errdefs/jobs.go:18",
     "that a lock whose predecessor has just ended is waited for (history/ref_lock)",
 )
+NO_SUCH_RECORD = _displayed(
+    r"failed to retrieve ref (?P<ref>[^:]+): file does not exist",
+    "solver/llbsolver/history/buildhistory.go:321",
+    "that a new build is known for one without a search (history/search)",
+)
 
 # What vertexes are called.
 

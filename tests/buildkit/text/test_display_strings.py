@@ -9,6 +9,7 @@ from function.buildkit.text.display_strings import (
     JOB_EXISTS,
     LOAD_METADATA,
     NO_SUCH_JOB,
+    NO_SUCH_RECORD,
     STEP,
     DisplayString,
     all_of_them,
@@ -43,6 +44,9 @@ def test_each_is_gone_by_where_it_says(name: str) -> None:
         (NO_SUCH_JOB, "forwarding Inputs: no such job claim-1", True),
         (NO_SUCH_JOB, "no such job xclaim-1", False),
         (NO_SUCH_JOB, "", False),
+        (NO_SUCH_RECORD, "failed to retrieve ref claim-1: file does not exist", True),
+        (NO_SUCH_RECORD, "failed to retrieve ref claim-10: file does not exist", False),
+        (NO_SUCH_RECORD, "failed to retrieve ref claim-1: input/output error", False),
     ],
 )
 def test_a_refusal_names_its_build(string: DisplayString, text: str, *, is_about: bool) -> None:
