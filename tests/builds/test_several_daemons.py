@@ -473,7 +473,9 @@ class TestLoss:
 
         with pytest.raises(BuildCancelled):
             list(lines)
-        assert isinstance(another.record(asked.build_id).error, BuildCancelled)
+        fakes[1].wait_until(
+            lambda: isinstance(another.record(asked.build_id).error, BuildCancelled)
+        )
 
     def test_one_in_line_whose_daemon_is_lost_is_claimed_elsewhere(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
