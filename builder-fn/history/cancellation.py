@@ -210,7 +210,11 @@ class _Stream:
             for event in call:
                 self._has_opened()
                 self._take(event)
-        except (grpc.RpcError, Misconfigured) as exc:
+        except (
+            grpc.RpcError,
+            Misconfigured,
+            ValueError,
+        ) as exc:  # the last if the channel is closed
             if _is_over(exc):
                 return
             _log.debug("requests to cancel cannot be heard: %s", exc)

@@ -104,7 +104,11 @@ class Memory:
         try:
             for event in self._control().listen_build_history(request, timeout=_READING_SECONDS):
                 self._ended.hear(event)
-        except (grpc.RpcError, Misconfigured) as exc:
+        except (
+            grpc.RpcError,
+            Misconfigured,
+            ValueError,
+        ) as exc:  # the last if the channel is closed
             _log.debug("the history cannot be read: %s", exc)
             return
         with self._lock:

@@ -81,11 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/drill",
         description="Do to a real function what it must stand, and print the figures. Takes minutes, "
-<<<<<<< HEAD
-        "loopback and some 2 GiB of memory, and no root.",
-=======
         "loopback and some 2 GiB of memory.",
->>>>>>> a906dfe (Measure several daemons and a long history: scripts/bench --only daemons)
     )
     drills = parser.add_subparsers(dest="drill", required=True)
     front = drills.add_parser(
@@ -96,7 +92,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     names = [attack.__name__ for attack in siege.ATTACKS]
     front.add_argument("--only", nargs="*", choices=names, metavar="ATTACK", help=", ".join(names))
-<<<<<<< HEAD
     shared = drills.add_parser(
         "tenants",
         help="have one tenant send twenty times what it may, and see how long another waits",
@@ -114,12 +109,11 @@ def _parser() -> argparse.ArgumentParser:
         default=6,
         metavar="N",
         help="of each caller in a turn; 6 unless told",
-=======
+    )
     drills.add_parser(
         "daemons",
         help="kill, silence, cut off and restart three daemons under builds; takes ten minutes, root and "
         "the stack of ./scripts/test. All arguments are pytest's",
->>>>>>> a906dfe (Measure several daemons and a long history: scripts/bench --only daemons)
     )
     return parser
 
