@@ -241,7 +241,7 @@ class PlatformUnavailable(Unavailable):
     The one that keeps the build's record is still there.
     """
 
-    code = "buildkitd_unavailable"
+    code = DaemonUnavailable.code  # for callers it is the same: they try again
 
 
 class DaemonFault(Unavailable):

@@ -45,6 +45,12 @@ LAYERS_OF_ANOTHER = 'builder_fn_buildkitd_cache_bytes{daemon="1", type="regular"
 CONTEXTS = 'builder_fn_buildkitd_cache_bytes{daemon="0", type="source.local", instance="a"}'
 LIMIT = 'builder_fn_buildkitd_cache_limit_bytes{daemon="0", instance="a"}'
 LIMIT_OF_ANOTHER = 'builder_fn_buildkitd_cache_limit_bytes{daemon="1", instance="a"}'
+OVER_LIMIT = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="tenant_limit"}'
+OTHERS_NAME = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="push_refused"}'
+AGAINST_POLICY = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="policy_refused"}'
+SHORT_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="60"}'
+LONG_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="300"}'
+ALL_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="+Inf"}'
 AT_HOME = 'builder_fn_builds_placed_total{choice="first"}'
 SPILLED = 'builder_fn_builds_placed_total{choice="spilled"}'
 LEFT = 'kubelet_volume_stats_available_bytes{persistentvolumeclaim="state-buildkitd-0"}'
@@ -83,6 +89,19 @@ FIRES = [
     pytest.param("BuilderFnLineLong", 11, {WAITING: "0 2x12"}, id="somebody always waits"),
     pytest.param("BuilderFnTurnsBuildsAway", 5, {BUSY: "0x3 1x3"}, id="one build too many"),
     pytest.param("BuilderFnBadSignatures", 16, {MISSIGNED: "0+2x20"}, id="two in a minute"),
+    pytest.param("BuilderFnTenantOverLimit", 15, {OVER_LIMIT: "0+1x20"}, id="it sends too much"),
+    pytest.param(
+        "BuilderFnTenantForbidden",
+        16,
+        {OTHERS_NAME: "0+1x20", AGAINST_POLICY: "0+1x20"},
+        id="it tries names and images",
+    ),
+    pytest.param(
+        "BuilderFnTenantWaits",
+        25,
+        {SHORT_WAITS: "0x30", LONG_WAITS: "0+1x30", ALL_WAITS: "0+1x30"},
+        id="each of its builds waits for minutes",
+    ),
     pytest.param(
         "BuilderFnCacheOverLimit",
         31,
@@ -173,6 +192,27 @@ STAYS_QUIET = [
     pytest.param("BuilderFnLineLong", 12, {WAITING: "5x6 0 5x6"}, id="the line was empty once"),
     pytest.param("BuilderFnTurnsBuildsAway", 20, {BUSY: "0 1x20"}, id="it is long ago"),
     pytest.param("BuilderFnBadSignatures", 16, {MISSIGNED: "0+1x20"}, id="one in a minute"),
+    pytest.param("BuilderFnTenantOverLimit", 25, {OVER_LIMIT: "0 1x30"}, id="it was one crowd"),
+    pytest.param(
+        "BuilderFnTenantForbidden", 16, {OTHERS_NAME: "0+1x20"}, id="a wrong name now and then"
+    ),
+    pytest.param(
+        "BuilderFnTenantWaits",
+        25,
+        {SHORT_WAITS: "0+1x30", LONG_WAITS: "0+1x30", ALL_WAITS: "0+1x30"},
+        id="none of its builds waits long",
+    ),
+    pytest.param(
+        "BuilderFnTenantWaits",
+        25,
+        {
+            SHORT_WAITS: "0x30",
+            LONG_WAITS: "0+1x30",
+            ALL_WAITS: "0+1x30",
+            OVER_LIMIT: "0+1x30",
+        },
+        id="it waits for its own limits",
+    ),
     pytest.param(
         "BuilderFnCacheOverLimit",
         31,

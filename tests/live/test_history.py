@@ -490,8 +490,8 @@ def test_a_journal_is_followed_as_a_build_is(
     failure = FailedStep(name="RUN", exit_code=1, output=("o",), excerpt=("e",))
     lines = [f"#1 0.{number} é" for number in range(20)]
     journal = one.journal(claim.ref, ANNOTATIONS)
+    wait_until(lambda: recorded(another, build_id).state is State.RUNNING)
     follow = following(another, build_id)
-    assert follow.record.state is State.RUNNING
 
     with ThreadPoolExecutor() as threads:
         followed = threads.submit(told, follow)
