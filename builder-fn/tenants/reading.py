@@ -13,22 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import go_duration
-from ..quoting import quoted
+from ..quoting import json_type, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 _DURATION = re.compile(r"[0-9.hms]{1,20}")
-
-_JSON_TYPES: dict[type, str] = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +115,7 @@ def one_of(value: object, where: Where, choices: Collection[str]) -> str:
 
 def refusal(value: object, where: Where, wanted: str) -> Malformed:
     """Make the error for a value of another type than is *wanted*."""
-    return Malformed(where, f"must be {wanted}, not {_JSON_TYPES[type(value)]}")
+    return Malformed(where, f"must be {wanted}, not {json_type(value)}")
 
 
 def _hint(name: str, known: Collection[str]) -> str:

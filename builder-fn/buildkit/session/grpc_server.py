@@ -37,6 +37,7 @@ from ..rpc.http2.data_frames import (
     data_frames,
     enlarged,
     pong,
+    taken,
 )
 
 if TYPE_CHECKING:
@@ -165,15 +166,7 @@ class _Stream:
 
     def take(self, limit: int) -> list[Buffer]:
         """Return at most *limit* bytes of what is unsent, which from here on counts as sent."""
-        taken: list[Buffer] = []
-        while limit > 0 and self.unsent:
-            buffer = self.unsent.popleft()
-            if len(buffer) > limit:
-                self.unsent.appendleft(memoryview(buffer)[limit:])
-                buffer = memoryview(buffer)[:limit]
-            taken.append(buffer)
-            limit -= len(buffer)
-        return taken
+        return taken(self.unsent, limit)
 
 
 class GrpcServer:

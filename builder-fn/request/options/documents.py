@@ -8,17 +8,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ...errors import ConfigError
-from ...quoting import quoted
-
-_JSON_TYPES: dict[type, str] = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "a boolean",
-    type(None): "null",
-}
+from ...quoting import json_type, quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +35,7 @@ class Document:
             # Numbers of thousands of digits, and arrays as deep.
             raise ConfigError(f"{self.name} is not JSON that any build would need.") from exc
         if not isinstance(value, dict):
-            raise ConfigError(f"{self.name} must be a JSON object, not {type_of(value)}.")
+            raise ConfigError(f"{self.name} must be a JSON object, not {json_type(value)}.")
         return value
 
     def _without_twins(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -59,8 +49,3 @@ class Document:
 
     def _not_a_constant(self, word: str) -> NoReturn:
         raise ConfigError(f"{self.name} is not valid JSON: {word} is no JSON number.")
-
-
-def type_of(value: object) -> str:
-    """Return JSON's name for the type of *value*."""
-    return _JSON_TYPES[type(value)]

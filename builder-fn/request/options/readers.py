@@ -13,9 +13,8 @@ from typing import NoReturn
 
 from ... import go_duration
 from ...errors import ConfigError
-from ...quoting import quoted
+from ...quoting import json_type, quoted
 from ...registry.reference import TAG, Reference
-from .documents import type_of
 
 # OS, architecture and variant (github.com/containerd/platforms, platforms.go).
 _PLATFORM = re.compile(r"[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_.-]{1,64}){1,2}")
@@ -179,4 +178,4 @@ def _without_digest(reference: Reference) -> Reference:
 
 
 def _refuse(key: Key, value: object, wanted: str) -> NoReturn:
-    raise ConfigError(f"{key} must be {wanted}, not {type_of(value)}.")
+    raise ConfigError(f"{key} must be {wanted}, not {json_type(value)}.")

@@ -16,6 +16,7 @@ import grpc
 from ....fsutil.wire import MESSAGE_PREFIX
 from ..channel import MAX_GRPC_MESSAGE_BYTES
 from ..grpc_status import DETAILS, Code
+from .data_frames import taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -133,15 +134,7 @@ class Call:
             self.unsent.extend(self.source(limit))
         if len(self.unsent) == 1 and len(self.unsent[0]) <= limit:
             return [self.unsent.popleft()]
-        taken: list[Buffer] = []
-        while limit > 0 and self.unsent:
-            buffer = self.unsent.popleft()
-            if len(buffer) > limit:
-                self.unsent.appendleft(memoryview(buffer)[limit:])
-                buffer = memoryview(buffer)[:limit]
-            taken.append(buffer)
-            limit -= len(buffer)
-        return taken
+        return taken(self.unsent, limit)
 
     def end(self, error: CallFailed | None) -> None:
         if self.ended:

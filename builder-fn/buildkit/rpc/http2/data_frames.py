@@ -17,6 +17,7 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Container, Iterable, Iterator
 
     Buffer = bytes | bytearray | memoryview
@@ -38,6 +39,19 @@ _MAX_WINDOW = (1 << 31) - 1
 _END_STREAM = 0x1
 _ACK = 0x1
 _PADDED = 0x8
+
+
+def taken(unsent: deque[Buffer], limit: int) -> list[Buffer]:
+    """Take at most *limit* bytes from the front of *unsent*, without a copy, and return them."""
+    buffers: list[Buffer] = []
+    while limit > 0 and unsent:
+        buffer = unsent.popleft()
+        if len(buffer) > limit:
+            unsent.appendleft(memoryview(buffer)[limit:])
+            buffer = memoryview(buffer)[:limit]
+        buffers.append(buffer)
+        limit -= len(buffer)
+    return buffers
 
 
 class DataFrameTaker:
