@@ -119,7 +119,7 @@ class CancelListener:
             if not stream.broken.wait(_RENEWAL_SECONDS):
                 pause = _MIN_PAUSE_SECONDS
                 # One that has brought nothing, not even its head, may never have been opened.
-                stream = self._begun(search=not stream.opened)
+                stream = self._begun(search=not stream.opened_in_time)
                 continue
             time.sleep(pause)
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
@@ -197,7 +197,9 @@ class _Stream:
         self._request = pb.BuildHistoryRequest(
             Filter=filters_of_all(Part.CANCEL), ActiveOnly=not search
         )
-        self.opened = False
+        self._begun_at = time.monotonic()
+        self._is_open = False
+        self.opened_in_time = False
         self.broken = threading.Event()
         threading.Thread(target=self._read, name="cancellation stream", daemon=True).start()
 
@@ -222,8 +224,12 @@ class _Stream:
         self.broken.set()
 
     def _has_opened(self) -> None:
-        if not self.opened:
-            self.opened = True
+        if self._is_open:
+            return
+        self._is_open = True
+        # Later than that the stream before it may have ended, and a request have come between the two.
+        if time.monotonic() - self._begun_at < _STREAM_SECONDS - _RENEWAL_SECONDS:
+            self.opened_in_time = True
             self._open()
 
 

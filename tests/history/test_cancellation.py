@@ -297,6 +297,22 @@ def test_a_stream_that_never_opened_is_made_up_for_by_a_search(
     assert daemon.history.requests[0].ActiveOnly is False
 
 
+def test_a_stream_that_opened_after_the_last_one_ended_is_made_up_for_by_a_search(
+    daemon: FakeBuildkitd,
+    listener: CancelListener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listener.add(REF, Cancel())
+    daemon.wait_until(lambda: listener.unbroken_since is not None)
+    # From here on each opens too late.
+    monkeypatch.setattr(cancellation, "_STREAM_SECONDS", cancellation._RENEWAL_SECONDS)
+    seen = len(searches(daemon))
+
+    daemon.wait_until(lambda: searches(daemon)[seen:].count(True) >= 2)
+
+    assert listener.unbroken_since is None
+
+
 def test_all_that_is_heard_is_passed_on(
     daemon: FakeBuildkitd, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
