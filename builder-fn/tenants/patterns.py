@@ -17,7 +17,7 @@ from ..quoting import quoted
 from ..registry.reference import Reference, split_domain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ALL = "**"
 _STAR = "*"
@@ -67,7 +67,7 @@ class ImagePattern:
     def covers(self, reference: Reference) -> bool:
         """Return whether *reference*, whatever its tag or digest, is one of these repositories."""
         registry, parts = place(reference)
-        return self.registry in ("", registry) and _fits(self.parts, parts)
+        return self.registry in ("", registry) and parts_fit(self.parts, parts, part_fits)
 
 
 def place(reference: Reference) -> tuple[str, tuple[str, ...]]:
@@ -85,22 +85,26 @@ def place(reference: Reference) -> tuple[str, tuple[str, ...]]:
     return _HUB, parts if len(parts) > 1 else (_HUB_OFFICIAL, *parts)
 
 
-def _fits(pattern: Sequence[str], parts: Sequence[str]) -> bool:
-    """Follow all ways to read *parts* at once, so that no name takes longer than its length."""
+def parts_fit(
+    pattern: Sequence[str], parts: Sequence[str], fits: Callable[[str, str], bool]
+) -> bool:
+    """Tell whether *parts* fit, each of them as *fits* judges it by its part of *pattern*.
+
+    All ways to read them are followed at once, so that no name takes longer than its length.
+    """
     reached = {0}
     for wanted in pattern:
         if wanted == _ALL:
             reached = set(range(min(reached) + 1, len(parts) + 1))
         else:
-            reached = {
-                at + 1 for at in reached if at < len(parts) and _part_fits(wanted, parts[at])
-            }
+            reached = {at + 1 for at in reached if at < len(parts) and fits(wanted, parts[at])}
         if not reached:
             return False
     return len(parts) in reached
 
 
-def _part_fits(pattern: str, part: str) -> bool:
+def part_fits(pattern: str, part: str) -> bool:
+    """Tell whether one part of a name fits one of a pattern, in which a star is any characters."""
     reached = {0}
     for wanted in pattern:
         if wanted == _STAR:

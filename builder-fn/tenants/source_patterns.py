@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..quoting import quoted
-from .patterns import ImagePattern
+from .patterns import ImagePattern, part_fits, parts_fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -190,31 +190,9 @@ def _host_covers(host: str, other: str) -> bool:
 
 def _path_covers(parts: Sequence[str], others: Sequence[str]) -> bool:
     """Read *others* as if its stars were characters that only our own stars stand for."""
-    reached = {0}
-    for wanted in parts:
-        if wanted == _ALL:
-            reached = set(range(min(reached) + 1, len(others) + 1))
-        else:
-            reached = {
-                at + 1
-                for at in reached
-                if at < len(others) and others[at] != _ALL and _part_covers(wanted, others[at])
-            }
-        if not reached:
-            return False
-    return len(others) in reached
-
-
-def _part_covers(pattern: str, other: str) -> bool:
-    reached = {0}
-    for wanted in pattern:
-        if wanted == _STAR:
-            reached = set(range(min(reached), len(other) + 1))
-        else:
-            reached = {at + 1 for at in reached if at < len(other) and other[at] == wanted}
-        if not reached:
-            return False
-    return len(other) in reached
+    return parts_fit(
+        parts, others, lambda wanted, other: other != _ALL and part_fits(wanted, other)
+    )
 
 
 def _refused_host(host: str) -> str:
