@@ -104,10 +104,7 @@ class Builder:
     @property
     def process_sandbox(self) -> bool | None:
         """Tell whether all daemons keep steps of different builds apart, as far as is known by now."""
-        found = [each.process_sandbox.is_there for each in self.replica.pools.current()]
-        if False in found:
-            return False
-        return None if None in found or not found else True
+        return _of_all([each.process_sandbox.is_there for each in self.replica.pools.current()])
 
     @property
     def steps_are_limited(self) -> bool | None:
@@ -115,8 +112,7 @@ class Builder:
         tenants = self.replica.askers.tenants
         if tenants is None or not tenants.limit_steps:
             return None
-        found = [each.step_limits.are_kept for each in self.replica.pools.current()]
-        return False if False in found else None if None in found or not found else True
+        return _of_all([each.step_limits.are_kept for each in self.replica.pools.current()])
 
     def require_room(self, principal: Principal, build_id: str = "") -> None:
         """Refuse a build of a tenant that is over its limits, as far as that is known.
@@ -337,6 +333,13 @@ class Builder:
             return BuildSecrets()
         keys = self.replica.askers.sealing_keys(job.principal)
         return BuildSecrets.opened(job.bundle.sealed_secrets, keys)
+
+
+def _of_all(found: Sequence[bool | None]) -> bool | None:
+    """Tell whether all daemons do what was *found* of each; None where that is not known."""
+    if False in found:
+        return False
+    return None if None in found or not found else True
 
 
 def _version(daemon: Daemon, *, seconds: float) -> str:
