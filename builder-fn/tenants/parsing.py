@@ -92,16 +92,23 @@ class Tenants:
         return any(each.memory is not None or each.cpus is not None for each in policies)
 
     def principal(self, key: Key) -> Principal:
-        """Return the holder of *key*: the tenant whose key it is, else an operator."""
+        """Return the holder of *key*: the tenant whose key it is, else an operator.
+
+        Two tenants share a cache where both say so: one that does not is kept apart from all others.
+        """
         owner, is_ours, _ = key.name.partition("/")
         tenant = self.tenants.get(owner) if is_ours else None
-        policies = (self.policy, tenant.policy) if tenant else (self.policy,)
-        others = (each.images for each in self.tenants.values() if each is not tenant)
+        if tenant is None:
+            return Principal(key=key, policies=(self.policy,))
+        others = [each for each in self.tenants.values() if each is not tenant]
+        isolated = [each for each in others if each.cache == ISOLATED]
+        apart = others if tenant.cache == ISOLATED else isolated
         return Principal(
             key=key,
             tenant=tenant,
-            policies=policies,
-            others=tuple(chain.from_iterable(others)) if tenant else (),
+            policies=(self.policy, tenant.policy),
+            others_are_isolated=bool(isolated),
+            others=tuple(chain.from_iterable(each.images for each in apart)),
         )
 
 

@@ -32,7 +32,8 @@ class Principal:
     key: Key | None = None  # None where nobody has to sign
     tenant: Tenant | None = None
     policies: tuple[Policy, ...] = ()  # that hold for its builds, each of them
-    others: tuple[ImagePattern, ...] = ()  # what other tenants may push
+    others_are_isolated: bool = False  # some other tenant's cache is
+    others: tuple[ImagePattern, ...] = ()  # what other tenants may push, that it must not read
 
     @property
     def is_operator(self) -> bool:

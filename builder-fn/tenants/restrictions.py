@@ -56,11 +56,13 @@ _USER = re.compile(r"(?<=://)[^/?#@]*@")
 class Restrictions:
     """All that one build is held to; *namespace* is that of an isolated cache, else nothing.
 
-    Then it may not read what *others* push either, other than what is its *own* as well.
+    Where its cache or another tenant's is isolated, *caches_are_apart*: it must not name its way into another
+    one. Nor may it read what *others* push, other than what is its *own* as well.
     """
 
     policy: Policy = field(default_factory=Policy)
     namespace: str = ""
+    caches_are_apart: bool = False
     own: tuple[SourcePattern, ...] = ()
     others: tuple[SourcePattern, ...] = ()
 
@@ -68,24 +70,25 @@ class Restrictions:
     def of(cls, principal: Principal) -> Restrictions:
         policy = reduce(Policy.narrowed, principal.policies, Policy())
         tenant = principal.tenant
-        isolated = tenant is not None and tenant.cache == ISOLATED
-        if tenant is None or not isolated:
+        if tenant is None:
             return cls(policy=policy)
+        isolated = tenant.cache == ISOLATED
         return cls(
             policy=policy,
-            namespace=namespace_of(tenant.name),
+            namespace=namespace_of(tenant.name) if isolated else "",
+            caches_are_apart=isolated or principal.others_are_isolated,
             own=tuple(map(SourcePattern.from_image, tenant.images)),
             others=tuple(map(SourcePattern.from_image, principal.others)),
         )
 
     def require(self, config: BuildConfig) -> None:
         """Refuse what a request asks for against the policy. Raises PolicyRefused."""
-        if self.namespace:
+        if self.caches_are_apart:
             for name in (_HOSTNAME, _CACHE_NAMESPACE):
                 if name in config.build_args:
                     raise PolicyRefused(
-                        f"The build argument {name} is the builder's own here: it keeps your cache apart "
-                        f"from others'. Leave it out. {self._whom()}"
+                        f"The build argument {name} is the builder's own here: it keeps tenants' caches "
+                        f"apart. Leave it out. {self._whom()}"
                     )
         allowed = self.policy.platforms
         if allowed is None:
@@ -169,17 +172,25 @@ class Restrictions:
         """What the build may read.
 
         The daemon asks no registry for an image that it has, if it is named by its digest: so places where
-        others push are closed. Where the operator has written out what may be used, that counts instead.
+        others push are closed, and with them a whole registry where this one pushes nothing. Where the operator
+        has written out what may be used, that counts instead.
         """
         written_out = self.policy.images.allow is not None
-        places = () if written_out else tuple(each for each in self.others if each.is_place)
+        registries = {each.host for each in self.own}
+        places = (
+            ()
+            if written_out
+            else tuple(
+                each for each in self.others if each.is_place or each.is_registry_beside(registries)
+            )
+        )
         return SourceLimits(
             policy=self.policy, guarded=self._is_guarded, own=self.own, others=places
         )
 
     @property
     def _is_guarded(self) -> bool:
-        return bool(self.namespace or not self.policy.network or self.limit_steps)
+        return self.caches_are_apart or not self.policy.network or self.limit_steps
 
     def _is_built_in(self, syntax: str) -> bool:
         try:

@@ -14,7 +14,7 @@ from ..quoting import quoted
 from .patterns import ImagePattern, part_fits, parts_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _ALL = "**"
 _STAR = "*"
@@ -88,6 +88,11 @@ class SourcePattern:
     def is_place(self) -> bool:
         """Tell whether it names a place within a registry, and not a whole one or all of them."""
         return bool(self.host) and _STAR not in self.parts[0]
+
+    def is_registry_beside(self, registries: Collection[str]) -> bool:
+        """Tell whether it names a whole registry, none of *registries*, and not the one that is everybody's."""
+        is_whole = bool(self.host) and not self.is_place
+        return is_whole and self.host != _HUB and not {self.host, ""} & set(registries)
 
     @property
     def images(self) -> str:

@@ -8,11 +8,13 @@ import pytest
 
 from function.buildkit.outcome import FailedStep
 from function.errors import BuildFailed, PolicyRefused
+from function.registry.reference import Reference
 from function.request.options import BuildConfig, Document
 from function.tenants import Restrictions
 from function.tenants.parsing import parsed as parsed_file
 from function.tenants.policy import parsed
 from function.tenants.reading import Where
+from function.tenants.restrictions import namespace_of
 
 HOSTNAME = "build-arg:BUILDKIT_SANDBOX_HOSTNAME"
 NAMESPACE = "build-arg:BUILDKIT_CACHE_MOUNT_NS"
@@ -40,6 +42,13 @@ def of_tenant(name: str = "acme", *, document: Any = None, **members: Any) -> Re
     tenants[name] |= members
     file = parsed_file(json.dumps({"tenants": tenants, **(document or {})}).encode())
     return Restrictions.of(file.principal(file.tenants[name].keys[0]))
+
+
+def beside(beta: Any, **acme: Any) -> Restrictions:
+    """Return the restrictions of acme, which has another tenant beside it."""
+    tenants = {"acme": {"keys": [{"name": "1", "secret": "acme" * 16}], **acme}, "beta": beta}
+    file = parsed_file(json.dumps({"tenants": tenants}).encode())
+    return Restrictions.of(file.principal(file.tenants["acme"].keys[0]))
 
 
 def test_nothing_restricts_where_there_is_neither_a_tenant_nor_a_policy() -> None:
@@ -72,6 +81,65 @@ def test_a_shared_cache_has_no_names() -> None:
 def test_a_caller_cannot_name_its_steps_or_cache_mounts(name: str) -> None:
     with pytest.raises(PolicyRefused, match=name):
         of_tenant().require(config(buildArgs={name: "another's"}))
+
+
+ISOLATED_BESIDE = {"document": {"cache": "isolated"}, "cache": "shared"}
+
+
+@pytest.mark.parametrize("name", ["BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"])
+def test_who_shares_its_own_cache_cannot_name_its_way_into_an_isolated_one(name: str) -> None:
+    with pytest.raises(PolicyRefused, match=name):
+        of_tenant(**ISOLATED_BESIDE).require(config(buildArgs={name: namespace_of("beta")}))
+
+    of_tenant(document={"cache": "shared"}).require(config(buildArgs={name: "any"}))
+
+
+def test_who_shares_its_own_cache_has_no_frontend_that_could_name_an_isolated_one() -> None:
+    syntax = b"# syntax=docker/dockerfile:1\nFROM debian\n"
+
+    apart = of_tenant(**ISOLATED_BESIDE)
+    assert apart.frontend_attrs(config(), syntax) == {"cmdline": "docker/dockerfile:1"}
+    assert any(rule.having == {"image.recordtype": "frontend"} for rule in apart.source_rules)
+    assert not of_tenant(document={"cache": "shared"}).source_rules
+
+
+def test_who_shares_its_own_cache_reads_no_private_image_of_an_isolated_tenant() -> None:
+    base = Reference.parse("registry.example/beta/private")
+
+    assert of_tenant(**ISOLATED_BESIDE).refusal_of_image(base)
+    assert not of_tenant(document={"cache": "shared"}).refusal_of_image(base)
+
+
+@pytest.mark.parametrize("own", [["registry.example/acme/**"], []])
+@pytest.mark.parametrize("pattern", ["beta.example/**", "beta.example/*", "beta.example/*/private"])
+def test_a_registry_that_is_another_tenants_alone_holds_its_private_images(
+    pattern: str, own: list[str]
+) -> None:
+    beta = {"keys": [{"name": "1", "secret": "beta" * 16}], "images": [pattern]}
+    image = pattern.replace("**", "x").replace("*", "x")
+
+    found = beside(beta, images=own)
+
+    assert found.refusal_of_image(Reference.parse(f"{image}:1"))
+    assert found.refusal_of_image(Reference.parse(f"{image}@sha256:{'0' * 64}"))
+    assert not found.refusal_of_image(Reference.parse("debian"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "own"),
+    [
+        ("docker.io/**", "registry.example/acme/**"),
+        ("**", "registry.example/acme/**"),
+        ("registry.example/**", "registry.example/acme/**"),
+        ("beta.example/**", "**"),
+    ],
+)
+def test_what_is_not_one_other_tenants_alone_may_be_built_from(pattern: str, own: str) -> None:
+    beta = {"keys": [{"name": "1", "secret": "beta" * 16}], "images": [pattern]}
+    found = beside(beta, images=[own])
+
+    for name in ("debian", "registry.example/base/python", "docker.io/any/image"):
+        assert not found.refusal_of_image(Reference.parse(name))
 
 
 @pytest.mark.parametrize("syntax", ["docker/dockerfile:1", "docker.io/docker/dockerfile:1.7"])
@@ -177,17 +245,6 @@ def test_a_list_of_images_says_by_itself_what_is_open() -> None:
     found = of_tenant("beta", policy={"images": {"allow": ["registry.example/**"]}})
 
     assert not any("acme" in rule.pattern for rule in found.source_rules)
-
-
-def test_a_tenant_of_a_whole_registry_closes_it_to_nobody() -> None:
-    tenants = {
-        "wide": {"keys": [{"name": "1", "secret": "w" * 32}], "images": ["r.example/**", "**"]},
-        "beta": {"keys": [{"name": "1", "secret": "b" * 32}]},
-    }
-    file = parsed_file(json.dumps({"tenants": tenants}).encode())
-    found = Restrictions.of(file.principal(file.tenants["beta"].keys[0]))
-
-    assert not any("r\\.example" in rule.pattern for rule in found.source_rules)
 
 
 def refused(source: str, step: FailedStep | None = None) -> PolicyRefused:
