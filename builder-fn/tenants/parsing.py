@@ -30,6 +30,7 @@ from .reading import (
     one_of,
     text,
     texts,
+    unnamed,
     whole,
 )
 from .tenant import CACHES, ISOLATED, Limits, Tenant
@@ -124,9 +125,14 @@ def _document(content: bytes) -> dict[str, Any]:
             return Document("the file", content).values()
         return named(plain_yaml.parse(content, _scalar), Where())
     except ConfigError as exc:
-        raise Malformed(Where(), f"cannot be read: {exc}".rstrip(".")) from exc
+        raise _unreadable(exc) from exc
     except plain_yaml.NotPlainYAML as exc:
-        raise Malformed(Where(), f"cannot be read: {exc}") from exc
+        raise _unreadable(exc) from exc
+
+
+def _unreadable(error: Exception) -> Malformed:
+    why = f"cannot be read: {error}".rstrip(".")
+    return Malformed(Where(), why, public=unnamed(why))
 
 
 def _scalar(text: str) -> object:
@@ -285,7 +291,7 @@ def _images(value: object, where: Where) -> tuple[ImagePattern, ...]:
         try:
             patterns.append(ImagePattern.parse(pattern))
         except ValueError as exc:
-            raise Malformed(where.item(position), str(exc)) from exc
+            raise Malformed(where.item(position), str(exc), public=unnamed(str(exc))) from exc
     return tuple(patterns)
 
 
@@ -293,15 +299,17 @@ def _registry_auth(value: object, where: Where) -> RegistryAuth:
     try:
         auth = RegistryAuth.from_json(json.dumps(named(value, where)))
     except NotReady as exc:
-        raise Malformed(where, f"cannot be used: {_because(exc)}") from exc
+        raise _unusable(where, exc) from exc
     for fault in auth.faults:
-        raise Malformed(where, f"cannot be used: {_because(fault)}")
+        raise _unusable(where, fault)
     return auth
 
 
-def _because(sentence: object) -> str:
-    """Return what is wrong, of a sentence that says of which file it is as well."""
-    return str(sentence).rpartition("cannot be used: ")[2].rstrip(".")
+def _unusable(where: Where, sentence: object) -> Malformed:
+    """Refuse credentials by what is wrong, of a *sentence* that says of which file it is as well."""
+    because = str(sentence).rpartition("cannot be used: ")[2].rstrip(".")
+    why = f"cannot be used: {because}"
+    return Malformed(where, why, public=unnamed(why))
 
 
 def _sealing_keys(value: object, where: Where) -> tuple[SealingKey, ...]:
@@ -327,11 +335,8 @@ def _hosts(value: object, where: Where) -> tuple[str, ...]:
     hosts = texts(value, where)
     for position, host in enumerate(hosts):
         if not _HOST.fullmatch(host):
-            raise Malformed(
-                where.item(position),
-                'must be a host such as "hooks.example.com", or ".example.com" for all below it, or "*", '
-                f"not {quoted(host)}",
-            )
+            wanted = 'must be a host such as "hooks.example.com", or ".example.com" for all below it, or "*"'
+            raise Malformed(where.item(position), f"{wanted}, not {quoted(host)}", public=wanted)
     return hosts
 
 

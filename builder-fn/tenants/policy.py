@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from ..quoting import quoted
 from ..registry.reference import Reference
 from .platforms import normal_platform
-from .reading import Malformed, members, named, one_of, refusal, text, texts
+from .reading import Malformed, members, named, one_of, refusal, text, texts, unnamed
 from .source_patterns import SourcePattern, Sources
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _pattern(pattern: Callable[[str], SourcePattern], written: str, where: Where
     try:
         return pattern(written)
     except ValueError as exc:
-        raise Malformed(where, str(exc)) from exc
+        raise Malformed(where, str(exc), public=unnamed(str(exc))) from exc
 
 
 def _platforms(value: object, where: Where) -> tuple[str, ...]:
@@ -127,9 +127,9 @@ def _platforms(value: object, where: Where) -> tuple[str, ...]:
         try:
             found.append(normal_platform(platform))
         except ValueError:
+            wanted = 'must be a platform such as "linux/amd64"'
             raise Malformed(
-                where.item(position),
-                f'must be a platform such as "linux/amd64", not {quoted(platform)}',
+                where.item(position), f"{wanted}, not {quoted(platform)}", public=wanted
             ) from None
     if not found:
         raise Malformed(where, "is empty, so that nothing could be built")
@@ -138,12 +138,12 @@ def _platforms(value: object, where: Where) -> tuple[str, ...]:
 
 def _pins(value: object, where: Where) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for name, digest in named(value, where).items():
-        at = where.member(name)
+    for position, (name, digest) in enumerate(named(value, where).items()):
+        at = where.tenant(name, position)
         try:
             reference = Reference.parse(name)
         except ConfigError as exc:
-            raise Malformed(at, f"is no image's name: {exc}") from exc
+            raise Malformed(at, f"is no image's name: {exc}", public="is no image's name") from exc
         if reference.digest:
             raise Malformed(
                 at, "has a digest in its name; write the name and the tag that it is for"
@@ -152,7 +152,11 @@ def _pins(value: object, where: Where) -> Mapping[str, str]:
             raise Malformed(at, 'must be "sha256:" and 64 lower-case hexadecimal digits')
         canonical = f"{reference.name}:{reference.tag or 'latest'}"
         if canonical in found:
-            raise Malformed(at, f"is another name of {canonical}, which is there already")
+            raise Malformed(
+                at,
+                f"is another name of {canonical}, which is there already",
+                public="is another name of one that is there already",
+            )
         found[canonical] = str(digest)
     return found
 

@@ -18,6 +18,8 @@ from ..quoting import json_type, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+# From the first quote to the last, since what is quoted may have some in it.
+_QUOTED = re.compile(r'".*"', re.DOTALL)
 _DURATION = re.compile(r"[0-9.hms]{1,20}")
 
 
@@ -51,12 +53,22 @@ class Malformed(Exception):
         self.public = f"{where.public or 'the file'} {why if public is None else public}"
 
 
+def unnamed(why: str) -> str:
+    """Return *why* without what it quotes from the file, such as a customer's name, for everybody to read."""
+    return _QUOTED.sub("…", why)
+
+
 def members(value: object, where: Where, known: Collection[str]) -> dict[str, Any]:
     """Return the members of an object that may have the *known* ones only."""
     found = named(value, where)
     for name in found:
         if name not in known:
-            raise Malformed(where, f"has the unknown member {quoted(name)}{_hint(name, known)}")
+            hint = _hint(name, known)
+            raise Malformed(
+                where,
+                f"has the unknown member {quoted(name)}{hint}",
+                public=f"has an unknown member{hint}",
+            )
     return found
 
 

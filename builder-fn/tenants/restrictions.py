@@ -172,8 +172,8 @@ class Restrictions:
         """What the build may read.
 
         The daemon asks no registry for an image that it has, if it is named by its digest: so places where
-        others push are closed, and with them a whole registry where this one pushes nothing. Where the operator
-        has written out what may be used, that counts instead.
+        others push are closed, and with them a whole registry where this one pushes nothing. Where the
+        operator has written out what may be used, that counts instead.
         """
         written_out = self.policy.images.allow is not None
         registries = {each.host for each in self.own}

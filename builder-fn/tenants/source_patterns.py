@@ -90,7 +90,7 @@ class SourcePattern:
         return bool(self.host) and _STAR not in self.parts[0]
 
     def is_registry_beside(self, registries: Collection[str]) -> bool:
-        """Tell whether it names a whole registry, none of *registries*, and not the one that is everybody's."""
+        """Tell whether it names a whole registry, none of *registries*, and not Docker Hub."""
         is_whole = bool(self.host) and not self.is_place
         return is_whole and self.host != _HUB and not {self.host, ""} & set(registries)
 

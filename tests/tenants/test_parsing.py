@@ -208,3 +208,48 @@ def test_a_tenant_may_have_one_sealing_key_twice() -> None:
     key = "A" * 43 + "="
 
     assert len(parsed(tenants(sealingKey=[key, key])).tenants["acme"].sealing_keys) == 2
+
+
+NAMED = "customer-of-the-provider"
+KEYS = [{"name": "1", "secret": "k" * 32}]
+
+
+def _with(**members: Any) -> bytes:
+    return json.dumps({"tenants": {NAMED: {"keys": KEYS, **members}}}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps({NAMED: {"keys": KEYS}}).encode(),
+        f'{{"tenants": {{"{NAMED}": {{}}, "{NAMED}": {{}}}}}}'.encode(),
+        f"tenants:\n  {NAMED}: {{}}\n  {NAMED}: {{}}\n".encode(),
+        _with(images=[f"registry.example/{NAMED}/**x"]),
+        _with(images=[f"registry.example/{NAMED}:1"]),
+        _with(images=[f"registry.example/{NAMED}/UPPER"]),
+        _with(callbackHosts=[f"https://{NAMED}.example"]),
+        _with(registryAuth={"auths": {f"{NAMED}.example": {"auth": "?"}}}),
+        _with(registryAuth={"credHelpers": {f"{NAMED}.example": "a/b"}}),
+        _with(policy={"images": {"allow": [f"registry.example/{NAMED}:1"]}}),
+        _with(policy={"hosts": {"deny": [f"https://{NAMED}.example"]}}),
+        _with(policy={"git": {"allow": [f"git.example/{NAMED}/**x"]}}),
+        _with(policy={"platforms": [f"{NAMED}!"]}),
+        _with(policy={"pins": {f"registry.example/{NAMED}": "sha256:x"}}),
+        _with(policy={"pins": {f"registry.example/{NAMED}/?": "sha256:x"}}),
+        _with(
+            policy={
+                "pins": {
+                    f"registry.example/{NAMED}{tag}": f"sha256:{'0' * 64}"
+                    for tag in ("", ":latest")
+                }
+            }
+        ),
+        _with(**{NAMED: 1}),
+    ],
+)
+def test_what_everybody_reads_of_a_malformed_file_names_no_customer(content: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        parsed(content)
+
+    assert NAMED in str(caught.value)
+    assert NAMED not in caught.value.public
