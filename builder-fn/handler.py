@@ -165,13 +165,15 @@ def _publickey(event: Any) -> Answer:
     Source: openfaas/faas-cli 0.18, builder/remote_builder.go. A client that asks with a signed question
     gets a signed answer, which repeats its nonce: nobody on the way can put another key in the place of ours.
     """
-    document: dict[str, Any] = {}
-    principal = NOBODY
     if HEADER in event.headers:
-        asked, principal = _question(event, "publickey")
-        document = {"nonce": asked.nonce} if asked.nonce else {}
+        return _answered(event, "publickey", _publickey_of)
+    return _publickey_of(None, NOBODY)
+
+
+def _publickey_of(asked: Question | None, principal: Principal) -> Answer:
     current = handed_out(builder().replica.askers.sealing_keys(principal))
-    document |= {
+    document = {
+        **({"nonce": asked.nonce} if asked and asked.nonce else {}),
         "key_id": current.key_id,
         "algorithm": ALGORITHM,
         "public_key": current.public_key,
@@ -189,9 +191,17 @@ def _metrics(event: Any) -> Answer:
                 "This builder has tenants, and its metrics are the operator's: scrape the pods themselves, "
                 "with the metrics-token if there is one, or sign the question with an operator's key."
             )
-        _, principal = _question(event, "metrics")
-        if not principal.is_operator:
-            raise Forbidden("The metrics are the operator's, and this key is a tenant's.")
+        return _answered(event, "metrics", _metrics_for)
+    return _scraped()
+
+
+def _metrics_for(_asked: Question, principal: Principal) -> Answer:
+    if not principal.is_operator:
+        raise Forbidden("The metrics are the operator's, and this key is a tenant's.")
+    return _scraped()
+
+
+def _scraped() -> Answer:
     return Answer(content_type=metrics.CONTENT_TYPE, body=builder().scraped())
 
 
@@ -329,11 +339,10 @@ def _about_builds(
     """
 
     def answered(event: Any) -> Answer:
-        asked, principal = _question(event, operation)
-        try:
-            found = answer(event, asked, principal)
-        except BuilderError as exc:
-            return _refusal(event, exc, principal, build_id=asked.build_id)
+        return _answered(event, operation, lambda *asked_by: told(event, *asked_by))
+
+    def told(event: Any, asked: Question, principal: Principal) -> Answer:
+        found = answer(event, asked, principal)
         if builder().replica.askers.tenant_names:
             fields = log_lines.question_fields(
                 operation=operation,
@@ -362,9 +371,13 @@ _OPERATIONS: dict[str, Callable[[Any], Answer]] = {
 }
 
 
-def _question(event: Any, operation: str) -> tuple[Question, Principal]:
-    """Read a question about builds, from the body or else a header, and tell who asks it."""
-    settings = builder().settings
+def _answered(
+    event: Any, operation: str, answer: Callable[[Question, Principal], Answer]
+) -> Answer:
+    """Read a question, from the body or else a header, and have *answer* answer whoever signed it.
+
+    A refusal is signed as well, and its line in the log says who was refused.
+    """
     document = _body(event) or event.headers.get(question.HEADER, "").encode()
     # One as large as a build's is refused before a pass over it looks for its signature.
     if len(document) > question.MAX_BYTES:
@@ -372,9 +385,14 @@ def _question(event: Any, operation: str) -> tuple[Question, Principal]:
             f"The request has {len(document)} bytes; {question.MAX_BYTES} are the most for one about builds."
         )
     principal = _verified(event, document)
-    now = time.time()
-    asked = Question.parse(document, operation, now=now, max_age=settings.command_max_age)
-    return asked, principal
+    build_id = ""
+    try:
+        max_age = builder().settings.command_max_age
+        asked = Question.parse(document, operation, now=time.time(), max_age=max_age)
+        build_id = asked.build_id
+        return answer(asked, principal)
+    except BuilderError as exc:
+        return _refusal(event, exc, principal, build_id=build_id)
 
 
 def _body(event: Any) -> memoryview:

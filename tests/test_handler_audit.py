@@ -20,6 +20,7 @@ from .test_handler_tenants import (
     NOBODYS,
     OPS,
     PAYLOAD,
+    PROXIED,
     SECONDS,
     Provider,
     daemons,
@@ -81,6 +82,30 @@ def test_a_question_about_anothers_build_is_a_line_that_says_who_asked(
     assert (line["tenant"], line["key"], line["buildId"]) == ("beta", "beta/1", build_id)
     assert line["reason"] == "not_found"
     assert refusal(answer, build_id) == refusal(provider.ask(BETA, "logs", NOBODYS), NOBODYS)
+
+
+@pytest.mark.parametrize("operation", ["status", "list", "publickey", "metrics"])
+def test_a_question_that_is_too_old_is_a_line_that_says_whose_it_was(
+    provider: Provider, caplog: pytest.LogCaptureFixture, operation: str
+) -> None:
+    answer = provider.ask(BETA, operation, NOBODYS, time=1.0, headers=PROXIED)
+
+    assert answer.get_json()["reason"] == "request_expired"
+    assert "X-Build-Result-Signature" in answer.headers
+    [line] = lines(caplog, "request refused")
+    assert (line["tenant"], line["key"]) == ("beta", "beta/1")
+    counted = 'builder_fn_tenant_requests_refused_total{reason="request_expired",tenant="beta"} 1.0'
+    assert counted in metrics(provider)
+
+
+def test_a_tenant_that_asks_for_the_metrics_is_a_line(
+    provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = provider.ask(BETA, "metrics", headers=PROXIED)
+
+    assert answer.status_code == 403
+    [line] = lines(caplog, "request refused")
+    assert (line["tenant"], line["key"], line["reason"]) == ("beta", "beta/1", "forbidden")
 
 
 def test_a_refused_push_is_a_line_and_is_counted_for_its_tenant(

@@ -79,10 +79,19 @@ class Provider:
             "/build", data=body, headers={**signed(body, secret), **(headers or {})}
         )
 
-    def ask(self, secret: str, operation: str, build_id: str = "", **more: Any) -> TestResponse:
+    def ask(
+        self,
+        secret: str,
+        operation: str,
+        build_id: str = "",
+        *,
+        headers: dict[str, str] | None = None,
+        **more: Any,
+    ) -> TestResponse:
         said = {"op": operation, "time": time.time(), **more}
         body = json.dumps({**said, "buildId": build_id} if build_id else said).encode()
-        return self.client.post(f"/?op={operation}", data=body, headers=signed(body, secret))
+        headers = {**signed(body, secret), **(headers or {})}
+        return self.client.post(f"/?op={operation}", data=body, headers=headers)
 
     def listed(self, secret: str) -> set[str]:
         builds = self.ask(secret, "list").get_json()["builds"]
