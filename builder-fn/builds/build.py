@@ -388,9 +388,15 @@ class Build:
             self._redactor.let_go()
 
     def _account(self) -> None:
-        report = self._report()
         self._replica.metrics.in_flight.dec()
         self._no_longer_in_flight()
+        if self._followed is not None:
+            # Whoever runs it counts it, and bills it: a build is one, however many wait for it.
+            _log.info(
+                "build followed to its end", extra=log_lines.with_fields({"buildId": self.id})
+            )
+            return
+        report = self._report()
         self._replica.metrics.build_ended(report)
         _log.log(
             log_lines.level(own_fault=report.own_fault),

@@ -8,6 +8,7 @@ import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from function.daemons.rendezvous import in_order, key_of
 from function.errors import BuildCancelled, BuildTimedOut, DaemonUnavailable, Interrupted
 from function.history import State
 from function.history.refs import Part, Ref
+from function.request.signature import Key
+from function.tenants import Principal, Tenant
 
 from ..fake_buildkitd import scripts
 from ..history.records import record
@@ -311,6 +314,42 @@ class TestLoss:
         # The one that was lost learns why, when it is back.
         fakes[0].wait_until(lambda: fakes[0].history.completed(f"verdict-{asked.build_id}"))
         assert another.record(asked.build_id).state is State.SUCCEEDED
+
+    def test_what_another_replica_has_begun_meanwhile_is_counted_and_billed_there_alone(
+        self, fakes: list[FakeBuildkitd], replicas: tuple[Builder, Builder], running: Running
+    ) -> None:
+        builder, another = replicas
+        key = Key("acme/1", b"s3cret")
+        asked = replace(
+            call(), principal=Principal(key=key, tenant=Tenant(name="acme", keys=(key,)))
+        )
+        build = builder.build(asked)
+        lines = begun(build, running)
+        fakes[1].solver.script = elsewhere = Running(b"two\n")
+        fakes[0].die()
+        # Delivered once more, to a replica that knows of the loss.
+        again = another.build(asked)
+        lines_elsewhere = begun(again, elsewhere)
+
+        with ThreadPoolExecutor(1) as threads:
+            rest = threads.submit(list, lines)
+            fakes[1].wait_until(lambda: build._followed is not None)
+            elsewhere.may_end.set()
+            list(lines_elsewhere)
+            rest.result()
+
+        assert build.result == again.result
+        assert [built(fake, asked.build_id) for fake in fakes] == [1, 1, 0]
+        texts = [each.replica.metrics.text().decode() for each in replicas]
+        for name in (
+            'builds_total{key="acme/1",outcome="success"}',
+            'tenant_builds_total{outcome="success",tenant="other"}',
+            'tenant_build_steps_total{cache="miss",tenant="other"}',
+            'tenant_pushed_bytes_total{tenant="other"}',
+            'tenant_build_seconds_total{tenant="other"}',
+        ):
+            assert [f"builder_fn_{name}" in text for text in texts] == [False, True], name
+        assert all("builds_in_flight 0.0" in text for text in texts)
 
     def test_with_secrets_its_log_goes_on_in_a_journal_there(
         self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running
