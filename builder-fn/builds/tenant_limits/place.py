@@ -48,6 +48,9 @@ class TenantPlace:
         self._on_record_since = 0.0  # by the clock of *all_replicas*, once it is
         self._standing = Standing(may_run=False, position=1)
         self._has_turn = False
+        self._settles = (
+            False  # of a build that came with others, until it is known which was the first
+        )
 
     def require(self, *, shown_within: float, expected: float | None, patience: float) -> None:
         """Judge the build by the tenant's limits, once all replicas can see it.
@@ -59,12 +62,13 @@ class TenantPlace:
         self._wait_until_on_record(shown_within)
         limits = self._limits
         self._all_replicas.require_hour(self._tenant, self._build_id)
-        if self._standing.may_run:
-            self._has_turn = self._place.taken
-            if not self._has_turn:
+        position = self._standing.position
+        if not position:
+            self._settles = not self._standing.may_run
+            self._has_turn = self._place.taken and not self._settles
+            if not self._place.taken:
                 self._require_room(waiting_ahead(self._seen, self._build_id) + 1, None)
             return
-        position = self._standing.position
         wait_for_turn = expected * position / limits.builds if expected and limits.builds else None
         self._require_room(position, wait_for_turn)
         if wait_for_turn is not None and wait_for_turn > patience:
@@ -82,7 +86,10 @@ class TenantPlace:
         )
 
     def wait(self, timeout: float) -> bool:
-        """Return whether the build may start, within *timeout* seconds or little more. Raises Busy."""
+        """Return whether the build may start, within *timeout* seconds or little more.
+
+        Raises Busy; TenantLimit for one that another came before after all, where none may wait.
+        """
         deadline = time.monotonic() + timeout
         while not self._has_turn:
             if self._place.stands_aside:
@@ -99,7 +106,14 @@ class TenantPlace:
             self._look(age=0.0)
             if self._standing.may_run:
                 self._has_turn = True
+            elif not self._standing.position:
+                time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
+                if time.monotonic() >= deadline:
+                    return False
             else:
+                if self._settles:
+                    self._require_room(self._standing.position, None)
+                self._settles = False
                 self._place.stand_aside()
         return True
 

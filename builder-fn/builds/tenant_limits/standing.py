@@ -18,7 +18,10 @@ SETTLED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one of a tenant's builds stands among them; *position* is 1 for the next to run, 0 if it may."""
+    """How one of a tenant's builds stands among them; *position* is 1 for the first that has to wait.
+
+    It is 0 if the build is among those that may run, though it may have to prove that for a moment first.
+    """
 
     may_run: bool
     position: int
@@ -29,15 +32,15 @@ def standing(builds: Sequence[ActiveBuild], build_id: str, most: int, *, age: fl
 
     It is one of *builds*, and has been on record for at least *age* seconds. Where there are no more builds
     than may run, it runs. Else those before it in time do, and those that run already, in whichever order
-    they came.
+    they came: but not before one that came on record before it has had the time to show that it runs.
     """
     if len(builds) <= most:
         return Standing(may_run=True, position=0)
     running = sum(build.is_running for build in builds if build.build_id != build_id)
     ahead = running + waiting_ahead(builds, build_id)
-    if ahead < most and age >= SETTLED_SECONDS:
-        return Standing(may_run=True, position=0)
-    return Standing(may_run=False, position=max(1, ahead - most + 1))
+    if ahead < most:
+        return Standing(may_run=age >= SETTLED_SECONDS, position=0)
+    return Standing(may_run=False, position=ahead - most + 1)
 
 
 def waiting_ahead(builds: Sequence[ActiveBuild], build_id: str) -> int:

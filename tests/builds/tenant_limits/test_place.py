@@ -16,6 +16,7 @@ from function.builds.builder import Builder
 from function.builds.followed import FollowedBuild
 from function.builds.job import id_of_call
 from function.builds.tenant_limits import all_replicas, place, standing
+from function.builds.tenant_limits.place import TenantPlace
 from function.errors import BuildFailed, Busy, CallerGone, TenantLimit, Unavailable
 from function.history.refs import Part
 from function.request.signature import Key
@@ -255,6 +256,41 @@ def test_a_build_beyond_the_tenants_own_line_is_refused_and_leaves_nothing_on_re
 
         with waiting(replicas[1], of(tenant(**limits))) as (said, _):
             assert said.endswith("number 1 in line.")
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_of_builds_that_come_together_as_many_run_as_may_though_none_may_wait(
+    daemon: FakeBuildkitd,
+    replicas: tuple[Builder, Builder],
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:
+    """Let all of them be on record before one of them looks."""
+    limits = {"builds": most, "waiting": 0}
+    looks = TenantPlace._wait_until_on_record
+    together = threading.Barrier(4)
+
+    def when_all_are(place: TenantPlace, seconds: float) -> None:
+        together.wait(SECONDS)
+        daemon.wait_until(lambda: len(active(replicas[0])) == 4)
+        together.wait(SECONDS)
+        looks(place, seconds)
+
+    monkeypatch.setattr(TenantPlace, "_wait_until_on_record", when_all_are)
+    daemon.solver.script = script = Counting(together=most)
+
+    def outcome(builder: Builder) -> str:
+        try:
+            run(builder.build(of(tenant(**limits))))
+        except TenantLimit:
+            return "refused"
+        return "built"
+
+    with ThreadPoolExecutor(4) as threads:
+        outcomes = sorted(threads.map(outcome, replicas * 2))
+
+    assert outcomes == ["built"] * most + ["refused"] * (4 - most)
+    assert script.most == most
 
 
 def test_a_crowd_over_its_limits_leaves_no_record_and_shares_its_looks(

@@ -41,6 +41,12 @@ def test_a_build_that_has_just_come_does_not_overtake_one_that_may_be_on_its_way
     assert standing(builds, "late", 1, age=OLD).may_run
 
 
+def test_of_two_that_come_together_the_first_does_not_count_as_one_that_waits() -> None:
+    builds = [build("a", created=1), build("b", created=2)]
+
+    assert [standing(builds, name, 1, age=0).position for name in "ab"] == [0, 1]
+
+
 def test_of_two_that_came_at_one_time_one_is_the_next() -> None:
     builds = [build("a", created=1), build("b", created=1)]
 
