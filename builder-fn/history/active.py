@@ -23,7 +23,7 @@ class ActiveBuild:
     build_id: str
     tenant: str  # whose it is; "" for nobody's
     created: float
-    is_running: bool  # at the daemon, and so no longer in line
+    is_running: bool  # at the daemon, and so no longer in line; or it ran there, and has ended
 
 
 def active_builds(records: Iterable[pb.BuildHistoryRecord]) -> tuple[ActiveBuild, ...]:

@@ -83,7 +83,7 @@ class History:
 
     @translated()
     def begun_since(self, age: float, *, seconds: float = math.inf) -> tuple[ActiveBuild, ...]:
-        """Return the builds that were claimed there within the last *age* seconds, also those that ended."""
+        """Return the builds that began there within the last *age* seconds, also those that ended."""
         with self._client.asking() as control:
             return Search(control, patience=min(seconds, self._client.patience)).begun_since(age)
 

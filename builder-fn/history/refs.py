@@ -79,9 +79,13 @@ def filters_of_all_attempts(build_id: str) -> list[str]:
     return [rf"ref~=^([a-z]+-)?{build_id}(\.[0-9]+)?$"]
 
 
-def filters_of_recent(part: Part, seconds: float) -> list[str]:
-    """Return the filters for what began within the last *seconds*; they are for BuildKit's clock."""
-    return [f"ref~=^{part},startedAt>{seconds:.0f}s"]
+def filters_of_recent(seconds: float) -> list[str]:
+    """Return the filters for builds that began within the last *seconds*, and their claims.
+
+    They are for BuildKit's clock.
+    """
+    # No other part begins with so many letters that an id may have.
+    return [rf"ref~=^({Part.CLAIM})?[0-9a-f][0-9a-f][0-9a-f],startedAt>{seconds:.0f}s"]
 
 
 def filters_of_all(part: Part) -> list[str]:

@@ -162,8 +162,8 @@ class Search:
         return active_builds(self._listen(active_only=True))
 
     def begun_since(self, seconds: float) -> tuple[ActiveBuild, ...]:
-        """Return the builds that were claimed within the last *seconds*, also those that have ended."""
-        filters = filters_of_recent(Part.CLAIM, seconds)
+        """Return the builds that began within the last *seconds*, also those that have ended."""
+        filters = filters_of_recent(seconds)
         return active_builds(self._listen(filters, active_only=False))
 
     def keeps_records(self) -> bool:

@@ -17,6 +17,7 @@ import pytest
 from function.buildkit.failure.status_details import detail, failed_with
 from function.buildkit.image.content import read_blob
 from function.buildkit.rpc.llb_bridge import LLBBridge
+from function.history.refs import Part, Ref, filters_of_recent
 from function.pb import control_pb2 as pb
 from function.pb import gateway_pb2
 
@@ -242,6 +243,19 @@ def completed_builds_are_found_by_name_or_pattern(party: Party) -> None:
     assert found(f"ref~=^{prefix}", limit=2) == [refs[2], refs[1]]
 
 
+def builds_that_began_lately_are_found_with_their_claims_and_nothing_else(party: Party) -> None:
+    build_id = uuid.uuid4().hex
+    for part in Part:
+        request = pb.SolveRequest(Ref=Ref(build_id).of(part), Definition=b"")
+        party.control.solve(request, timeout=PATIENCE)
+
+    request = pb.BuildHistoryRequest(EarlyExit=True, Filter=filters_of_recent(60))
+    events = party.other.listen_build_history(request, timeout=PATIENCE)
+
+    found = {each.record.Ref for each in events if build_id in each.record.Ref}
+    assert found == {build_id, f"claim-{build_id}"}
+
+
 def a_filter_that_cannot_be_read_is_an_error(party: Party) -> None:
     request = pb.BuildHistoryRequest(EarlyExit=True, Filter=["ref=a=b"])
     events = party.control.listen_build_history(request, timeout=PATIENCE)
@@ -369,6 +383,7 @@ CLAIMS: tuple[Claim, ...] = (
     a_build_is_active_until_its_record_is_complete,
     no_filter_holds_back_what_is_active,
     completed_builds_are_found_by_name_or_pattern,
+    builds_that_began_lately_are_found_with_their_claims_and_nothing_else,
     a_filter_that_cannot_be_read_is_an_error,
     a_record_that_is_not_there_cannot_be_changed,
     a_record_that_is_there_is_told_once_more,

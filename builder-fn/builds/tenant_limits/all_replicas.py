@@ -11,6 +11,7 @@ import math
 import threading
 import time
 from collections import OrderedDict, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...daemons.daemon import QUESTION_SECONDS
@@ -86,13 +87,21 @@ class AllReplicas:
             while len(self._ended) > _MOST_REMEMBERED:
                 self._ended.popitem(last=False)
 
+    def has_begun(self, build: ActiveBuild) -> None:
+        """Count a build of this replica for its tenant's hour, before the daemon shows that it runs."""
+        with self._lock:
+            self._hour.add([replace(build, is_running=True)])
+
     def require_room(self, tenant: Tenant, build_id: str, *, expected: float | None) -> None:
         """Refuse a build that is over its tenant's limits by all that is known, before it is claimed.
 
         *expected* is how many seconds a build takes, if that is known. Raises TenantLimit.
         """
         limits = tenant.limits
-        self._require_hour(tenant, build_id)
+        if self._wait_for_hour(tenant, build_id):
+            # What was seen to wait at the last look may have been refused.
+            self.builds(tenant.name, since=self._clock() - LOOK_SECONDS)
+            self._require_hour(tenant, build_id)
         if limits.builds is None or limits.waiting is None:
             return
         most = limits.builds + limits.waiting
@@ -113,19 +122,24 @@ class AllReplicas:
         most = tenant.limits.builds_per_hour
         if most is None:
             return
+        active = self._builds(tenant.name)
         with self._lock:
-            known = self._hour.count(tenant.name, time.time())
+            known = self._hour.count(tenant.name, time.time(), active=active)
         self._search(since=self._clock() - (_SEARCH_SECONDS if known <= most / 2 else 0.0))
         self._require_hour(tenant, build_id)
 
     def _require_hour(self, tenant: Tenant, build_id: str) -> None:
+        if wait := self._wait_for_hour(tenant, build_id):
+            raise hour_is_full(tenant.limits, wait)
+
+    def _wait_for_hour(self, tenant: Tenant, build_id: str) -> float:
+        """Return the seconds until *tenant* may begin a build by what it may within an hour."""
         most = tenant.limits.builds_per_hour
         if most is None:
-            return
+            return 0.0
+        active = self._builds(tenant.name)
         with self._lock:
-            wait = self._hour.wait(tenant.name, build_id, most, time.time())
-        if wait:
-            raise hour_is_full(tenant.limits, wait)
+            return self._hour.wait(tenant.name, build_id, most, time.time(), active=active)
 
     def _builds(self, tenant: str) -> Sequence[ActiveBuild]:
         with self._lock:

@@ -1,4 +1,7 @@
-"""Pure. Counts a tenant's builds of the last hour, each once, however often and wherever it is heard of."""
+"""Pure. Counts a tenant's builds of the last hour, each once, however often and wherever it is heard of.
+
+One that was refused, or left the line, has left a claim on record and never ran; it does not count.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ...history import ActiveBuild
 
@@ -21,27 +24,39 @@ class Hour:
         self._begun: defaultdict[str, dict[str, float]] = defaultdict(dict)  # by tenant, then id
 
     def add(self, builds: Iterable[ActiveBuild]) -> None:
+        """Count those of *builds* that run, or ran."""
         for build in builds:
-            if build.tenant:
+            if build.tenant and build.is_running:
                 known = self._begun[build.tenant]
                 known[build.build_id] = min(build.created, known.get(build.build_id, build.created))
 
-    def count(self, tenant: str, now: float) -> int:
-        """Count the builds that *tenant* has begun within the hour."""
-        begun = self._begun[tenant]
-        for build_id in [each for each, at in begun.items() if at <= now - HOUR_SECONDS]:
-            del begun[build_id]
-        return len(begun)
+    def count(self, tenant: str, now: float, *, active: Iterable[ActiveBuild] = ()) -> int:
+        """Count the builds that *tenant* has begun within the hour, and those *active* ones that wait."""
+        return len(self._known(tenant, now, active))
 
-    def wait(self, tenant: str, build_id: str, most: int, now: float) -> float:
+    def wait(
+        self,
+        tenant: str,
+        build_id: str,
+        most: int,
+        now: float,
+        *,
+        active: Iterable[ActiveBuild] = (),
+    ) -> float:
         """Return the seconds until *tenant* may begin *build_id*, if it may begin *most* within an hour.
 
-        What came after that build does not count, if its time is known.
+        Those of its *active* builds that wait count as well. What came after that build does not count, if
+        its time is known.
         """
-        self.count(tenant, now)
-        begun = self._begun[tenant]
-        own = begun.get(build_id, math.inf), build_id
-        times = sorted(at for other, at in begun.items() if (at, other) < own)
+        known = self._known(tenant, now, active)
+        own = known.get(build_id, math.inf), build_id
+        times = sorted(at for other, at in known.items() if (at, other) < own)
         if len(times) < most:
             return 0.0
         return times[len(times) - most] + HOUR_SECONDS - now
+
+    def _known(self, tenant: str, now: float, active: Iterable[ActiveBuild]) -> Mapping[str, float]:
+        begun = self._begun[tenant]
+        for build_id in [each for each, at in begun.items() if at <= now - HOUR_SECONDS]:
+            del begun[build_id]
+        return {**{each.build_id: each.created for each in active}, **begun}

@@ -65,7 +65,8 @@ class TenantPlace:
         position = self._standing.position
         if not position:
             self._settles = not self._standing.may_run
-            self._has_turn = self._place.taken and not self._settles
+            if self._place.taken and not self._settles:
+                self._begin()
             if not self._place.taken:
                 self._require_room(waiting_ahead(self._seen, self._build_id) + 1, None)
             return
@@ -105,7 +106,7 @@ class TenantPlace:
             # While it was in line, others of the tenant's may have begun elsewhere.
             self._look(age=0.0)
             if self._standing.may_run:
-                self._has_turn = True
+                self._begin()
             elif not self._standing.position:
                 time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
                 if time.monotonic() >= deadline:
@@ -124,6 +125,12 @@ class TenantPlace:
     def leave(self) -> None:
         """Give up the place, taken or not; safe to call twice."""
         self._place.leave()
+
+    def _begin(self) -> None:
+        self._has_turn = True
+        own = next((each for each in self._seen if each.build_id == self._build_id), None)
+        if own is not None:  # else its daemon is lost, and it begins on another
+            self._all_replicas.has_begun(own)
 
     def _wait_until_on_record(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -5,7 +5,19 @@ from function.history import ActiveBuild
 
 
 def build(name: str, *, created: float, tenant: str = "acme") -> ActiveBuild:
-    return ActiveBuild(build_id=name, tenant=tenant, created=created, is_running=False)
+    return ActiveBuild(build_id=name, tenant=tenant, created=created, is_running=True)
+
+
+def waiting(name: str, *, created: float) -> ActiveBuild:
+    return ActiveBuild(build_id=name, tenant="acme", created=created, is_running=False)
+
+
+def test_a_build_that_waits_counts_as_long_as_it_does() -> None:
+    hour = Hour()
+    hour.add([waiting("a", created=100)])
+
+    assert hour.wait("acme", "b", 1, now=120, active=[waiting("a", created=100)]) > 0
+    assert hour.wait("acme", "b", 1, now=120) == 0
 
 
 def test_the_next_may_begin_once_the_oldest_is_an_hour_old() -> None:

@@ -371,6 +371,39 @@ def test_builds_within_an_hour_are_counted_over_all_replicas_and_over_a_restart(
         run(builder.build(of(tenant("globex", builds_per_hour=3))))
 
 
+def test_a_build_that_was_refused_is_none_of_those_within_the_hour(
+    daemon: FakeBuildkitd,
+    tmp_path: Path,
+    replicas: tuple[Builder, Builder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(all_replicas, "LOOK_SECONDS", 0.0)  # nobody is refused by an old look
+    limits = {"builds": 1, "waiting": 0, "builds_per_hour": 2}
+    with going(replicas[0], of(tenant(**limits)), daemon):
+        for builder in replicas:
+            with pytest.raises(TenantLimit, match="may run at once"):
+                builder.build(of(tenant(**limits)))
+    daemon.wait_until(lambda: not active(replicas[0]))
+
+    run(replicas[1].build(of(tenant(**limits))))
+
+    for builder in (*replicas, Builder(settings(daemon, tmp_path))):
+        with pytest.raises(TenantLimit, match="begun 2 builds within an hour"):
+            builder.build(of(tenant(**limits)))
+
+
+def test_builds_that_wait_count_within_the_hour(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    limits = {"builds": 1, "builds_per_hour": 2}
+    with (
+        going(replicas[0], of(tenant(**limits)), daemon),
+        waiting(replicas[1], of(tenant(**limits))),
+        pytest.raises(TenantLimit, match="begun 2 builds within an hour"),
+    ):
+        replicas[0].build(of(tenant(**limits)))
+
+
 def test_a_call_that_comes_twice_is_followed_whatever_the_limits(
     daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
 ) -> None:
