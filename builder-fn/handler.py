@@ -274,7 +274,8 @@ def _started(
     if is_detached:
         replica = running.replica
         replica.background.start(
-            lambda: detached.finish(build, to, key, replica.deliveries), name=f"build {build.id}"
+            lambda: detached.finish(build, to, principal, replica.deliveries),
+            name=f"build {build.id}",
         )
         return build_answers.accepted(build, url=unsigned.status_url(event)).signed(key)
     stream = streams.requested(unsigned.accept(event))

@@ -28,6 +28,7 @@ from function.buildkit.outcome import BuildResult
 from function.builds.admission import Account
 from function.callbacks.detached import finish
 from function.request.signature import Key
+from function.tenants import NOBODY
 
 from .callbacks.callback_receiver import receiver
 from .live.waiting import wait_until
@@ -440,7 +441,7 @@ class Ending:
 
 def finished(build: Ongoing, to: Target) -> None:
     replica = handler.builder().replica
-    replica.background.start(lambda: finish(build, to, None, replica.deliveries), name="finishes")
+    replica.background.start(lambda: finish(build, to, NOBODY, replica.deliveries), name="finishes")
 
 
 def test_a_build_that_meets_an_error_of_our_own_is_called_back_too(

@@ -1,6 +1,7 @@
 """I/O: delivers callbacks, and tries again what was not taken, in a few threads of this replica.
 
-Nothing is kept but the answers' bytes, so many of them at most, and for about a quarter of an hour.
+Nothing is kept but the answers' bytes, so many of them at most, and for about a quarter of an hour. A tenant
+whose receivers do not answer leaves threads to the others, and room: it loses its own where there is none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,7 @@ class Delivery:
     body: bytes
     headers: Mapping[str, str]
     status: int = 200  # of the answer
+    tenant: str = ""  # whose build it was; "" for an operator's, and where there are no tenants
 
     @property
     def id(self) -> str:
@@ -92,12 +95,15 @@ class Deliveries:
             return not self._pending
 
     def add(self, delivery: Delivery) -> None:
-        """Add a delivery, at once. Where there is no room, the one with most failed attempts makes it."""
+        """Add a delivery, at once. Where there is no room, the one with most failed attempts makes it.
+
+        Of several tenants that is one of the tenant that has most to be delivered.
+        """
         with self._changed:
             self._pending.append(_Pending(delivery))
             while self._has_too_much() and (waiting := self._waiting()):
                 self._end(
-                    max(waiting, key=lambda each: each.attempts),
+                    max(self._of_one(waiting), key=lambda each: each.attempts),
                     metrics.DROPPED,
                     "Too many callbacks are to be delivered.",
                 )
@@ -144,18 +150,41 @@ class Deliveries:
         with self._changed:
             while waiting := self._waiting():
                 now = time.monotonic()
-                if due := [each for each in waiting if each.due <= now or self._stopping]:
+                due = [each for each in waiting if each.due <= now or self._stopping]
+                if may_run := self._with_a_turn(due):
                     # A receiver that does not answer must not hold up those that were not called yet.
-                    pending = min(due, key=lambda each: each.attempts)
+                    pending = min(may_run, key=lambda each: each.attempts)
                     pending.running = True
                     pending.attempts += 1
                     return pending
-                self._changed.wait(min(each.due for each in waiting) - now)
+                # Or until a thread is free for one that is due.
+                later = [each.due - now for each in waiting if each.due > now]
+                self._changed.wait(min(later, default=None))
             self._threads -= 1
             return None
 
+    def _with_a_turn(self, due: Sequence[_Pending]) -> Sequence[_Pending]:
+        """Return those of *due* whose tenants call fewer receivers than they leave threads to others."""
+        if self._stopping:
+            return due
+        running = Counter(each.delivery.tenant for each in self._pending if each.running)
+        free = _THREADS - running.total()
+        return [
+            each for each in due if not each.delivery.tenant or running[each.delivery.tenant] < free
+        ]
+
+    def _of_one(self, waiting: Sequence[_Pending]) -> Sequence[_Pending]:
+        """Return those of *waiting* that are of the tenant with most to be delivered, by bytes or number."""
+        by_number = len(self._pending) > self._most
+        sizes: Counter[str] = Counter()
+        for each in self._pending:
+            sizes[each.delivery.tenant] += 1 if by_number else len(each.delivery.body)
+        most = max((each.delivery.tenant for each in waiting), key=sizes.__getitem__)
+        return [each for each in waiting if each.delivery.tenant == most]
+
     def _attempted(self, pending: _Pending, answered: int | str) -> None:
         pending.running = False
+        self._changed.notify_all()  # of a thread that is free
         if pending not in self._pending:
             return  # dropped meanwhile
         why = str(answered)

@@ -13,15 +13,15 @@ from .deliveries import Delivery
 
 if TYPE_CHECKING:
     from ..answers.ongoing import Ongoing
-    from ..request.signature import Key
+    from ..tenants import Principal
     from .deliveries import Deliveries
     from .target import Target
 
 _log = logging.getLogger("builder-fn")
 
 
-def finish(build: Ongoing, to: Target | None, key: Key | None, deliveries: Deliveries) -> None:
-    """Run *build* to its end, and have the answer, signed by *key*, delivered if it is to go somewhere."""
+def finish(build: Ongoing, to: Target | None, principal: Principal, deliveries: Deliveries) -> None:
+    """Run the *build* of *principal* to its end, and have the answer delivered if it is to go somewhere."""
     try:
         answer = whole(build, failed_status=200, most=MAX_CALLBACK_BYTES)
     except Exception:
@@ -31,7 +31,7 @@ def finish(build: Ongoing, to: Target | None, key: Key | None, deliveries: Deliv
         answer = json_answer(document, error.status, error)
     if to is None:
         return
-    answer = answer.signed(key)
+    answer = answer.signed(principal.key)
     # What waits for a receiver is the answer alone: neither the build nor the request's body.
     deliveries.add(
         Delivery(
@@ -40,5 +40,6 @@ def finish(build: Ongoing, to: Target | None, key: Key | None, deliveries: Deliv
             body=answer.body,
             headers={**answer.headers, "Content-Type": answer.content_type},
             status=answer.status,
+            tenant=principal.name,
         )
     )

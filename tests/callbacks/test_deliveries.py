@@ -46,8 +46,11 @@ def deliveries(outcomes: Outcomes, delays: Sequence[float] = AT_ONCE, **bounds: 
     return Deliveries(private=True, ended=outcomes, delays=delays, **bounds)
 
 
-def delivery(to: Target, build_id: str = "b1", body: bytes = b"{}") -> Delivery:
-    return Delivery(build_id=build_id, to=to, body=body, headers={"X-Test": "yes"})
+def delivery(
+    to: Target, build_id: str = "b1", body: bytes = b"{}", *, tenant: str = ""
+) -> Delivery:
+    headers = {"X-Test": "yes"}
+    return Delivery(build_id=build_id, to=to, body=body, headers=headers, tenant=tenant)
 
 
 def fields(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -202,6 +205,47 @@ def test_a_receiver_not_yet_called_goes_before_one_that_has_not_taken_its_callba
     bodies = [body for _, body, _ in arrived[8:]]
     # Seven threads may have begun with one that arrives later.
     assert b"down" not in bodies[: 50 - 7]
+
+
+def test_a_tenant_whose_receivers_do_not_answer_leaves_threads_to_others() -> None:
+    outcomes = Outcomes()
+    with receiver(200) as silent, receiver(200) as up:
+        silent.released.clear()
+        to_deliver = deliveries(outcomes)
+        for number in range(50):
+            to_deliver.add(delivery(silent.target, f"silent{number}", tenant="beta"))
+        wait_until(lambda: len(silent.received) == 4, SECONDS)
+
+        for number in range(20):
+            to_deliver.add(delivery(up.target, f"up{number}", tenant="acme"))
+        assert outcomes.wait(20) == {"delivered": 20}
+
+        assert len(silent.received) == 4
+        silent.released.set()
+        assert outcomes.wait(70) == {"delivered": 70}
+        wait_until(lambda: threads() == 0, SECONDS)
+
+
+@pytest.mark.parametrize("bound", [{"most": 3}, {"most_bytes": 6}], ids=["number", "bytes"])
+def test_a_tenant_that_has_most_to_be_delivered_makes_room_for_others(
+    bound: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though another's has been tried in vain, and its own have not."""
+    outcomes = Outcomes()
+    with receiver(503) as down, receiver(200) as silent:
+        silent.released.clear()
+        to_deliver = deliveries(outcomes, NEVER, **bound)
+        to_deliver.add(delivery(down.target, "acme", tenant="acme"))
+        wait_until(lambda: waits(to_deliver, 1), SECONDS)
+        for number in range(8):
+            to_deliver.add(delivery(silent.target, f"beta{number}", tenant="beta"))
+        assert set(outcomes.wait(1)) == {"dropped"}
+
+        silent.released.set()
+        wait_until(lambda: waits(to_deliver, 1) and len(to_deliver._pending) == 1, SECONDS)
+        assert {said["buildId"][:4] for said in fields(caplog)} == {"beta"}
+        to_deliver.stop()
+        outcomes.wait(9)
 
 
 @pytest.mark.parametrize("bound", [{"most": 3}, {"most_bytes": 6}], ids=["number", "bytes"])

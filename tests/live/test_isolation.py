@@ -10,6 +10,7 @@ import pytest
 from stack.daemons.registry import Credentials
 
 from .caller import Request, assert_built, build
+from .claiming_registry import claiming
 from .gate import Gate
 from .tenancy import ACME, BETA, build_as, of, sealed, serving_tenants, tenants_file
 
@@ -174,15 +175,19 @@ def attempts(
     machine: Machine,
     daemon: str,
     private: tuple[str, str, str],
-    **beta: object,
+    isolated: str = "",
+    **members: object,
 ) -> list[Answer]:
     """Have acme use its image, and then beta try to read it: by its tag, and by its digest."""
     registry, digest, _ = private
     auth = {"auths": {registry: {"username": OWNER.username, "password": OWNER.password}}}
     document = tenants_file(
         {"images": [f"{registry}/acme/**"], "registryAuth": auth},
-        {"images": [f"{registry}/beta/**"], **beta},
+        {"images": [f"{registry}/beta/**"]},
+        **members,
     )
+    if isolated:
+        document["tenants"][isolated]["cache"] = "isolated"
 
     def use(name: str) -> Request:
         return of(f"FROM {registry}/{name}\nRUN cat /private; echo {token_hex(8)}\n")
@@ -217,10 +222,45 @@ def test_without_isolation_a_private_base_image_is_read_by_its_digest(
 ) -> None:
     daemon = start_daemon(private[0])
 
+    # Where one of the two is isolated, it is from both.
+    for isolated in ("acme", "beta"):
+        refused = attempts(
+            start_function, machine, daemon.address, private, cache="shared", isolated=isolated
+        )
+        assert [answer.document["reason"] for answer in refused] == ["policy_refused"] * 3
+
     by_tag, *by_digest = attempts(start_function, machine, daemon.address, private, cache="shared")
 
     assert by_tag.document["reason"] == "build_failed"
     assert all(private[2] in answer.body.decode() for answer in by_digest)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["all registries", "listed ones"])
+def test_a_registry_of_ones_own_leads_to_an_image_whose_digest_is_known_unless_images_are_listed(
+    start_function: StartFunction,
+    machine: Machine,
+    start_daemon: Callable[..., Buildkitd],
+    private: tuple[str, str, str],
+    *,
+    listed: bool,
+) -> None:
+    registry, digest, mark = private
+    auth = {"auths": {registry: {"username": OWNER.username, "password": OWNER.password}}}
+    acme = {"images": [f"{registry}/acme/**"], "registryAuth": auth}
+    beta = {"images": [f"{registry}/beta/**"]}
+    lists = {"policy": {"images": {"allow": ["docker.io/**", f"{registry}/beta/**"]}}}
+    with claiming() as own:
+        daemon = start_daemon(registry, own)
+        document = tenants_file(acme, {**beta, **(lists if listed else {})})
+        with serving_tenants(start_function, machine, daemon.address, document) as url:
+            use = "RUN cat /private; echo {}\n".format
+            assert_built(
+                build_as(ACME, url, of(f"FROM {registry}/acme/base:1\n{use(token_hex(8))}"))
+            )
+            answer = build_as(BETA, url, of(f"FROM {own}/any@{digest}\n{use(token_hex(8))}"))
+
+    assert (mark in answer.body.decode()) is not listed
+    assert answer.status == (403 if listed else 200)
 
 
 def test_no_tenant_benefits_from_anothers_credentials(
