@@ -84,13 +84,17 @@ class TenantsFile:
         return f"The tenants file cannot be used: {self._trouble.public}."
 
     def _look(self) -> None:
-        """Read the file again if it is another one than was seen last."""
+        """Read the file again if it is another one than was seen last, or if it could not be read."""
         try:
             seen = self._state()
             if seen == self._seen and seen.settled:
                 return
+            content = self._read(seen)
             self._seen = seen
-            self._take(self._read(seen))
+            self._take(content)
+        except _Unreadable as exc:
+            self._seen = None
+            self._refuse(exc)
         except Malformed as exc:
             self._refuse(exc)
 
@@ -103,9 +107,9 @@ class TenantsFile:
                 found.append((path, path.stat()))
             except FileNotFoundError as exc:
                 if path.is_symlink():
-                    raise _malformed("is a link that leads nowhere") from exc
+                    raise _Unreadable("is a link that leads nowhere") from exc
             except OSError as exc:
-                raise _unreadable(exc) from exc
+                raise _Unreadable.because_of(exc) from exc
         state = tuple(
             value
             for _, stat in found
@@ -124,15 +128,15 @@ class TenantsFile:
     def _read(self, seen: _Seen) -> bytes | None:
         if len(seen.paths) > 1:
             names = " and ".join(path.name for path in seen.paths)
-            raise _malformed(f"is there more than once, as {names}; mount one")
+            raise _Unreadable(f"is there more than once, as {names}; mount one")
         if not seen.paths:
             if self._name or self._content is not None:
-                raise _malformed("is not there; mount it, or start the builder without one")
+                raise _Unreadable("is not there; mount it, or start the builder without one")
             return None
         try:
             return seen.paths[0].read_bytes()
         except OSError as exc:
-            raise _unreadable(exc) from exc
+            raise _Unreadable.because_of(exc) from exc
 
     def _take(self, content: bytes | None) -> None:
         if content is None or (content == self._content and self._trouble is None):
@@ -149,9 +153,12 @@ class TenantsFile:
         self._trouble = trouble.with_traceback(None)
 
 
-def _unreadable(error: OSError) -> Malformed:
-    return _malformed(f"cannot be read: {os.strerror(error.errno or 0)}")
+class _Unreadable(Malformed):
+    """Nothing that stands in a file: the next look may find one that can be read, and is the same."""
 
+    def __init__(self, why: str) -> None:
+        super().__init__(Where(), why)
 
-def _malformed(why: str) -> Malformed:
-    return Malformed(Where(), why)
+    @classmethod
+    def because_of(cls, error: OSError) -> _Unreadable:
+        return cls(f"cannot be read: {os.strerror(error.errno or 0)}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from function.errors import NotReady
+from function.tenants import tenants_file
 from function.tenants.tenants_file import NAMES, TenantsFile
 
 if TYPE_CHECKING:
@@ -212,3 +214,48 @@ def test_a_link_that_leads_nowhere_opens_no_door(path: Path, file: TenantsFile) 
 
     with pytest.raises(NotReady, match="leads nowhere"):
         file.current()
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every file for one that was written long ago."""
+    monkeypatch.setattr(tenants_file, "_SETTLED_NANOSECONDS", -(10**12))
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_then(
+    path: Path, file: TenantsFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the process has as many files open as it may."""
+    path.write_bytes(of("acme"))
+    assert names(file) == ["acme"]
+    write(path, of("beta"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(path), "read_bytes", _too_many)
+        assert names(file) == ["acme"]
+        assert "Too many open files" in file.warning
+
+    assert names(file) == ["beta"]
+    assert file.warning == ""
+
+
+def _too_many(_path: Path) -> bytes:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("other", ["tenants.json", "builder-tenants.yaml"])
+def test_a_file_that_is_as_it_was_again_is_warned_of_no_longer(
+    path: Path, file: TenantsFile, other: str
+) -> None:
+    path.write_bytes(of("acme"))
+    assert names(file) == ["acme"]
+    (path.parent / other).symlink_to(path.parent / "nowhere")
+    assert names(file) == ["acme"]
+    assert "leads nowhere" in file.warning
+
+    (path.parent / other).unlink()
+
+    assert names(file) == ["acme"]
+    assert file.warning == ""
