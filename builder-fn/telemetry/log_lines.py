@@ -35,7 +35,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)[-_MAX_TRACE:]
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _printable(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def with_fields(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,6 +111,20 @@ def callback_fields(*, to: str, attempts: int, outcome: str, error: str) -> Mapp
 def level(*, own_fault: bool) -> int:
     """Return the level to log at: what a user did wrong is no error of the builder's, and wakes nobody."""
     return logging.ERROR if own_fault else logging.INFO
+
+
+def _printable(line: str) -> str:
+    """Return a line of JSON with what a terminal would obey, or not show, escaped.
+
+    JSON itself escapes the control characters of ASCII alone; others come in a call's id, or in its path.
+    """
+    return line if line.isprintable() else "".join(map(_shown, line))
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    return json.dumps(character)[1:-1] if character <= "\uffff" else "\ufffd"
 
 
 def _clipped(text: str) -> str:

@@ -49,6 +49,28 @@ def line(message: str = "build ended", fields: Mapping[str, Any] | None = None) 
     return JsonFormatter().format(record)
 
 
+@pytest.mark.parametrize("text", ["\x9b31mred\x85", "a\x7f", "\u2028", "\u202egnp.exe", "\udcff"])
+def test_nothing_in_a_line_is_obeyed_by_a_terminal_or_hidden(text: str) -> None:
+    fields = refusal_fields(
+        method="POST",
+        path="/",
+        call_id=text,
+        build_id="",
+        key="",
+        tenant="",
+        reason="bad_request",
+        error=text,
+    )
+    shown = line(fields=fields)
+
+    assert shown.isprintable()
+    assert json.loads(shown)["callId"] == text
+
+
+def test_letters_of_all_scripts_are_shown_as_they_are() -> None:
+    assert "é漢字" in line("é漢字")
+
+
 def test_a_build_is_one_line_with_what_to_join_on() -> None:
     assert json.loads(line(fields=build_fields(REPORT))) == {
         "time": "2027-01-15T08:00:00.250+00:00",
