@@ -14,7 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import DaemonUnavailable, Unavailable
+from ..errors import DaemonUnavailable, Interrupted, Unavailable
 from ..history import EndedBuilds
 from ..telemetry.metrics import FAILOVER, FIRST, SPILLED
 from .addresses import Address, addresses_of, has_name
@@ -45,6 +45,8 @@ _JOIN_SECONDS = 60.0
 _LEFT_SECONDS = 300.0
 # So many are asked at one time.
 _MOST_AT_ONCE = 32
+# In what Python says of a thread that is to begin while it ends (Lib/concurrent/futures/thread.py).
+_AT_THE_END = "interpreter shutdown"
 
 
 class Daemons:
@@ -183,7 +185,10 @@ class Daemons:
     def ask(
         self, daemons: Sequence[Daemon], question: Callable[[Daemon], T]
     ) -> list[tuple[Daemon, T | Unavailable]]:
-        """Ask all *daemons* at once; the answer of one that has none is its error."""
+        """Ask all *daemons* at once; the answer of one that has none is its error.
+
+        Raises Interrupted as the process ends: Python begins no threads then.
+        """
 
         def answer(daemon: Daemon) -> T | Unavailable:
             try:
@@ -196,7 +201,13 @@ class Daemons:
         if len(daemons) <= 1:
             return [(daemon, answer(daemon)) for daemon in daemons]
         with ThreadPoolExecutor(min(_MOST_AT_ONCE, len(daemons))) as threads:
-            return list(zip(daemons, threads.map(answer, daemons), strict=True))
+            try:
+                found = threads.map(answer, daemons)
+            except RuntimeError as exc:
+                if _AT_THE_END not in str(exc):
+                    raise
+                raise Interrupted("The builder is shutting down. Try again.") from exc
+            return list(zip(daemons, found, strict=True))
 
     def answers(
         self, daemons: Sequence[Daemon], question: Callable[[Daemon], T]
@@ -254,6 +265,8 @@ class Daemons:
         while not self._closed.wait(_REFRESH_SECONDS):
             try:
                 self.refresh()
+            except Interrupted:
+                return
             except Exception:  # noqa: BLE001 - logged; the next look may go well
                 _log.exception("unexpected error")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import logging
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from function.daemons import pool
 from function.daemons.pool import Daemons
 from function.daemons.rendezvous import in_order
-from function.errors import DaemonUnavailable, NotReady
+from function.errors import DaemonUnavailable, Interrupted, NotReady
 from function.history.refs import Part, Ref
 from function.telemetry.metrics import FAILOVER, FIRST, SPILLED
 
@@ -454,3 +456,26 @@ class TestChoice:
         assert not three.takes(another)
         three.mark_down(one)
         assert not three.takes(one)
+
+
+def test_at_the_end_of_the_process_nobody_is_asked_and_nothing_is_said_of_it(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "_REFRESH_SECONDS", 0.001)
+    for number in (1, 2):
+        cluster.start(number)
+    cluster.tell(1, 2)
+    found = cluster.replica()
+    found.refresh()
+    monkeypatch.setattr(found, "_is_due", lambda *_: True)
+    looking = threading.Thread(target=found._keep_fresh)
+
+    with monkeypatch.context() as ending:  # as Python does before it waits for its threads
+        ending.setattr(concurrent.futures.thread, "_shutdown", True)
+        with pytest.raises(Interrupted):
+            found.ask(found.all(), lambda each: each.name)
+        looking.start()
+        looking.join(10)
+
+    assert not looking.is_alive()
+    assert caplog.messages == []
