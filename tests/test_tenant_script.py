@@ -326,3 +326,17 @@ def test_faas_cli_has_the_commands_that_it_prints() -> None:
             ["faas-cli", "secret", verb, "--help"], capture_output=True, text=True, check=True
         )
         assert "--from-file" in ended.stdout
+
+
+def test_a_name_that_another_had_is_not_given_away_without_a_word(tmp_path: Path) -> None:
+    done(tmp_path, "add", "acme", *ACME)
+    removed = done(tmp_path, "remove", "acme")
+    assert "Give no other customer its name" in removed
+
+    again = tenant(tmp_path, "add", "acme", *ACME[:2], "--key", "2")
+
+    assert again.returncode == 2
+    assert "of a tenant that had this name: choose another one" in again.stderr
+    assert not (tmp_path / "acme.payload-secret-2").exists()
+    (tmp_path / "acme.build-secrets-key.pub").unlink()
+    done(tmp_path, "add", "acme", *ACME[:2], "--key", "2")

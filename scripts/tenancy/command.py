@@ -54,6 +54,11 @@ def _add(options: argparse.Namespace) -> int:
         files = {secret: (change.secret.encode(), 0o600)}
         public = path.with_name(f"{options.name}.build-secrets-key.pub")
         if is_new:
+            if public.exists():
+                raise CannotStore(
+                    f"{public} is there already and is kept, of a tenant that had this name: choose another "
+                    "one, since the new tenant would get the old one's cache, or take the file away."
+                )
             files[public] = (change.public_key.encode(), 0o644)
         with created(files):
             exchange(path, written)
@@ -77,6 +82,11 @@ def _remove(options: argparse.Namespace) -> int:
         f'Removed {what} "{options.name}" from {path}. What it signs is refused from now on, once the builder'
     )
     print("has the file; builds that run go on to their end.\n")
+    if not options.key:
+        print(
+            "Its files there are of no use any more. Give no other customer its name: what it left in"
+        )
+        print("buildkitd's cache goes by that.\n")
     _print_updates(path, is_first=False)
     return 0
 

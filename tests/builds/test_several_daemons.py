@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from function.builds import placing
+from function.builds.build import Build
 from function.builds.builder import Builder
 from function.builds.followed import BEGUN_AGAIN, FollowedBuild
 from function.builds.job import id_of_call
@@ -324,6 +325,7 @@ class TestLoss:
             call(), principal=Principal(key=key, tenant=Tenant(name="acme", keys=(key,)))
         )
         build = builder.build(asked)
+        assert isinstance(build, Build)
         lines = begun(build, running)
         fakes[1].solver.script = elsewhere = Running(b"two\n")
         fakes[0].die()

@@ -249,8 +249,8 @@ def builds_that_began_lately_are_found_with_their_claims_and_nothing_else(party:
         request = pb.SolveRequest(Ref=Ref(build_id).of(part), Definition=b"")
         party.control.solve(request, timeout=PATIENCE)
 
-    request = pb.BuildHistoryRequest(EarlyExit=True, Filter=filters_of_recent(60))
-    events = party.other.listen_build_history(request, timeout=PATIENCE)
+    asked = pb.BuildHistoryRequest(EarlyExit=True, Filter=filters_of_recent(60))
+    events = party.other.listen_build_history(asked, timeout=PATIENCE)
 
     found = {each.record.Ref for each in events if build_id in each.record.Ref}
     assert found == {build_id, f"claim-{build_id}"}

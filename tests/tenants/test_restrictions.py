@@ -83,7 +83,7 @@ def test_a_caller_cannot_name_its_steps_or_cache_mounts(name: str) -> None:
         of_tenant().require(config(buildArgs={name: "another's"}))
 
 
-ISOLATED_BESIDE = {"document": {"cache": "isolated"}, "cache": "shared"}
+ISOLATED_BESIDE: dict[str, Any] = {"document": {"cache": "isolated"}, "cache": "shared"}
 
 
 @pytest.mark.parametrize("name", ["BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS"])
