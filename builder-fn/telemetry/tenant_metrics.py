@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from .build_report import SUCCESS, WAIT
+from .build_report import WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -93,12 +93,16 @@ class TenantMetrics:
             registry=registry,
         )
 
-    def expect(self, reasons: Collection[str]) -> None:
-        """Show the counts of all tenants before there is anything to count."""
+    def expect(self, reasons: Collection[str], outcomes: Collection[str]) -> None:
+        """Show the counts of all tenants before there is anything to count.
+
+        Of requests that are refused those for *reasons*, and of builds those that come to *outcomes*.
+        """
         for tenant in sorted({self._label(name) for name in self._names()}):
             for counter in (self._seconds, self._received, self._sent, self._pushed):
                 counter.labels(tenant=tenant)
-            self._builds.labels(tenant=tenant, outcome=SUCCESS)
+            for outcome in outcomes:
+                self._builds.labels(tenant=tenant, outcome=outcome)
             self._wait.labels(tenant=tenant)
             self._in_flight.labels(tenant=tenant)
             for cache in (_HIT, _MISS):

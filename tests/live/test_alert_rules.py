@@ -48,6 +48,7 @@ LIMIT_OF_ANOTHER = 'builder_fn_buildkitd_cache_limit_bytes{daemon="1", instance=
 OVER_LIMIT = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="tenant_limit"}'
 OTHERS_NAME = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="push_refused"}'
 AGAINST_POLICY = 'builder_fn_tenant_requests_refused_total{tenant="acme", reason="policy_refused"}'
+FORBIDDEN_IMAGE = 'builder_fn_tenant_builds_total{tenant="acme", outcome="policy_refused"}'
 SHORT_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="60"}'
 LONG_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="300"}'
 ALL_WAITS = 'builder_fn_tenant_wait_seconds_bucket{tenant="acme", le="+Inf"}'
@@ -94,6 +95,12 @@ FIRES = [
         "BuilderFnTenantForbidden",
         16,
         {OTHERS_NAME: "0+1x20", AGAINST_POLICY: "0+1x20"},
+        id="it tries names and platforms",
+    ),
+    pytest.param(
+        "BuilderFnTenantForbidden",
+        16,
+        {OTHERS_NAME: "0+1x20", FORBIDDEN_IMAGE: "0+1x20"},
         id="it tries names and images",
     ),
     pytest.param(

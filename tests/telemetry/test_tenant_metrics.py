@@ -117,7 +117,7 @@ def test_a_build_that_ends_after_its_tenant_has_left_the_file_ends_where_it_was_
 def test_beyond_so_many_tenants_the_others_are_counted_together() -> None:
     counted = Counted(*(f"{number:04}" for number in range(MOST_NAMES + 50)))
 
-    counted.metrics.expect([TenantLimit.code])
+    counted.metrics.expect([TenantLimit.code], [SUCCESS])
 
     tenants = {name[1] for name in counted.samples()}
     assert len(tenants) == MOST_NAMES + 1
@@ -127,7 +127,7 @@ def test_beyond_so_many_tenants_the_others_are_counted_together() -> None:
 def test_a_tenant_is_shown_before_there_is_anything_to_count() -> None:
     counted = Counted("acme")
 
-    counted.metrics.expect([TenantLimit.code])
+    counted.metrics.expect([TenantLimit.code], [SUCCESS])
 
     assert counted.samples()["requests_refused_total", "acme", TenantLimit.code] == 0
     assert counted.samples()["builds_total", "acme", SUCCESS] == 0
