@@ -34,7 +34,7 @@ from .request import question, routes, unsigned
 from .request.age import require_fresh
 from .request.archive import Limits
 from .request.bundle import unpack
-from .request.decompression import nothing_reserved
+from .request.memory import UNBOUNDED, Memory, nothing_reserved
 from .request.question import Question
 from .request.signature import HEADER, KEY_HEADER, Arriving
 from .telemetry import log_lines, metrics
@@ -238,7 +238,7 @@ def _started(
         entries=least(principal.limits.context_entries, settings.max_context_entries),
         context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
     )
-    bundle = unpack(body, limits, _reserving(event))
+    bundle = unpack(body, limits, _memory(event))
     arrival = Arrival(
         call_id=call_id,
         body_bytes=len(body),
@@ -401,13 +401,23 @@ def _body(event: Any) -> memoryview:
     return memoryview(event.body) if body is None else body
 
 
-def _reserving(event: Any) -> Callable[[int], None]:
+def _memory(event: Any) -> Memory:
     """Return what reserves memory beside the request's body; under another template there is no budget."""
-    share = event.share() if hasattr(event, "share") else None
+    if not hasattr(event, "parsed_share"):
+        return UNBOUNDED
+    return Memory(unpacked=_reserving(event.share()), parsed=_reserving(event.parsed_share()))
+
+
+def _reserving(share: Any) -> Callable[[int], None]:
     if share is None:
         return nothing_reserved
 
     def reserve(size: int) -> None:
+        if not share.could_grow(size):
+            raise BodyTooLarge(
+                "The archive takes more memory to unpack than this builder has for all requests. Leave out "
+                "what the build does not need, or have the operator raise the memory limit."
+            )
         if not share.wait_to_grow(size, _ROOM_SECONDS):
             raise NoRoom(
                 "This replica's memory is taken by other requests, and the archive cannot be unpacked; "

@@ -19,7 +19,7 @@ from serving import refusal
 from serving.app import create_app
 from serving.budget import ByteBudget
 from serving.head import parse
-from serving.server import ARRIVED, REFUSAL, SHARE
+from serving.server import ARRIVED, PARSED_SHARE, REFUSAL, SHARE
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client
 
@@ -120,21 +120,54 @@ def test_what_the_template_refuses_is_answered_like_all_else(
     assert json.loads(streamed.data)["error"] == answer.get_json()["error"]
 
 
+def used(budget: ByteBudget) -> int:
+    gc.collect()  # the client of the tests keeps a request in a cycle
+    return budget.used
+
+
 def test_what_a_body_unpacks_to_comes_out_of_the_same_budget(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handler, "_ROOM_SECONDS", 0.01)
     body = gzip.compress(request(file("context/large", bytes(1_300_000))))
-    budget = ByteBudget(1 << 20)
+    budget = ByteBudget(4 << 20)
 
     def reason(share: Callable[[], Share]) -> str:
         answer = client.post("/build", data=body, headers=signed(body), environ_base={SHARE: share})
         return str(answer.get_json()["reason"])
 
+    assert reason(budget.share) == "buildkitd_unavailable"
+    wait_until(lambda: used(budget) == 0)
+    others = budget.share()
+    assert others.grow(3 << 20)
     assert reason(budget.share) == "no_memory"
-    assert reason(ByteBudget(4 << 20).share) == "buildkitd_unavailable"
-    gc.collect()
-    assert budget.used == 0
+    assert reason(ByteBudget(1 << 20).share) == "too_large"
+    wait_until(lambda: used(budget) == 3 << 20)
+
+
+def test_what_is_made_of_an_archive_comes_out_of_a_budget(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "_ROOM_SECONDS", 0.01)
+    body = request(*(file(f"context/{at}") for at in range(4000)))
+    budget = ByteBudget(4 << 20)
+
+    def answer(share: Callable[[], Share]) -> Any:
+        return client.post(
+            "/build", data=body, headers=signed(body), environ_base={PARSED_SHARE: share}
+        )
+
+    assert answer(budget.share).get_json()["reason"] == "buildkitd_unavailable"
+    wait_until(lambda: used(budget) == 0)
+    others = budget.share()
+    assert others.grow(3 << 20)
+    refused = answer(budget.share)
+    assert (refused.status_code, refused.get_json()["reason"]) == (503, "no_memory")
+    assert refused.headers["Retry-After"]
+    too_large = answer(ByteBudget(1 << 20).share)
+    assert (too_large.status_code, too_large.get_json()["reason"]) == (413, "too_large")
+    assert "raise the memory limit" in too_large.get_json()["error"]
+    wait_until(lambda: used(budget) == 3 << 20)
 
 
 def test_a_large_signed_body_is_signed_while_it_arrives(

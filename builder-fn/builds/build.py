@@ -354,10 +354,10 @@ class Build:
         claim = self._claim
         if isinstance(error, DaemonUnavailable):
             # A host that vanished without a word leaves a connection that looks alive. And the caller
-            # need not wait for whether it comes back.
+            # need not wait for whether it comes back, nor the request's body stay in memory for as long.
             self._daemon.client.reconnect()
             self._replica.background.start(
-                lambda: history.declare(ref, annotations, error, claim=claim), name=f"verdict {ref}"
+                history.declaration(ref, annotations, error, claim=claim), name=f"verdict {ref}"
             )
         else:
             history.declare(ref, annotations, error, claim=claim)

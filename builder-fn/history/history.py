@@ -175,8 +175,19 @@ class History:
         claim: Claim | None = None,
     ) -> None:
         """Record why the owner of *claim* ends a build; to be done before the build is ended."""
+        self.declaration(ref, annotations, error, claim=claim)()
+
+    def declaration(
+        self,
+        ref: Ref,
+        annotations: Mapping[str, str],
+        error: BuilderError,
+        *,
+        claim: Claim | None = None,
+    ) -> Callable[[], None]:
+        """Return what records it, and holds nothing that the traceback of *error* leads to."""
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
-        leave_verdict(lambda: self._search(apart=True), ref, attrs)
+        return lambda: leave_verdict(lambda: self._search(apart=True), ref, attrs)
 
     @contextmanager
     def _claiming(self) -> Iterator[Claims]:

@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from ..errors import ArchiveError, BodyTooLarge
+from .memory import nothing_reserved
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -32,10 +33,6 @@ _ZSTD_OPTIONS: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
 # What follows a gzip member or a frame is copied each time, and a few bytes make one.
 _INPUT_STEP = 8 << 10
 _OUTPUT_STEP = 1 << 20  # by how much a limit may be passed before that is noticed
-
-
-def nothing_reserved(_size: int) -> None:
-    """Reserve nothing, where memory has no budget."""
 
 
 class _Unpacked(bytearray):

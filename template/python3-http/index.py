@@ -16,9 +16,12 @@ and more:
     arrived           what the hook `arriving` returned, given the whole body by now; None without
     share()           a share of the memory that all requests in flight have for bodies, for what is
                       unpacked of one: grow(bytes) and wait_to_grow(bytes, seconds) say whether there
-                      is room and then it is reserved; release() returns it, and so does its end.
+                      is room and then it is reserved; could_grow(bytes) whether there ever is;
+                      release() returns it, and so does its end.
                       `buffer` has its own for as long as anybody has a view of it. None under
                       another server.
+    parsed_share()    the same of as much memory again, for what is made of a body beside its bytes: an
+                      index, parsed values. So a body that took all of the first can still be read.
     client_disconnected()
         whether the client has hung up. Cheap, and may be asked from any thread, also after handle()
         has returned a generator. A client that only closed its sending side has not: it gets its

@@ -230,6 +230,14 @@ def test_a_link_keeps_the_file_whose_first_name_was_taken_over() -> None:
     assert (found["b"].data, found["b"].inode) == (b"old", 0)
 
 
+def test_a_directory_may_link_to_itself_as_tar_lets_it() -> None:
+    found = entries(
+        directory("context/a"), file("context/a/b"), hard_link("context/a", "context/a")
+    )
+
+    assert (found["a"].kind, found["a"].unfit) == (Kind.DIRECTORY, "")
+
+
 def test_a_file_archived_twice_may_link_to_itself() -> None:
     found = entries(file("context/a", b"data"), hard_link("context/a", "context/a"))
 
@@ -706,6 +714,132 @@ def test_a_small_archive_never_makes_a_large_tree(part: str) -> None:
     tracemalloc.stop()
 
     assert peak < 25 << 20  # 5 MB of names, once more to sort by, and 20,000 entries
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param([file(f"context/{at}") for at in range(3000)], id="empty files"),
+        pytest.param([file(f"beside/{at}") for at in range(3000)], id="files beside the context"),
+        pytest.param([file(f"context/{at}" + "\N{PACKAGE}" * 10) for at in range(3000)], id="wide"),
+        pytest.param(
+            [
+                file(f"context/{at}", mtime=b"%011o\0" % (at << 16), mode=b"%07o\0" % (at % 512))
+                for at in range(3000)
+            ],
+            id="times and modes of their own",
+        ),
+        pytest.param(
+            [hard_link(f"context/{at}", "context/Dockerfile") for at in range(3000)],
+            id="hard links",
+        ),
+        pytest.param([Header(name=f"context/{at}", type=b"3") for at in range(3000)], id="devices"),
+        pytest.param(
+            [
+                each
+                for at in range(20)
+                for each in (pax({"path": f"context/{at}" + "/a" * 240}), file("x"))
+            ],
+            id="implied parents",
+        ),
+        pytest.param(
+            [
+                pax({"linkpath": "b" * 4000}, kind=b"g"),
+                *(symlink(f"context/{at}", "x") for at in range(500)),
+            ],
+            id="long targets",
+        ),
+        pytest.param(
+            [
+                each
+                for at in range(100)
+                for each in (
+                    pax({f"SCHILY.xattr.user.{number:x}": "" for number in range(32)}),
+                    file(f"context/{at}"),
+                )
+            ],
+            id="attributes",
+        ),
+        pytest.param(
+            [
+                pax({f"SCHILY.xattr.user.{number:x}": "" for number in range(35_000)}),
+                file("context/one"),
+            ],
+            id="attributes of one file",
+        ),
+        pytest.param(
+            [
+                pax(
+                    {
+                        "GNU.sparse.map": ",".join(f"{at * 2},1" for at in range(60_000)),
+                        "GNU.sparse.size": "200000",
+                        "GNU.sparse.name": "context/one",
+                    }
+                ),
+                file("x", b"x" * 60_000),
+            ],
+            id="pieces of a sparse file",
+        ),
+        pytest.param(
+            [
+                pax(
+                    {
+                        "GNU.sparse.map": ",".join(["300,0"] * 150_000),
+                        "GNU.sparse.size": "1000",
+                        "GNU.sparse.name": "context/one",
+                    }
+                ),
+                file("x"),
+            ],
+            id="empty pieces of a sparse file",
+        ),
+    ],
+)
+def test_the_memory_for_an_archives_entries_is_asked_for(members: list[Header]) -> None:
+    body = request(*members)
+    asked: list[int] = []
+
+    tracemalloc.start()
+    archive = index(memoryview(body), Limits(), asked.append)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    # Beside it one extended header at a time, and its records.
+    most = max(len(member.data) for member in members)
+    assert peak < sum(asked) + 4 * most + (64 << 10)
+    assert sum(asked) == archive.memory_bytes
+
+
+def test_no_more_entries_are_made_than_there_is_memory_for() -> None:
+    asked = 0
+
+    def reserve(size: int) -> None:
+        nonlocal asked
+        asked += size
+        if asked > 1 << 20:
+            raise BodyTooLarge("no memory")
+
+    body = request(*(file(f"context/{at}") for at in range(20_000)))
+    tracemalloc.start()
+    with pytest.raises(BodyTooLarge, match="no memory"):
+        index(memoryview(body), Limits(), reserve)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2 << 20
+
+
+def test_the_maps_of_sparse_files_are_no_longer_than_those_of_real_ones() -> None:
+    empty = pax(
+        {
+            "GNU.sparse.map": ",".join(["0,0"] * 200_000),
+            "GNU.sparse.size": "1",
+            "GNU.sparse.name": "context/x",
+        }
+    )
+
+    with pytest.raises(ArchiveError, match="maps of sparse files of more than"):
+        entries(*([empty, file("x")] * 12))
 
 
 def test_a_flood_of_entries_is_refused_without_reading_on() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import tracemalloc
+import weakref
 from contextlib import suppress
 
 import pytest
@@ -12,8 +15,9 @@ from hypothesis import strategies as st
 from function.errors import ArchiveError, BodyTooLarge, BuilderError, ConfigError
 from function.request.archive import Limits
 from function.request.bundle import Bundle, unpack
+from function.request.memory import Memory
 
-from ..tar_members import Header, config, file, request, tar
+from ..tar_members import CONFIG_NAME, Header, config, file, request, tar
 
 
 def _plain(body: bytes) -> bytes:
@@ -44,6 +48,56 @@ def test_hands_on_the_secrets_sealed() -> None:
     body = request(file("com.openfaas.secrets", b"version: v1"))
 
     assert unpack(memoryview(body), Limits()).sealed_secrets == b"version: v1"
+
+
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b'{"":1}', b"0.1", b'"ab"'])
+@pytest.mark.parametrize("name", [CONFIG_NAME, "context/builder-fn.json"])
+def test_the_memory_for_what_a_document_says_is_asked_for(name: str, piece: bytes) -> None:
+    document = b'{"image": "x/y", "x": [' + b",".join([piece] * (200_000 // len(piece))) + b"]}"
+    members = [file(name, document), file("context/Dockerfile", b"FROM scratch")]
+    if name != CONFIG_NAME:
+        members.append(config("x/y"))
+    body = memoryview(tar(*members))
+    asked: list[int] = []
+
+    tracemalloc.start()
+    with suppress(BuilderError):
+        unpack(body, Limits(), Memory(parsed=asked.append))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < sum(asked) + (1 << 18)
+
+
+def test_memory_goes_back_with_the_sources_of_a_build() -> None:
+    class Share:
+        def __call__(self, _size: int) -> None: ...
+
+    share = Share()
+    there = weakref.ref(share)
+    body = gzip.compress(request())
+    found = unpack(memoryview(body), Limits(), Memory(share, share))
+    del share
+
+    gc.disable()
+    try:
+        assert there() is not None
+        ended = found.without_sources()
+        del found
+        assert there() is None
+        assert ended.config.image.domain == "registry.example.com"
+    finally:
+        gc.enable()
+
+
+def test_a_bundles_size_is_all_that_it_holds() -> None:
+    body = gzip.compress(request(*(file(f"context/{at}") for at in range(1000))))
+    asked: list[int] = []
+
+    found = unpack(memoryview(body), Limits(), Memory(asked.append, asked.append))
+
+    # A config is parsed and forgotten.
+    assert len(body) + sum(asked) * 0.9 < found.size <= len(body) + sum(asked)
 
 
 def options(**values: object) -> bytes:

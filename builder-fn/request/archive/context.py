@@ -11,7 +11,7 @@ from ...fsutil.tree import Entry, Kind, Tree, sort_key
 from ...quoting import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _IMPLIED_MODE = 0o755
 DOCKERFILE = "Dockerfile"
@@ -22,8 +22,12 @@ DOCKERIGNORE = ".dockerignore"
 _MAX_DOCKERFILE_BYTES = 4 << 20
 
 
-def assemble(entries: dict[str, Entry], most: int, most_name_bytes: int) -> Tree:
+def assemble(
+    entries: dict[str, Entry], most: int, most_name_bytes: int, take: Callable[[int], None]
+) -> Tree:
     """Make the tree of *entries*, by path, and add the parents that no member states.
+
+    *take* is told how many bytes the path of each such parent has.
 
     Raises ArchiveError for an entry below one that is no directory, and BodyTooLarge for more than
     *most* entries, or names of more than *most_name_bytes*.
@@ -37,6 +41,7 @@ def assemble(entries: dict[str, Entry], most: int, most_name_bytes: int) -> Tree
                 added = Entry(parent, Kind.DIRECTORY, _IMPLIED_MODE, mtime=0)
                 entries[parent] = added
                 names += name_bytes(added)
+                take(name_bytes(added))
                 if len(entries) > most:
                     raise too_many(most)
                 if names > most_name_bytes:

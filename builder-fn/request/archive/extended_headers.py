@@ -23,11 +23,15 @@ _MAX_BYTES = 1 << 20  # of one, as in Go's archive/tar, so that no real tar has 
 _FREE_RECORDS = 100_000
 _RECORDS_TO_A_MEMBER = 32
 
+# Of all sparse files together: it takes 0.2 s to read a MiB of a map, and a real one has 20 bytes to a piece.
+_MAX_MAP_BYTES = 8 << 20
+
 _KEYWORDS = frozenset({b"path", b"linkpath", b"size", b"mtime"})
 
 _XATTR = b"SCHILY.xattr."  # as star and GNU tar name them, and bsdtar, too
 _USER_XATTR = _XATTR + b"user."
 _MAX_XATTR_NAME, _MAX_XATTR_VALUE = 255, 65536  # bytes (linux/limits.h)
+_MAX_XATTR_NAMES = 65536  # of all of a file's, each with a NUL
 
 
 class ExtendedHeaders:
@@ -37,8 +41,10 @@ class ExtendedHeaders:
         self._of_all: dict[bytes, bytes] = {}  # by PAX' keywords
         self._of_next: dict[bytes, bytes] = {}
         self._xattrs: dict[bytes, bytes] = {}
+        self._xattr_names = 0  # bytes
         self.sparse: sparse.Records | None = None
         self._records = 0
+        self._map_bytes = 0
         self.silent = True  # there is nothing said that bears on the next member
 
     @property
@@ -79,13 +85,22 @@ class ExtendedHeaders:
         self._of_next = {}
         return name, link, length, time
 
+    def count_map(self, size: int) -> None:
+        """Count a sparse file's map of *size* bytes. Raises ArchiveError if all have too many."""
+        self._map_bytes += size
+        if self._map_bytes > _MAX_MAP_BYTES:
+            raise ArchiveError(
+                f"The archive has maps of sparse files of more than {_MAX_MAP_BYTES} bytes. "
+                "Make it without --sparse."
+            )
+
     def take_xattrs(self) -> tuple[tuple[bytes, bytes], ...]:
         """Return the member's attributes by name, and end what was said of it alone."""
         self.silent = not self._of_all
         if not (self._xattrs or self.sparse):
             return ()
         xattrs = tuple(sorted(self._xattrs.items()))
-        self._xattrs, self.sparse = {}, None
+        self._xattrs, self._xattr_names, self.sparse = {}, 0, None
         return xattrs
 
     def _extend_all(self, data: bytes, most: int) -> None:
@@ -111,8 +126,13 @@ class ExtendedHeaders:
         # GNU tar's way to write what would end a keyword; bsdtar writes all but ASCII so, too.
         name = unquote_to_bytes(keyword.removeprefix(_XATTR))
         # What Linux does not have, no client could read from a disk.
-        if len(name) <= _MAX_XATTR_NAME and len(value) <= _MAX_XATTR_VALUE and b"\0" not in name:
-            self._xattrs[name] = value
+        if len(name) > _MAX_XATTR_NAME or len(value) > _MAX_XATTR_VALUE or b"\0" in name:
+            return
+        if name not in self._xattrs:
+            if self._xattr_names + len(name) + 1 > _MAX_XATTR_NAMES:
+                return
+            self._xattr_names += len(name) + 1
+        self._xattrs[name] = value
 
     def _count(self, most: int) -> None:
         self._records += 1

@@ -17,11 +17,14 @@ from ...errors import ArchiveError, BodyTooLarge
 from ...fsutil.sparse import SparseFile
 from ...fsutil.tree import Entry, Kind, Tree
 from ...quoting import quoted
+from ..memory import nothing_reserved
 from . import members as tar
 from .context import assemble, name_bytes, names_too_long, too_many
 from .names import fault, fault_of_target, is_of_windows, to_path, to_target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .members import Member
 
 # go-sdk builder/builder.go and builder/build_secrets.go.
@@ -32,6 +35,13 @@ _DOCUMENTS = frozenset({CONFIG, SEALED_SECRETS})
 
 _PERMISSIONS = 0o7777
 _NAME_BYTES = 256  # of an entry's path and symlink target, on average: twice what pnpm's have
+# What an entry takes in memory beside its texts, which it takes twice, the second time for their order; and
+# what each attribute and each piece of a sparse file takes (measured, and a little more).
+_ENTRY_BYTES = 600
+_XATTR_BYTES = 200
+_EXTENT_BYTES = 16
+# Memory is asked for in steps of this: what a request of a few files takes is asked for once.
+_STEP_BYTES = 64 << 10
 _TIMES = range(-(1 << 63), 1 << 63)  # nanoseconds that fsutil's Stat has room for
 
 _UNFIT = {
@@ -65,13 +75,19 @@ class Archive:
     config: memoryview
     sealed_secrets: memoryview | None
     context: Tree
+    memory_bytes: int = 0  # of the entries, at most
 
 
-def index(body: memoryview, limits: Limits) -> Archive:
-    """Index the archive in *body*. Raises ArchiveError and BodyTooLarge."""
+def index(
+    body: memoryview, limits: Limits, reserve: Callable[[int], None] = nothing_reserved
+) -> Archive:
+    """Index the archive in *body*, and tell *reserve* of the memory for its entries.
+
+    Raises ArchiveError, BodyTooLarge, and whatever *reserve* does.
+    """
     if not body:
         raise ArchiveError("The body is empty; send a tar archive.")
-    found = _Index(limits)
+    found = _Index(limits, reserve)
     for member in tar.members(body):
         found.admit(member)
     return found.archive()
@@ -80,8 +96,11 @@ def index(body: memoryview, limits: Limits) -> Archive:
 class _Index:
     """The members found so far, path by path."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, reserve: Callable[[int], None]) -> None:
         self._limits = limits
+        self._reserve = reserve
+        self._memory = 0  # bytes
+        self._reserved = 0
         self._members = 0
         self._context_bytes = 0
         self._name_bytes = 0
@@ -113,12 +132,21 @@ class _Index:
             self._keep(self._beside, self._entry(path, member))
 
     def _keep(self, entries: dict[str, Entry], entry: Entry) -> None:
-        self._name_bytes += name_bytes(entry)
+        names = name_bytes(entry)
+        self._name_bytes += names
         if self._name_bytes > self._limits.name_bytes:
             raise names_too_long(self._limits.name_bytes)
+        self._take(_ENTRY_BYTES + 2 * names + _XATTR_BYTES * len(entry.xattrs))
         if entries is self._entries:
             self._count(entry)
         entries[entry.path] = entry
+
+    def _take(self, size: int) -> None:
+        """Reserve *size* bytes more, not each time."""
+        self._memory += size
+        if self._memory - self._reserved > _STEP_BYTES:
+            self._reserve(self._memory - self._reserved)
+            self._reserved = self._memory
 
     def _count(self, entry: Entry) -> None:
         """Hold *entry* against the limits. Holes count like data, as which they are sent."""
@@ -181,6 +209,7 @@ class _Index:
                 f"The sparse files of the archive have more than {self._limits.entries} pieces, "
                 "the most this builder takes. Make it without --sparse."
             )
+        self._take(_EXTENT_BYTES * file.extents)
 
     def _hard_link(self, path: str, member: Member) -> Entry:
         """Return the same file again: as for tar, one that came before, with that one's mode and time.
@@ -191,6 +220,8 @@ class _Index:
         top, _, inner = linked.partition("/")
         entries, key = (self._entries, inner) if top == CONTEXT else (self._beside, linked)
         target = entries.get(key)
+        if target and linked == to_path(member.name):
+            return target  # a link to itself changes nothing, even if that is a directory
         if target is None or target.kind is Kind.DIRECTORY:
             unfit = (
                 f"{quoted(member.name)} is a hard link to {quoted(member.link)}, "
@@ -214,11 +245,20 @@ class _Index:
                 "The archive has no context/; put the Dockerfile and its files there."
             )
         self._forget_lone_inodes()
+        context = assemble(
+            self._entries, self._limits.entries, self._limits.name_bytes, self._take_implied
+        )
+        self._reserve(self._memory - self._reserved)
         return Archive(
             config=self._documents[CONFIG],
             sealed_secrets=self._documents.get(SEALED_SECRETS),
-            context=assemble(self._entries, self._limits.entries, self._limits.name_bytes),
+            context=context,
+            memory_bytes=self._memory,
         )
+
+    def _take_implied(self, names: int) -> None:
+        """Reserve the memory of a directory that no member states, whose path takes *names* bytes."""
+        self._take(_ENTRY_BYTES + 2 * names)
 
     def _forget_lone_inodes(self) -> None:
         """Forget the inode of a linked file whose other names later members took: it is linked no more."""

@@ -91,13 +91,16 @@ def members(body: memoryview) -> Iterator[Member]:
             kind = DIRECTORY if name.endswith(b"/") else FILE
         content: Content
         if kind == _GNU_SPARSE:
+            header = start
             content, start = _old_sparse(body, start, length, name)
+            said.count_map(start - header - length)
         else:
             start += BLOCK
             content = data = _data(body, start, 0 if kind in _WITHOUT_DATA else length, name)
             start += len(data) + -len(data) % BLOCK
             if said.sparse and kind == FILE:
                 content = said.sparse.content(data, name)
+                said.count_map(said.sparse.map_bytes)
         kind = _SAME.get(kind, kind)
         xattrs = () if said.silent else said.take_xattrs()
         yield Member(name, kind, _common_number(mode), time, link, content, xattrs)

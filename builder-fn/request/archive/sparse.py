@@ -15,7 +15,7 @@ from ...quoting import quoted
 from . import pax
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ...fsutil.tree import Content
 
@@ -46,14 +46,16 @@ _BLOCK_IS_EXTENDED = 504
 class Records:
     """Collects what a PAX header says of a sparse file; the pieces of a map that is split are joined."""
 
-    __slots__ = ("_pieces", "_values")
+    __slots__ = ("_pieces", "_values", "map_bytes")
 
     def __init__(self) -> None:
+        self.map_bytes = 0
         self._values: dict[bytes, bytes] = {}
         self._pieces: list[bytes] = []
 
     def add(self, keyword: bytes, value: bytes) -> None:
         """Keep a record whose *keyword* begins as those of sparse files do."""
+        self.map_bytes += len(value)
         if keyword in (_OFFSET, _LENGTH):
             self._pieces.append(value)
         else:
@@ -68,11 +70,14 @@ class Records:
         """Return the file of which *stored* is in the archive. Raises ArchiveError."""
         said = self._values
         size = next((pax.size(said[key]) for key in _SIZES if key in said), None)
+        numbers: Iterable[int]
         if said.get(_MAJOR) == b"1":
-            numbers, stored = _leading_map(stored, name)
+            numbers, taken = _leading_map(stored, name)
+            self.map_bytes += taken
+            stored = stored[taken + -taken % BLOCK :]
         else:
             text = said.get(_MAP) or b",".join(self._pieces)
-            numbers = [_number(each, name) for each in text.split(b",")] if text else []
+            numbers = (_number(each, name) for each in _split(text))
         if size is None:
             raise _damaged(name)
         return content(stored, numbers, size, name)
@@ -110,32 +115,46 @@ def _pairs(block: bytes, places: range, read: Callable[[bytes], int]) -> Iterato
         yield read(block[at + 12 : at + 24])
 
 
-def _leading_map(stored: memoryview, name: bytes) -> tuple[list[int], memoryview]:
-    """Return the map that *stored* begins with in 1.0, and the data in the blocks that follow it."""
+def _split(text: bytes) -> Iterator[bytes]:
+    """Yield what commas part, one after the other: as a list it would take thirty times the memory."""
+    at = 0
+    while text and at <= len(text):
+        end = text.find(b",", at)
+        if end < 0:
+            end = len(text)
+        yield text[at:end]
+        at = end + 1
+
+
+def _leading_map(stored: memoryview, name: bytes) -> tuple[array[int], int]:
+    """Return the map that *stored* begins with in 1.0, and its length; data begin with the next block."""
     text = bytes(stored[: _MAX_MAP_BYTES + BLOCK])
     count, newline, _ = text[:22].partition(b"\n")
     most = 2 * _number(count, name) if newline else _MAX_MAP_BYTES
     if most >= _MAX_MAP_BYTES:
         raise _damaged(name)
-    _, *lines = text.split(b"\n", most + 1)
-    if len(lines) != most + 1:
-        raise _damaged(name)
-    rest = lines.pop()
-    taken = len(text) - len(rest)
-    return [_number(line, name) for line in lines], stored[taken + -taken % BLOCK :]
+    numbers = array("q")
+    taken = len(count) + 1
+    for _ in range(most):
+        end = text.find(b"\n", taken)
+        if end < 0:
+            raise _damaged(name)
+        numbers.append(_number(text[taken:end], name))
+        taken = end + 1
+    return numbers, taken
 
 
-def content(stored: memoryview, numbers: list[int], size: int, name: bytes) -> Content:
+def content(stored: memoryview, numbers: Iterable[int], size: int, name: bytes) -> Content:
     """Return the file of *size* bytes that has *stored* where *numbers* say, places and lengths by turns.
 
     Raises ArchiveError.
     """
     extents = array("q")
     end = total = 0
-    if len(numbers) % 2:
-        raise _damaged(name)
-    for offset, length in zip(numbers[::2], numbers[1::2], strict=True):
-        if not end <= offset <= offset + length <= size <= _MOST_BYTES:
+    rest = iter(numbers)
+    for offset in rest:
+        length = next(rest, -1)
+        if length < 0 or not end <= offset <= offset + length <= size <= _MOST_BYTES:
             raise _damaged(name)
         if length:
             extents.extend((offset, length))
@@ -149,7 +168,9 @@ def content(stored: memoryview, numbers: list[int], size: int, name: bytes) -> C
 def _number(digits: bytes, name: bytes) -> int:
     if not _DIGITS.fullmatch(digits):
         raise _damaged(name)
-    return int(digits)
+    if (number := int(digits)) > _MOST_BYTES:
+        raise _damaged(name)
+    return number
 
 
 def _damaged(name: bytes) -> ArchiveError:

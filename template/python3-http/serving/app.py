@@ -14,7 +14,15 @@ from werkzeug.wrappers import Request, Response
 
 from . import refusal
 from .hooks import hook
-from .server import ARRIVED, BODY, CLIENT_DISCONNECTED, CLIENT_HALF_CLOSED, REFUSAL, SHARE
+from .server import (
+    ARRIVED,
+    BODY,
+    CLIENT_DISCONNECTED,
+    CLIENT_HALF_CLOSED,
+    PARSED_SHARE,
+    REFUSAL,
+    SHARE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +52,7 @@ class Event:
         self._gone: Callable[[], bool] | None = environ.get(CLIENT_DISCONNECTED)
         self._half_closed: Callable[[], bool] | None = environ.get(CLIENT_HALF_CLOSED)
         self._share: Callable[[], Share] | None = environ.get(SHARE)
+        self._parsed_share: Callable[[], Share] | None = environ.get(PARSED_SHARE)
         self._copied: bytes | None = None
 
     @property
@@ -54,6 +63,9 @@ class Event:
 
     def share(self) -> Share | None:
         return self._share() if self._share else None
+
+    def parsed_share(self) -> Share | None:
+        return self._parsed_share() if self._parsed_share else None
 
     def client_disconnected(self) -> bool:
         return bool(self._gone and self._gone())

@@ -33,6 +33,10 @@ class ByteBudget:
         self._changed = threading.Condition()
         self._on_release: Callable[[], object] | None = None
 
+    def most(self, size: int) -> int:
+        """Return what there is for shares of *size* when nobody else has any."""
+        return self.total if size <= SMALL_BYTES else self.largest
+
     def share(self) -> Share:
         return Share(self)
 
@@ -40,9 +44,9 @@ class ByteBudget:
         """Call *callback*, from any thread, whenever there is more room; it must return at once."""
         self._on_release = callback
 
-    def _take(self, size: int, *, small: bool) -> bool:
+    def _take(self, size: int, most: int) -> bool:
         with self._changed:
-            if self.used + size > (self.total if small else self.largest):
+            if self.used + size > most:
                 return False
             self.used += size
             return True
@@ -70,17 +74,21 @@ class Share:
 
     def grow(self, size: int) -> bool:
         """Reserve *size* bytes more; False, and nothing is, when there is no room now."""
-        if not self._budget._take(size, small=self.size + size <= SMALL_BYTES):  # noqa: SLF001
+        if not self._budget._take(size, self._budget.most(self.size + size)):  # noqa: SLF001
             return False
         self.size += size
         return True
+
+    def could_grow(self, size: int) -> bool:
+        """Say whether *size* bytes more could be reserved if nobody else had any."""
+        return self.size + size <= self._budget.most(self.size + size)
 
     def wait_to_grow(self, size: int, seconds: float) -> bool:
         """Reserve *size* bytes more as soon as there is room; False when there is none in time."""
         until = time.monotonic() + seconds
         while not self.grow(size):
             left = until - time.monotonic()
-            if left <= 0 or self.size + size > self._budget.total:
+            if left <= 0 or not self.could_grow(size):
                 return False
             self._budget._wait(left)  # noqa: SLF001
         return True

@@ -36,9 +36,10 @@ CLIENT_HALF_CLOSED = "serving.client_half_closed"
 BODY = "serving.body"
 ARRIVED = "serving.arrived"
 SHARE = "serving.share"
+PARSED_SHARE = "serving.parsed_share"
 REFUSAL = "serving.refusal"
 
-# Of the memory limit. The rest is for what is made of bodies, for answers, and for all else.
+# Of the memory limit. A second part as large is for what is made of bodies; the rest is for all else.
 _PART_FOR_BODIES = 4
 
 # Connections that wait to be accepted, and how many are accepted in one go.
@@ -71,6 +72,7 @@ class Server:
         self.settings = settings
         self.draining = False
         self.budget = ByteBudget(settings.body_budget or memory_limit() // _PART_FOR_BODIES)
+        self.parsed = ByteBudget(self.budget.total)
         self.max_body_bytes = min(settings.max_body_bytes, self.budget.largest)
         self.arriving = arriving
         self.arriving_threads = Threads(2, "arriving")
@@ -198,6 +200,7 @@ class Server:
             environ[BODY] = request.body
             environ[ARRIVED] = arrived
             environ[SHARE] = self.budget.share
+            environ[PARSED_SHARE] = self.parsed.share
             environ[REFUSAL] = request.refused
         except Exception:
             _log.exception("A request could not be read")

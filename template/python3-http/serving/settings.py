@@ -37,7 +37,8 @@ class ServerSettings:
     probe_threads: int = 4
     # The longest body. The budget may be smaller, and then is the limit.
     max_body_bytes: int = 512 << 20
-    # For all bodies in flight, and what handlers unpack of them. None: a quarter of the memory limit.
+    # For all bodies in flight, and what handlers unpack of them; and as much again for what they make of it.
+    # None: a quarter of the memory limit.
     body_budget: int | None = None
     # A body that finds no room in the budget waits for so long, unread; then it is refused.
     body_wait: float = 10.0
