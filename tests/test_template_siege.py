@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from drills import attacks, victim
+from drills import attacks, own_network, victim
 from drills.prober import Prober
 from stack.paths import REPOSITORY
 
@@ -59,8 +59,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield start
     for found in running:
-        found.process.kill()
-        found.process.wait()
+        found.kill()
+
+
+@pytest.fixture
+def network() -> Iterator[None]:
+    """Keep the test to a network of its own: a second of-watchdog dies where the stack has one."""
+    with own_network.entered():
+        yield
 
 
 @pytest.fixture(params=["alone", "behind a watchdog"])
@@ -69,6 +75,7 @@ def start_either(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cal
     watchdog = None
     if request.param != "alone":
         watchdog = request.getfixturevalue("stand_in_watchdog")
+        request.getfixturevalue("network")
 
     def start(**settings: str) -> Victim:
         home = tmp_path / f"{len(running)}"
@@ -77,8 +84,7 @@ def start_either(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cal
 
     yield start
     for found in running:
-        found.process.terminate()
-        found.process.wait(30)
+        found.stop()
 
 
 @contextmanager
@@ -270,11 +276,28 @@ def test_a_header_of_spaces_costs_no_cpu(start: Start) -> None:
     assert served.cpu() - before <= 0.02  # seconds
 
 
+@pytest.mark.usefixtures("network")
 def test_behind_a_watchdog_only_loopback_is_listened_on(
     tmp_path: Path, stand_in_watchdog: Path
 ) -> None:
     with victim.start(tmp_path / "home", watchdog=stand_in_watchdog) as served:
         assert victim.listening_addresses(served.upstream) == {"0100007F"}
+
+
+@pytest.mark.root
+def test_a_port_that_others_listen_on_is_free_in_a_network_of_its_own() -> None:
+    with socket.create_server(("", 0)) as others:
+        port = others.getsockname()[1]
+        with own_network.entered() as allowed:
+            if not allowed:
+                pytest.skip("needs the right to make a network namespace")
+            with socket.create_server(("", port)) as ours:
+                assert victim.listening_addresses(port) == {"00000000"}
+                with socket.create_connection(("127.0.0.1", port)):
+                    ours.accept()[0].close()
+        assert victim.listening_addresses(port) == {"00000000"}
+        with socket.create_connection(("127.0.0.1", port)):
+            others.accept()[0].close()
 
 
 def test_chunks_of_one_byte_cost_20_ms_for_each_mib(start: Start) -> None:

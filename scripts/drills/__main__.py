@@ -12,7 +12,7 @@ from pathlib import Path
 from stack.install import venv
 from stack.paths import REPOSITORY, Paths
 
-from . import siege, tenants
+from . import own_network, siege, tenants
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,13 +53,15 @@ def _siege(options: argparse.Namespace, folder: Path) -> int:
     if watchdog := options.watchdog or _watchdog(folder):
         ways["behind of-watchdog"] = watchdog
     results = []
-    for way, found in ways.items():
-        ground = siege.Ground(folder / way.replace(" ", "-"), python=python, watchdog=found)
-        for attack in siege.ATTACKS:
-            if options.only and attack.__name__ not in options.only:
-                continue
-            print(f"  {way}: {attack.__name__.replace('_', ' ')} ...", file=sys.stderr, flush=True)
-            results.append((way, attack(ground)))
+    with own_network.entered():
+        for way, found in ways.items():
+            ground = siege.Ground(folder / way.replace(" ", "-"), python=python, watchdog=found)
+            for attack in siege.ATTACKS:
+                name = attack.__name__
+                if options.only and name not in options.only:
+                    continue
+                print(f"  {way}: {name.replace('_', ' ')} ...", file=sys.stderr, flush=True)
+                results.append((way, attack(ground)))
     print(siege.table(results))
     return 0 if all(result.held for _, result in results) else 1
 

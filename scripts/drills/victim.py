@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -65,8 +66,15 @@ class Victim:
         try:
             self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            pass
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """End all of it now; a watchdog that has died may have left the function behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -135,7 +143,13 @@ def start(
         command = [str(watchdog)]
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=home, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command,
+            cwd=home,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     victim = Victim(process, port, upstream)
     try:
@@ -173,7 +187,7 @@ def listening_addresses(port: int) -> set[str]:
     """Return the local addresses, in the kernel's hexadecimal, that *port* is listened on at."""
     found = set()
     for table in ("tcp", "tcp6"):
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+        for line in Path("/proc/thread-self/net", table).read_text().splitlines()[1:]:
             fields = line.split()
             address, _, number = fields[1].rpartition(":")
             if fields[3] == "0A" and int(number, 16) == port:
