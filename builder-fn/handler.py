@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ from .telemetry.build_report import UNPACK, VERIFY, Arrival
 from .tenants import NOBODY, Principal, Restrictions, least
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from werkzeug.wrappers import Response
 
@@ -54,14 +54,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("builder-fn")
 
-# How long an archive that is being unpacked waits for memory that others hold.
+# How long an archive that is being unpacked waits for its turn, and for memory that others hold.
 _ROOM_SECONDS = 10.0
+
+# What takes no more than this is unpacked at once: some 1,500 files.
+_LITTLE_BYTES = 1 << 20
 
 # A build makes some thousand objects, and hardly ever a cycle of them: to look for those after each 700 that
 # are left takes a twentieth of its time. So many are at most 2 MiB.
 _OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE = 10_000
 
 _lock = threading.Lock()
+_turn = threading.RLock()  # to unpack what takes more than a little; each thread asks twice
 _builder: Builder | None = None
 
 
@@ -238,7 +242,8 @@ def _started(
         entries=least(principal.limits.context_entries, settings.max_context_entries),
         context_bytes=least(principal.limits.context_bytes, settings.max_context_bytes),
     )
-    bundle = unpack(body, limits, _memory(event))
+    with _memory(event) as memory:
+        bundle = unpack(body, limits, memory)
     arrival = Arrival(
         call_id=call_id,
         body_bytes=len(body),
@@ -401,18 +406,36 @@ def _body(event: Any) -> memoryview:
     return memoryview(event.body) if body is None else body
 
 
-def _memory(event: Any) -> Memory:
-    """Return what reserves memory beside the request's body; under another template there is no budget."""
+@contextmanager
+def _memory(event: Any) -> Iterator[Memory]:
+    """Yield what reserves memory beside the request's body; under another template there is no budget.
+
+    What takes more than a little is unpacked one after the other: requests that each had a part of the
+    memory would wait for one another until all were refused.
+    """
     if not hasattr(event, "parsed_share"):
-        return UNBOUNDED
-    return Memory(unpacked=_reserving(event.share()), parsed=_reserving(event.parsed_share()))
+        yield UNBOUNDED
+        return
+    with ExitStack() as turn:
+        yield Memory(
+            unpacked=_reserving(event.share(), turn),
+            parsed=_reserving(event.parsed_share(), turn),
+        )
 
 
-def _reserving(share: Any) -> Callable[[int], None]:
+def _reserving(share: Any, turn: ExitStack) -> Callable[[int], None]:
+    """Return what reserves memory in *share*, and takes a *turn* when that is more than a little."""
     if share is None:
         return nothing_reserved
+    little = True
 
     def reserve(size: int) -> None:
+        nonlocal little
+        if little and share.size + size > _LITTLE_BYTES:
+            little = False
+            if not _turn.acquire(timeout=_ROOM_SECONDS):
+                raise NoRoom("This replica unpacks other archives; send the request again later.")
+            turn.callback(_turn.release)
         if not share.could_grow(size):
             raise BodyTooLarge(
                 "The archive takes more memory to unpack than this builder has for all requests. Leave out "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import hmac
 import json
 import re
 import shutil
@@ -10,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,9 @@ import pytest
 from drills import attacks, own_network, victim
 from drills.prober import Prober
 from stack.paths import REPOSITORY
+
+from .tar_members import config, pax, tar
+from .tar_members import file as tar_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -298,6 +304,51 @@ def test_a_port_that_others_listen_on_is_free_in_a_network_of_its_own() -> None:
         assert victim.listening_addresses(port) == {"00000000"}
         with socket.create_connection(("127.0.0.1", port)):
             others.accept()[0].close()
+
+
+def test_archives_that_unfold_take_no_more_memory_than_there_is_for_them(
+    tmp_path: Path,
+) -> None:
+    """Send sixteen archives of 2 KB at once; each is a tree of 20,000 folders, and takes 14 MiB."""
+    folder, secret = tmp_path / "secrets", b"0123456789abcdef"
+    folder.mkdir()
+    (folder / "payload-secret").write_bytes(secret)
+    budget = 64 * MIB
+
+    def signed(body: bytes) -> bytes:
+        digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
+        head = f"POST /build HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        return f"{head}X-Build-Signature: sha256={digest}\r\n\r\n".encode() + body
+
+    paths = [f"context/{number}" + "/a" * 249 for number in range(80)]
+    deep = [header for path in paths for header in (pax({"path": path}), tar_file("x"))]
+    # Without a Dockerfile: refused once all else is read, and without a daemon.
+    unfolds = signed(gzip.compress(tar(config("a/b:1"), *deep)))
+    small = signed(tar(config("a/b:1"), tar_file("context/x")))
+    with victim.start(
+        tmp_path / "home",
+        handler=REPOSITORY / "builder-fn",
+        settings={
+            "secret_mount_path": str(folder),
+            "buildkit_url": "tcp://127.0.0.1:1",
+            "body_budget": str(budget),
+        },
+    ) as served:
+        attacks.answer_to(served.address, small)
+        idle = served.memory()
+        served.forget_peak()
+        with ThreadPoolExecutor(17) as senders:
+            found = [
+                senders.submit(attacks.answer_to, served.address, body)
+                for body in [unfolds] * 16 + [small]
+            ]
+        reasons = [document(each.result())["reason"] for each in found]
+
+        # On a slow machine the last ones wait longer for their turn than they may.
+        assert "bad_archive" in reasons[:16]
+        assert set(reasons) <= {"bad_archive", "no_memory"}
+        assert reasons[16] == "bad_archive"
+        assert served.peak() - idle < 2 * budget
 
 
 def test_chunks_of_one_byte_cost_20_ms_for_each_mib(start: Start) -> None:
