@@ -93,6 +93,11 @@ class Attempt:
         return self._claimed() is Claimed.OPEN
 
     @property
+    def was_released(self) -> bool:
+        """Tell whether its owner gave the claim back; the daemon keeps its ref taken for a while."""
+        return self._claimed() is Claimed.ENDED
+
+    @property
     def was_left(self) -> bool:
         """Tell whether all that the daemon knows of the build's end is that its caller left."""
         return self.build is not None and self.build.error.code == Code.CANCELLED

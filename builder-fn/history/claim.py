@@ -70,8 +70,8 @@ class Claims:
 
         One that *is_new* has an id that was drawn by chance just now: that needs no look.
 
-        One that was abandoned may be claimed again at once. After a claim that was released with nothing to
-        tell, that takes up to 10 s. Where nothing contends this costs a look and a lock. Raises
+        One that was abandoned, or whose claim was released with nothing to tell, may be claimed again at
+        once, as its next attempt. Where nothing contends this costs a look and a lock. Raises
         DaemonUnavailable, Busy.
         """
         if is_new and (claim := self._locked(Ref(build_id), annotations)):
@@ -79,12 +79,11 @@ class Claims:
         deadline = time.monotonic() + _REF_TAKEN_SECONDS + self._patience
         while time.monotonic() < deadline:
             looked_at = time.monotonic()
-            earlier = self._earlier(build_id)
+            earlier = self._search.attempts(build_id, may_be_new=True)
             if self._is_answered_for(earlier):
                 return None
             # All that claim a build at one time come to the same ref, of which one gets it.
-            ref = earlier[0].ref.next() if earlier else Ref(build_id)
-            claim = self._locked(ref, annotations)
+            claim = self._locked(_next_ref(build_id, earlier), annotations)
             if claim is None:
                 time.sleep(_PAUSE_SECONDS)
                 continue
@@ -114,12 +113,15 @@ class Claims:
         lock = RefLock(self._control, ref.of(Part.CLAIM), attrs, patience=self._patience)
         return Claim(ref, token, lock) if lock.is_ours() else None
 
-    def _earlier(self, build_id: str) -> Sequence[Attempt]:
-        """Return the attempts that there is something to tell of, the last one first."""
-        found = self._search.attempts(build_id, may_be_new=True)
-        return [attempt for attempt in found if attempt.record()]
-
     def _is_answered_for(self, earlier: Sequence[Attempt]) -> bool:
         """Return whether there is an attempt for which no other one may be made."""
-        records = map(self._search.completed_record, earlier)
+        records = map(self._search.completed_record, (each for each in earlier if each.record()))
         return any(record is not None and not record.repeatable for record in records)
+
+
+def _next_ref(build_id: str, earlier: Sequence[Attempt]) -> Ref:
+    """Return the ref for another attempt than *earlier* ones, of which the last one is the first."""
+    if not earlier:
+        return Ref(build_id)
+    last = earlier[0]
+    return last.ref.next() if last.record() or last.was_released else last.ref
