@@ -41,18 +41,19 @@ from ..telemetry.metrics import FIRST
 from ..tenants import Restrictions, least
 from .followed import BEGUN_AGAIN
 from .offer import offer
+from .placing import Placed
 from .platform_builds import Order, PlatformBuilds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..buildkit import Solve, Step
+    from ..daemons.daemon import Daemon
     from ..history import Journal
     from ..registry.docker_config import RegistryAuth
     from .admission import Place
     from .job import Job
-    from .placing import Placed
     from .replica import Replica
     from .tenant_limits.place import TenantPlace
 
@@ -80,11 +81,12 @@ class Build:
         build_secrets: BuildSecrets,
         place: Place | TenantPlace,
         *,
-        follow: Callable[[Job], Ongoing],
+        begin: Callable[[Job, Collection[Daemon]], Placed | Ongoing],
     ) -> None:
         """Take *place* and the claim of *placed* over.
 
-        *follow* leads to what the job has become elsewhere, if that is found when its daemon is lost.
+        *begin* gives the job another daemon than those that were lost, or leads to what it has become
+        elsewhere.
         """
         config = job.bundle.config
         self.id = job.build_id
@@ -92,7 +94,7 @@ class Build:
         self.result: BuildResult | None = None
         self._job = job
         self._replica = replica
-        self._follow = follow
+        self._begin = begin
         self._followed: Ongoing | None = None  # what goes on elsewhere in our stead
         self._retries = replica.settings.daemon_retries
         self._placed = placed
@@ -302,13 +304,13 @@ class Build:
 
     def _go_elsewhere(self) -> None:
         lost = self._daemon
-        placed = self._pool.placing.place(self._job, lost=(lost,))
+        placed = self._begin(self._job, (lost,))
         if self._claim is not None:
             self._claim.release()
             self._claim = None
         lost.history.forget(self._ref)
-        if placed is None:
-            self._followed = self._follow(self._job)
+        if not isinstance(placed, Placed):
+            self._followed = placed
             self._place.leave()
             return
         self._placed, self._daemon, self._claim = placed, placed.daemon, placed.claim

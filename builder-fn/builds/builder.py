@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -17,6 +18,7 @@ from ..errors import (
     Busy,
     CallerGone,
     Interrupted,
+    NotFound,
     NotReady,
     Unavailable,
 )
@@ -25,12 +27,13 @@ from ..telemetry import metrics
 from .admission import Account
 from .build import Build
 from .followed import FollowedBuild, Followers
+from .placing import Placed
 from .replica import Replica
 from .tenant_limits.all_replicas import counted
 from .tenant_limits.place import TenantPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..config import Settings
@@ -41,12 +44,14 @@ if TYPE_CHECKING:
     from ..tenants import Principal
     from .admission import Place
     from .job import Job
-    from .placing import Placed
 
 # For calls that find no room: so many look at one time for a build that they may be redelivered for, and wait
 # so long for their turn. A crowd of a hundred is refused within a second.
 _MOST_LOOKS = 4
 _LOOK_SECONDS = 0.5
+
+# Of a call that two replicas both give up to one another, before it is refused.
+_MOST_PLACINGS = 3
 
 # Of a list, from each daemon beyond its share.
 _MORE_LISTED = 8
@@ -144,14 +149,27 @@ class Builder:
                 return found
             raise
         try:
-            placed = self.replica.pools.of(job.principal).placing.place(job)
-            if placed is None:
-                place.leave()
-                return self._again(job)
-            return self._begun(placed, job, build_secrets, place)
+            placed = self._placed(job)
+            if isinstance(placed, Placed):
+                return self._begun(placed, job, build_secrets, place)
         except BaseException:
             place.leave()
             raise
+        place.leave()
+        return placed
+
+    def _placed(self, job: Job, lost: Collection[Daemon] = ()) -> Placed | FollowedBuild:
+        """Give *job* a daemon that is none of *lost*, or follow what it has become already.
+
+        Raises like `build`.
+        """
+        placing = self.replica.pools.of(job.principal).placing
+        for _ in range(_MOST_PLACINGS):
+            if placed := placing.place(job, lost=lost):
+                return placed
+            with suppress(NotFound):  # the one that had it has just given it up
+                return self._again(job)
+        raise Busy("The build was given up just now. Try again.")
 
     def _place(self, job: Job) -> Place:
         return self.replica.admission.request(
@@ -169,7 +187,7 @@ class Builder:
     def _begun(self, placed: Placed, job: Job, build_secrets: BuildSecrets, place: Place) -> Build:
         try:
             turn = self._turn(placed, job, place)
-            return Build(self.replica, placed, job, build_secrets, turn, follow=self._again)
+            return Build(self.replica, placed, job, build_secrets, turn, begin=self._placed)
         except BaseException:
             if placed.claim:
                 placed.claim.release()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..daemons.daemon import QUESTION_SECONDS
 from ..daemons.rendezvous import key_of
 from ..errors import RecordsOff
-from ..history import Ref
+from ..history import Ref, State
 from ..telemetry.metrics import FIRST
 
 if TYPE_CHECKING:
@@ -114,27 +114,33 @@ class Placing:
             found = self._found(job, others)
             if not found:
                 return True
-            # One that has ended since the first look will not go away either.
-            goes = not any(ended or ranks[other.worker_id] < own for other, ended in found.items())
+            goes = not any(stays or ranks[other.worker_id] < own for other, stays in found.items())
             if not goes or time.monotonic() >= deadline:
                 self._finder.remember(job.build_id, next(iter(found)))
                 return False
             time.sleep(_POLL_SECONDS)
 
     def _found(self, job: Job, daemons: Sequence[Daemon]) -> dict[Daemon, bool]:
-        """Return those of *daemons* that have the build, and whether it has ended there."""
+        """Return those of *daemons* that have the build, and whether it runs there, or has ended.
+
+        That is begun only by a claim that is to stay.
+        """
         searched = daemons[:_SEARCHED]
 
         def look(daemon: Daemon) -> bool | None:
-            """Tell whether it has ended; None if it is not there, or may be repeated."""
+            """Tell whether it stays there; None if it is not there, or may be repeated."""
             if daemon in searched:
-                record = daemon.history.record(job.build_id, may_be_new=True)
-                return None if record is None or record.repeatable else record.ended
+                record = daemon.history.record(
+                    job.build_id, may_be_new=True, seconds=QUESTION_SECONDS
+                )
+                if record is None or record.repeatable:
+                    return None
+                return record.state is not State.QUEUED
             is_claimed = daemon.history.is_claimed(job.build_id, seconds=QUESTION_SECONDS)
             return False if is_claimed else None
 
         answers = self._daemons.answers(daemons, look)
-        return {daemon: ended for daemon, ended in answers if ended is not None}
+        return {daemon: stays for daemon, stays in answers if stays is not None}
 
     def _asked(self, job: Job) -> list[Daemon]:
         order = self._daemons.in_order(key_of(job.bundle.config.image.name))

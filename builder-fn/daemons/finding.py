@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonUnavailable, NotFound, RecordsOff, Unavailable
 from ..history import ALL
+from .daemon import QUESTION_SECONDS
 from .pool import none_answers
 from .rendezvous import KEY_DIGITS
 
@@ -66,9 +68,10 @@ class Finder:
         order = self._daemons.in_order(build_id[:KEY_DIGITS])
         asked = [daemon for daemon in self._likely_first(build_id, order) if not daemon.is_down]
         found: list[tuple[Daemon, BuildRecord]] = []
+        seconds = math.inf if self._daemons.is_one else QUESTION_SECONDS
         for daemons in (asked[:1], asked[1:]):
             for daemon, record in self._daemons.ask(
-                daemons, lambda daemon: daemon.history.record(build_id, viewer)
+                daemons, lambda daemon: daemon.history.record(build_id, viewer, seconds=seconds)
             ):
                 if isinstance(record, Unavailable):
                     if self._daemons.is_one:

@@ -128,13 +128,19 @@ class History:
 
     @translated()
     def record(
-        self, build_id: str, viewer: Viewer = ALL, *, may_be_new: bool = False
+        self,
+        build_id: str,
+        viewer: Viewer = ALL,
+        *,
+        may_be_new: bool = False,
+        seconds: float = math.inf,
     ) -> BuildRecord | None:
         """Return all that is known of a build but its log; None if there is no such build.
 
-        That there is none is known sooner of one that *may be new*; see Search.attempts.
+        That there is none is known sooner of one that *may be new*; see Search.attempts. A daemon that does
+        not say within *seconds* what it runs is not asked for more.
         """
-        with self._search(viewer=viewer) as search:
+        with self._search(viewer=viewer, seconds=seconds) as search:
             return search.record(build_id, may_be_new=may_be_new)
 
     @translated()
@@ -201,10 +207,18 @@ class History:
             self._claims.release()
 
     @contextmanager
-    def _search(self, *, apart: bool = False, viewer: Viewer = ALL) -> Iterator[Search]:
+    def _search(
+        self, *, apart: bool = False, viewer: Viewer = ALL, seconds: float = math.inf
+    ) -> Iterator[Search]:
         with self._client.asking(apart=apart) as control:
-            yield self._searching(control, viewer)
+            yield self._searching(control, viewer, seconds)
 
-    def _searching(self, control: Control, viewer: Viewer) -> Search:
+    def _searching(self, control: Control, viewer: Viewer, seconds: float = math.inf) -> Search:
         patience = self._client.patience
-        return Search(control, patience=patience, memory=self._memory, viewer=viewer)
+        return Search(
+            control,
+            patience=patience,
+            running_patience=min(seconds, patience),
+            memory=self._memory,
+            viewer=viewer,
+        )

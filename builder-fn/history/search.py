@@ -7,6 +7,7 @@ of a build that ran when the daemon died there is none, unless its owner leaves 
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 from typing import TYPE_CHECKING
 
@@ -63,16 +64,19 @@ class Search:
         control: Control,
         *,
         patience: float,
+        running_patience: float = math.inf,
         memory: Memory | None = None,
         viewer: Viewer = ALL,
     ) -> None:
         """Search with at most *patience* seconds for one question, and first in *memory*.
 
+        What runs there it may ask for *running_patience* at most: that reads no history, however long.
         It is as if there were no builds but those that *viewer* may see: of another's as much is asked as of
         one that nobody has begun.
         """
         self._control = control
         self._patience = patience
+        self._running_patience = min(running_patience, patience)
         self._memory = memory
         self._viewer = viewer
 
@@ -258,7 +262,8 @@ class Search:
             ActiveOnly=active_only, EarlyExit=True, Filter=filters, Limit=limit
         )
         try:
-            for event in self._control.listen_build_history(request, timeout=self._patience):
+            seconds = self._running_patience if active_only else self._patience
+            for event in self._control.listen_build_history(request, timeout=seconds):
                 if event.type == pb.STARTED:
                     # buildkitd before v0.19 says that of builds which go on, for some milliseconds.
                     event.record.ClearField("CompletedAt")

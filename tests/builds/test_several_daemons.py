@@ -32,10 +32,11 @@ from ..history.records import record
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from function.builds.job import Job
+    from function.daemons.daemon import Daemon
 
     from ..fake_buildkitd import FakeBuildkitd
 
@@ -245,6 +246,61 @@ class TestRedelivery:
         assert isinstance(build, FollowedBuild)
         fakes[0].wait_until(lambda: fakes[0].history.completed(f"claim-{asked.build_id}"))
         assert built(fakes[0], asked.build_id) == 0
+
+    def test_a_claim_of_a_higher_address_gives_way_at_once_to_a_build_that_runs(
+        self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(placing, "_SETTLE_SECONDS", PATIENCE)
+        asked = call()
+        everybodys = builder.replica.pools.everybodys
+        looks = everybodys.placing._is_anywhere
+
+        def others(job: Job) -> bool:
+            found = looks(job)
+            with fakes[1].control():
+                fakes[1].history.add(record(Part.CLAIM, ref=Ref(job.build_id)))
+                fakes[1].history.add(record(ref=Ref(job.build_id)))
+            return found
+
+        monkeypatch.setattr(everybodys.placing, "_is_anywhere", others)
+
+        assert everybodys.placing.place(asked) is None
+
+        # A look before the claim and one after it; waiting for the other to go takes hundreds.
+        assert fakes[1].reached("ListenBuildHistory") < 10
+
+    def test_a_call_that_two_replicas_gave_up_to_one_another_is_built(
+        self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fakes[2].history.add(record(ref=Ref("f" * 32), ended=True))  # it keeps records
+        everybodys = builder.replica.pools.everybodys
+        place = everybodys.placing.place
+        given_up = iter([True])
+
+        def gives_up_first(job: Job, **but: Collection[Daemon]) -> placing.Placed | None:
+            return None if next(given_up, False) else place(job, **but)
+
+        monkeypatch.setattr(everybodys.placing, "place", gives_up_first)
+
+        build = builder.build(asked := call())
+
+        run(build)
+        assert build.result
+        assert [built(fake, asked.build_id) for fake in fakes] == [1, 0, 0]
+
+    def test_a_call_waits_a_second_for_a_silent_daemon_and_not_as_long_as_a_build_would(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (placing, pool, daemon):
+            monkeypatch.setattr(module, "QUESTION_SECONDS", 0.2)
+        builder = replica(fakes, tmp_path, daemon_patience=6 * PATIENCE)
+        builder.replica.pools.everybodys.daemons.refresh()
+        fakes[2].fall_silent()
+
+        with ThreadPoolExecutor(1) as threads:
+            placed = threads.submit(builder.replica.pools.everybodys.placing.place, call())
+            assert placed.result(3 * PATIENCE)
+        fakes[2].speak()
 
     def test_a_daemon_that_cannot_be_asked_holds_nobody_up(
         self, fakes: list[FakeBuildkitd], builder: Builder
