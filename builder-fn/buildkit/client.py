@@ -47,7 +47,7 @@ class Client:
         self._second_channel: grpc.Channel | None = None
         # A build's own calls are the daemon's bulk and need no thread but the build's: rpc/http2.
         self._connections = Connections(url, tls, patience=patience)
-        self._images = KnownImages()
+        self.images = KnownImages()
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.reconnect)
 
     def solve(
@@ -70,7 +70,7 @@ class Client:
             shared_key=shared_key,
             redactor=redactor,
             patience=self.patience,
-            images=self._images,
+            images=self.images,
         )
 
     def version(self, seconds: float = math.inf) -> str:

@@ -220,5 +220,6 @@ class History:
             patience=patience,
             running_patience=min(seconds, patience),
             memory=self._memory,
+            images=self._client.images,
             viewer=viewer,
         )

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from function.history import History, cancellation, memory
+from function.errors import BuildTimedOut
+from function.history import History, cancellation, ended, memory
 from function.history.annotations import TENANT, build_attrs
 from function.history.ended import MOST_DAEMONS, EndedBuilds
 from function.history.standing import State
 from function.history.viewer import Viewer
 
-from .records import ANNOTATIONS, DIED, ID, LEFT, record
+from .records import ANNOTATIONS, DIED, ID, LEFT, RELEASED, record, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,11 @@ def searches(daemon: FakeBuildkitd) -> int:
     )
 
 
+def questions(daemon: FakeBuildkitd) -> int:
+    """Count the questions that were asked of what runs, or of the history."""
+    return sum(each.EarlyExit for each in daemon.history.requests if each.Limit <= 1)
+
+
 def readings(daemon: FakeBuildkitd) -> int:
     return sum(each.Limit > 1 for each in daemon.history.requests)
 
@@ -63,6 +69,40 @@ def test_a_build_that_ended_is_searched_for_once(daemon: FakeBuildkitd, history:
         assert found.state is State.SUCCEEDED
 
     assert searches(daemon) == 1
+
+
+def test_a_build_whose_end_is_remembered_is_asked_for_no_more(
+    daemon: FakeBuildkitd, history: History
+) -> None:
+    """Ask the daemon neither what runs nor what the image came to."""
+    made = record(ended=True)
+    made.Result.Results[0].digest = daemon.content.add_image()["digest"]
+    daemon.history.add(made)
+    first = history.record(ID)
+    asked, reads = questions(daemon), len(daemon.content.reads)
+
+    assert history.record(ID) == first
+
+    assert (questions(daemon), len(daemon.content.reads)) == (asked, reads)
+    assert first
+    assert first.result
+    assert first.result.platforms == ("linux/amd64",)
+
+
+def test_a_build_that_its_owner_has_left_is_asked_for_as_long_as_it_runs(
+    daemon: FakeBuildkitd, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Show its log, though what became of it is remembered."""
+    monkeypatch.setattr(ended, "_SETTLE_SECONDS", 0.0)
+    for each in (record(), verdict(BuildTimedOut("Too long.")), RELEASED):
+        daemon.history.add(each)
+    history.record(ID)
+
+    followed = history.follow(ID)
+
+    assert followed
+    assert followed.record.state is State.FAILED
+    assert followed._attempt.build
 
 
 def test_after_the_first_question_the_history_is_read_for_all_others(
