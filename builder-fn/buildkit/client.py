@@ -17,6 +17,7 @@ from .rpc.channel import open_channel, target
 from .rpc.control import Control
 from .rpc.daemon_watch import USAGE_AGE_SECONDS, DaemonWatch
 from .rpc.http2.connections import Connections
+from .rpc.silence import Silence
 from .rpc.unavailable import daemon_unavailable
 from .rpc.worker import worker_of
 from .solve.solve import Solve
@@ -38,6 +39,7 @@ class Client:
     def __init__(self, url: str, tls: DaemonTLS | None = None, *, patience: float = 4.0) -> None:
         """Connect to a daemon that may take *patience* seconds to say anything. Raises Misconfigured."""
         self.patience = patience
+        self.silence = Silence()
         self._target = target(url)
         self._tls = tls
         self._lock = threading.Lock()
@@ -70,6 +72,7 @@ class Client:
             shared_key=shared_key,
             redactor=redactor,
             patience=self.patience,
+            silence=self.silence,
             images=self.images,
         )
 

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..daemons.daemon import QUESTION_SECONDS
 from ..daemons.rendezvous import key_of
 from ..errors import RecordsOff
 from ..history import Ref, State
@@ -129,15 +128,14 @@ class Placing:
 
         def look(daemon: Daemon) -> bool | None:
             """Tell whether it stays there; None if it is not there, or may be repeated."""
-            if daemon in searched:
-                record = daemon.history.record(
-                    job.build_id, may_be_new=True, seconds=QUESTION_SECONDS
-                )
-                if record is None or record.repeatable:
-                    return None
-                return record.state is not State.QUEUED
-            is_claimed = daemon.history.is_claimed(job.build_id, seconds=QUESTION_SECONDS)
-            return False if is_claimed else None
+            with daemon.asking() as seconds:
+                if daemon not in searched:
+                    is_claimed = daemon.history.is_claimed(job.build_id, seconds=seconds)
+                    return False if is_claimed else None
+                record = daemon.history.record(job.build_id, may_be_new=True, seconds=seconds)
+            if record is None or record.repeatable:
+                return None
+            return record.state is not State.QUEUED
 
         answers = self._daemons.answers(daemons, look)
         return {daemon: stays for daemon, stays in answers if stays is not None}

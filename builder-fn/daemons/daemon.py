@@ -14,6 +14,8 @@ from .process_sandbox import ProcessSandbox
 from .step_limits import StepLimits
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ..buildkit import DaemonState, DaemonTLS
     from ..history import EndedBuilds
     from .addresses import Address
@@ -65,9 +67,17 @@ class Daemon:
         self.platforms = worker.platforms
         self.is_down = not worker.id  # without a worker it builds nothing
 
-    def load(self, *, seconds: float) -> int:
-        """Ask how many builds it runs, from any client. Raises DaemonUnavailable."""
-        return self.history.load(seconds=seconds)
+    def asking(self) -> AbstractContextManager[float]:
+        """Lend the seconds that it may take to answer, as one of several; fewer if it is silent already.
+
+        Several that ask it at one time find out together that it is.
+        """
+        return self.client.silence.asking(QUESTION_SECONDS)
+
+    def load(self) -> int:
+        """Ask how many builds it runs, from any client, as one of several. Raises DaemonUnavailable."""
+        with self.asking() as seconds:
+            return self.history.load(seconds=seconds)
 
     def state(self, *, among: int) -> DaemonState:
         """Say how it is, as one of so many daemons: the more there are, the seldomer each reads its disk."""
@@ -79,7 +89,7 @@ class Daemon:
         if among <= 1:
             return None
         try:
-            return self.load(seconds=QUESTION_SECONDS)
+            return self.load()
         except Unavailable:
             return None
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ..errors import DaemonUnavailable, NotFound, RecordsOff, Unavailable
 from ..history import ALL
-from .daemon import QUESTION_SECONDS
 from .pool import none_answers
 from .rendezvous import KEY_DIGITS
 
@@ -68,10 +66,9 @@ class Finder:
         order = self._daemons.in_order(build_id[:KEY_DIGITS])
         asked = [daemon for daemon in self._likely_first(build_id, order) if not daemon.is_down]
         found: list[tuple[Daemon, BuildRecord]] = []
-        seconds = math.inf if self._daemons.is_one else QUESTION_SECONDS
         for daemons in (asked[:1], asked[1:]):
             for daemon, record in self._daemons.ask(
-                daemons, lambda daemon: daemon.history.record(build_id, viewer, seconds=seconds)
+                daemons, lambda daemon: self._record(daemon, build_id, viewer)
             ):
                 if isinstance(record, Unavailable):
                     if self._daemons.is_one:
@@ -107,6 +104,12 @@ class Finder:
             f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
             "never been begun."
         )
+
+    def _record(self, daemon: Daemon, build_id: str, viewer: Viewer) -> BuildRecord | None:
+        if self._daemons.is_one:
+            return daemon.history.record(build_id, viewer)
+        with daemon.asking() as seconds:
+            return daemon.history.record(build_id, viewer, seconds=seconds)
 
     def _likely_first(self, build_id: str, order: Sequence[Daemon]) -> list[Daemon]:
         with self._lock:

@@ -346,7 +346,7 @@ class Daemons:
 
     def _load(self, daemon: Daemon) -> int | None:
         try:
-            return daemon.load(seconds=QUESTION_SECONDS)
+            return daemon.load()
         except Unavailable:
             self.mark_down(daemon)
             return None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..buildkit.outcome import BuildWarning, Step
     from ..buildkit.progress.build_log import BuildLog
     from ..buildkit.rpc.control import Control
+    from ..buildkit.rpc.silence import Silence
     from .attempt import BuildRecord
     from .search import Search
 
@@ -46,7 +47,7 @@ class Follow:
     *record* is the build's as it was last seen.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the last two by keyword
         self,
         control: Control,
         search: Search,
@@ -54,6 +55,7 @@ class Follow:
         record: BuildRecord,
         *,
         patience: float,
+        silence: Silence,
     ) -> None:
         """Follow *attempt*; the daemon may leave a question unanswered for *patience* seconds."""
         self.record = record
@@ -61,7 +63,7 @@ class Follow:
         self._search = search
         self._attempt = attempt
         self._patience = patience
-        self._liveness = Liveness(lambda: control.info.future(pb.InfoRequest()), patience)
+        self._liveness = Liveness(lambda: control.info.future(pb.InfoRequest()), patience, silence)
         self._log: BuildLog = JournalLog()  # until it is known what it is
         self._status: StatusStream | None = None
 
@@ -96,6 +98,7 @@ class Follow:
 
     def close(self) -> None:
         """Leave it to itself; safe to call at any time."""
+        self._liveness.close()
         if self._status:
             self._status.cancel()
 

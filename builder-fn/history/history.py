@@ -123,7 +123,14 @@ class History:
             search = self._searching(control, viewer)
             for attempt in search.attempts(build_id):
                 if record := attempt.record():
-                    return Follow(control, search, attempt, record, patience=self._client.patience)
+                    return Follow(
+                        control,
+                        search,
+                        attempt,
+                        record,
+                        patience=self._client.patience,
+                        silence=self._client.silence,
+                    )
         return None
 
     @translated()

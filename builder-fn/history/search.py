@@ -111,15 +111,17 @@ class Search:
         if not is_build_id(build_id):
             return ()
         # To begin a build is no question, and shall not make the replica read a history.
-        ended = self._remembered(build_id, listen=not may_be_new)
+        listen = not may_be_new
         # One whose own end was not heard of may still run there, after its owner has left it.
-        if any(each.build for each in ended):
-            return ended
+        if any(each.build for each in self._remembered(build_id, listen=False)):
+            return self._remembered(build_id, listen=listen)
         active = self._attempts(build_id, active_only=True)
         if active and (active[0].is_held or self._is_all_of(active[0])):
             return active
-        if not active and (ended or self._is_new(build_id, may_be=may_be_new)):
-            return ended
+        if not active:
+            ended = self._remembered(build_id, listen=listen)
+            if ended or self._is_new(build_id, may_be=may_be_new):
+                return ended
         return self._attempts(build_id, active_only=False)
 
     def _is_new(self, build_id: str, *, may_be: bool) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from function.builds import platform_builds
 from function.builds.builder import Builder
 from function.builds.followed import BEGUN_AGAIN
-from function.daemons import pool
+from function.daemons import daemon, pool
 from function.daemons.rendezvous import in_order, key_of
 from function.errors import (
     BuildCancelled,
@@ -44,9 +44,8 @@ BOTH: dict[str, object] = {"platforms": [AMD64, ARM64]}
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     shorten_waits(monkeypatch)
     monkeypatch.setattr(pool, "_REFRESH_SECONDS", 3600.0)  # what is down stays so
-    monkeypatch.setattr(
-        pool, "QUESTION_SECONDS", 20.0
-    )  # and what is up is up on a busy machine, too
+    for module in (pool, daemon):  # and what is up is up on a busy machine, too
+        monkeypatch.setattr(module, "QUESTION_SECONDS", 20.0)
     monkeypatch.setattr(platform_builds, "_TICK_SECONDS", 0.01)
 
 
@@ -166,7 +165,7 @@ class TestParts:
         asked = job(options=BOTH)
         build = builder.build(asked)
         lines = begun(build, running)
-        loads = [each.load(seconds=5) for each in builder.replica.pools.everybodys.daemons.all()]
+        loads = [each.load() for each in builder.replica.pools.everybodys.daemons.all()]
         running.may_end.set()
         for _ in lines:
             pass

@@ -167,7 +167,7 @@ class TestRedelivery:
         self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # What cannot be asked is not waited for, and a busy machine is no daemon that falls silent.
-        for module in (placing, pool, daemon):
+        for module in (pool, daemon):
             monkeypatch.setattr(module, "QUESTION_SECONDS", PATIENCE)
         monkeypatch.setattr(placing, "_SETTLE_SECONDS", PATIENCE)
         one, other = replica(fakes, tmp_path), replica([*fakes[1:], fakes[0]], tmp_path)
@@ -291,7 +291,7 @@ class TestRedelivery:
     def test_a_call_waits_a_second_for_a_silent_daemon_and_not_as_long_as_a_build_would(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for module in (placing, pool, daemon):
+        for module in (pool, daemon):
             monkeypatch.setattr(module, "QUESTION_SECONDS", 0.2)
         builder = replica(fakes, tmp_path, daemon_patience=6 * PATIENCE)
         builder.replica.pools.everybodys.daemons.refresh()

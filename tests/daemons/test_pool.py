@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from function.buildkit.rpc.silence import Silence
 from function.daemons import pool
 from function.daemons.pool import Daemons
 from function.daemons.rendezvous import in_order
@@ -479,3 +480,25 @@ def test_at_the_end_of_the_process_nobody_is_asked_and_nothing_is_said_of_it(
 
     assert not looking.is_alive()
     assert caplog.messages == []
+
+
+class TestSilence:
+    def test_builds_that_ask_a_silent_daemon_at_one_time_find_that_out_together(
+        self, three: Daemons, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = three.in_order(KEY)[0]
+        asked: list[float] = []
+
+        def load(*, seconds: float) -> int:
+            asked.append(seconds)
+            return 0
+
+        monkeypatch.setattr(first.history, "load", load)
+        clock = Clock()
+        first.client.silence = Silence(clock)
+        three.choose(KEY)
+        first.client.silence.asked()
+        clock.now += 0.5
+        three.choose(KEY)
+
+        assert asked == [1.0, pytest.approx(0.5)]

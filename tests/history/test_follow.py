@@ -9,6 +9,7 @@ import pytest
 
 from function.buildkit.outcome import BuildResult, BuildWarning, FailedStep, Step
 from function.buildkit.rpc import liveness
+from function.buildkit.rpc.silence import Silence
 from function.errors import BuildFailed, BuildTimedOut, DaemonUnavailable, Interrupted
 from function.history import follow as following
 from function.history.annotations import build_attrs
@@ -81,7 +82,7 @@ def follow(control: Control, *, patience: float = PATIENCE) -> Follow:
     attempt = search.attempts(ID)[0]
     told = attempt.record()
     assert told
-    return Follow(control, search, attempt, told, patience=patience)
+    return Follow(control, search, attempt, told, patience=patience, silence=Silence())
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from ..errors import DaemonUnavailable, Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .silence import Silence
+
 # After so long without a word the daemon is asked whether it is there.
 _QUIET_SECONDS = 1.0
 
@@ -26,20 +28,27 @@ class Question(Protocol):
 class Liveness:
     """The knowledge of one conversation that its daemon is there."""
 
-    def __init__(self, ask: Callable[[], Question], patience: float) -> None:
+    def __init__(self, ask: Callable[[], Question], patience: float, silence: Silence) -> None:
         """Watch over the daemon, which may leave what *ask* asks unanswered for *patience* seconds.
 
-        It is asked on the conversation's own connection.
+        It is asked on the conversation's own connection; whoever asks it otherwise knows by *silence*.
         """
         self._ask = ask
         self._patience = patience
+        self._silence = silence
         self._last_heard = time.monotonic()
         self._probe: Question | None = None
         self._probe_started = 0.0
+        self._unanswered: object = None
 
     def heard(self) -> None:
         """Note that the daemon has said something. Any thread may call this."""
         self._last_heard = time.monotonic()
+        self._silence.heard()
+
+    def close(self) -> None:
+        """Owe nobody an answer any more; safe to call twice."""
+        self._silence.no_longer_asked(self._unanswered)
 
     def require(self) -> None:
         """Raise DaemonUnavailable if the daemon is gone; to be called again and again while waiting."""
@@ -47,8 +56,10 @@ class Liveness:
         if self._probe is not None:
             if self._probe.done():
                 self._probe = None
+                self.close()
                 self.heard()
             elif now - self._probe_started > self._patience - _QUIET_SECONDS:
+                self.close()
                 raise DaemonUnavailable(
                     f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
                     "Try again later.",
@@ -56,4 +67,5 @@ class Liveness:
                 )
         elif now - self._last_heard > _QUIET_SECONDS:
             self._probe_started = now
+            self._unanswered = self._silence.asked()
             self._probe = self._ask()

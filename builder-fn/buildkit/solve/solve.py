@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ..progress.redactor import Redactor
     from ..rpc.http2.call import Call as RpcCall
     from ..rpc.http2.connections import Connections
+    from ..rpc.silence import Silence
     from ..session.grpc_server import Call, Headers
     from .conversation import Conversation
     from .index import PushedImage
@@ -75,6 +76,7 @@ class Solve:
         shared_key: str,
         redactor: Redactor,
         patience: float,
+        silence: Silence,
         images: KnownImages,
     ) -> None:
         """Begin a build; the daemon may leave a question unanswered for *patience* seconds.
@@ -106,7 +108,7 @@ class Solve:
         self._session, self._solve, self._status = self._begun(services, shared_key)
         # None of what these are given leads back to here, lest the body outlive the build.
         connection, solve = self._connection, self._solve
-        self._liveness = Liveness(lambda: connection.ask(INFO, b""), patience)
+        self._liveness = Liveness(lambda: connection.ask(INFO, b""), patience, silence)
         failed = partial(connection.cancel, solve)
         if spec.joins:
             self._gateway = self._index = IndexGateway(channel(), spec, failed=failed)
@@ -201,6 +203,7 @@ class Solve:
         if self._lost or self._is_closed:
             return
         self._is_closed = True
+        self._liveness.close()
         if self._pushes.done or self._solve.ended:
             self._status.on_message = _ignored
             if not self._pushes.done:

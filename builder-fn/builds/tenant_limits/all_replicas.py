@@ -14,7 +14,6 @@ from collections import OrderedDict, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...daemons.daemon import QUESTION_SECONDS
 from .hour import HOUR_SECONDS, Hour
 from .refusals import hour_is_full, line_is_full
 
@@ -175,9 +174,15 @@ class AllReplicas:
         self, question: Callable[[Daemon, float], Sequence[ActiveBuild]]
     ) -> list[ActiveBuild]:
         pool = self._daemons
-        seconds = math.inf if pool.is_one else QUESTION_SECONDS
         asked = [daemon for daemon in pool.all() if not daemon.is_down]
-        answers = pool.answers(asked, lambda daemon: question(daemon, seconds))
+
+        def answer(daemon: Daemon) -> Sequence[ActiveBuild]:
+            if pool.is_one:
+                return question(daemon, math.inf)
+            with daemon.asking() as seconds:
+                return question(daemon, seconds)
+
+        answers = pool.answers(asked, answer)
         return [build for _, builds in answers for build in builds]
 
 

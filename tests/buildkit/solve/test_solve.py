@@ -11,6 +11,7 @@ from function.buildkit import DaemonUnavailable, SolveFailed, SolveSpec, Trouble
 from function.buildkit.image.content import KnownImages
 from function.buildkit.progress.redactor import NOTHING_SECRET
 from function.buildkit.rpc import liveness
+from function.buildkit.rpc.silence import Silence
 from function.buildkit.solve import solve as solving
 from function.buildkit.solve.solve import Solve
 from function.redaction import Redactor
@@ -51,6 +52,7 @@ def solve(
         {},
         shared_key="k",
         redactor=redactor,
+        silence=Silence(),
         images=KnownImages(),
         patience=patience,
     )
