@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _TICK_SECONDS = 0.25
 # How often the history is asked what has become of the build.
 _LOOK_SECONDS = 1.0
+# Of one in line the first time; what is delivered twice is mostly about to begin.
+_FIRST_LOOK_SECONDS = 0.1
 # From the end of Status to the complete record it takes some milliseconds.
 _SETTLE_SECONDS = 0.01
 
@@ -103,13 +105,13 @@ class Follow:
             self._status.cancel()
 
     def _wait_in_line(self) -> Iterator[list[str]]:
-        looked_at = time.monotonic()
+        looked_at, pause = time.monotonic(), min(_FIRST_LOOK_SECONDS, _LOOK_SECONDS)
         while self.record.state is State.QUEUED:
             yield []
-            time.sleep(_TICK_SECONDS)
-            if time.monotonic() - looked_at >= _LOOK_SECONDS:
+            time.sleep(min(_TICK_SECONDS, pause))
+            if time.monotonic() - looked_at >= pause:
                 self._look(whichever=True)
-                looked_at = time.monotonic()
+                looked_at, pause = time.monotonic(), min(2 * pause, _LOOK_SECONDS)
 
     def _lines(self) -> Iterator[list[str]]:
         if not self._attempt.is_journal:

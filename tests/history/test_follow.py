@@ -146,6 +146,20 @@ def test_a_build_in_line_is_followed_into_its_run(
     assert made.warnings == ()
 
 
+def test_a_build_in_line_is_looked_at_soon_and_then_less_often(
+    daemon: FakeBuildkitd, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_LOOK_SECONDS", 4 * PATIENCE)
+    claim = claimed(control)
+    made = follow(control)
+    before = daemon.reached("ListenBuildHistory")
+
+    with read(made):
+        daemon.wait_at("ListenBuildHistory", times=before + 2)
+        made.close()
+        claim.release()
+
+
 def test_a_reader_in_line_is_not_left_without_a_word(control: Control) -> None:
     claim = claimed(control)
     made = follow(control)
