@@ -35,7 +35,7 @@ def digests(registry: Registry, repository: str) -> set[str]:
 def test_killed_in_the_upload_of_a_context(
     registry: Registry, daemons: list[Buildkitd], start_function: StartFunction
 ) -> None:
-    files = {"Dockerfile": "FROM scratch\nCOPY large /\n", "large": bytes(CONTEXT_BYTES)}
+    files = {"Dockerfile": b"FROM scratch\nCOPY large /\n", "large": bytes(CONTEXT_BYTES)}
     request = Request(files, f"{registry.address}/lost/upload:1")
     with ExitStack() as stack:
         relays = [stack.enter_context(Relay(daemon.address)) for daemon in daemons]

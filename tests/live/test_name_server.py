@@ -34,7 +34,7 @@ def watching(server: NameServer, url: str, folder: Path) -> Iterator[Iterator[li
     settings = folder / "resolv.conf", folder / "nsswitch.conf"
     settings[0].write_text(f"nameserver {server.address}\noptions timeout:1 attempts:1\n")
     settings[1].write_text("hosts: files dns\n")
-    command = [
+    command: list[str | Path] = [
         *("unshare", "--mount", "--propagation=private", "sh", "-c", WITH_ITS_NAMES, *settings),
         *(sys.executable, watched_addresses.__file__, url, str(REFRESH_SECONDS)),
     ]
