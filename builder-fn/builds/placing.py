@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..daemons.rendezvous import key_of
-from ..errors import RecordsOff
+from ..errors import DaemonUnavailable, RecordsOff
 from ..history import Ref, State
 from ..telemetry.metrics import FIRST
 
@@ -67,16 +67,33 @@ class Placing:
         None if *job* has become a build already: it can be followed. Raises DaemonUnavailable, Busy,
         RecordsOff.
         """
-        contended = job.once and not self._daemons.is_one
-        if contended and self._is_anywhere(job):
+        is_one = self._daemons.is_one
+        if job.once and not is_one and self._is_anywhere(job):
             return None
         config = job.bundle.config
-        pools = self._daemons.platform_pools(config.platforms)
-        among = pools[0] if pools else None
-        daemon, choice = self._daemons.choose(key_of(config.image.name), but=lost, among=among)
-        if not job.claimed:
+        tried = [*lost]
+        while True:
+            pools = self._daemons.platform_pools(config.platforms)
+            among = pools[0] if pools else None
+            daemon, choice = self._daemons.choose(key_of(config.image.name), but=tried, among=among)
+            claim: Claim | None = None
+            if job.claimed:
+                try:
+                    claim = self._claimed(job, daemon)
+                except DaemonUnavailable:
+                    if is_one:
+                        raise
+                    # It was lost after it was chosen, and nothing has begun there.
+                    self._daemons.mark_down(daemon)
+                    tried.append(daemon)
+                    continue
+                if claim is None:
+                    return None
             self._metrics.placed(choice)
-            return Placed(daemon, None, choice, pools)
+            return Placed(daemon, claim, choice, pools)
+
+    def _claimed(self, job: Job, daemon: Daemon) -> Claim | None:
+        """Claim *job* on *daemon*; None if it has become a build already."""
         claim = daemon.history.claim(job.build_id, job.annotations, is_new=not job.once)
         self._finder.remember(job.build_id, daemon)
         if claim is None:
@@ -84,14 +101,13 @@ class Placing:
         try:
             if job.detached:  # its id is answered before it has begun
                 daemon.history.wait_until_on_record(claim)
-            if contended and not self._may_stay(job, daemon, claim):
-                claim.release()
-                return None
+            if not job.once or self._daemons.is_one or self._may_stay(job, daemon, claim):
+                return claim
         except BaseException:
             claim.release()
             raise
-        self._metrics.placed(choice)
-        return Placed(daemon, claim, choice, pools)
+        claim.release()
+        return None
 
     def _is_anywhere(self, job: Job) -> bool:
         found = self._found(job, self._asked(job))

@@ -508,6 +508,21 @@ class TestLoss:
         assert [bool(fake.solver.requests) for fake in fakes] == [True, True, False]
         assert b"daemon_retries_total 1.0" in builder.replica.metrics.text()
 
+    @pytest.mark.parametrize("is_detached", [False, True], ids=["a call", "detached"])
+    def test_one_whose_daemon_is_lost_while_it_is_claimed_goes_to_the_next(
+        self, fakes: list[FakeBuildkitd], builder: Builder, *, is_detached: bool
+    ) -> None:
+        fakes[0].hold("Solve")
+        fakes[0].die_at("Solve")
+        asked = job(claimed=True, detached=True) if is_detached else call()
+
+        build = builder.build(asked)
+        run(build)
+
+        assert build.result
+        assert [built(fake, asked.build_id) for fake in fakes] == [0, 1, 0]
+        assert b'builds_placed_total{choice="failover"} 1.0' in builder.replica.metrics.text()
+
     def test_it_may_be_forbidden(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
     ) -> None:
