@@ -119,14 +119,19 @@ class TenantMetrics:
         return gauge.dec
 
     def build_ended(self, report: BuildReport) -> None:
-        """Count a build, of which *report* tells, if it is a tenant's."""
+        """Count a build, of which *report* tells, if it is a tenant's.
+
+        What one has used that ended by the builder's own fault is on nobody's bill: it is built once more.
+        """
         if not report.tenant:
             return
         tenant = self._label(report.tenant)
         waited = report.phases.get(WAIT, 0.0)
         self._builds.labels(tenant=tenant, outcome=report.outcome).inc()
-        self._seconds.labels(tenant=tenant).inc(max(0.0, report.duration - waited))
         self._wait.labels(tenant=tenant).observe(waited)
+        if report.own_fault:
+            return
+        self._seconds.labels(tenant=tenant).inc(max(0.0, report.duration - waited))
         self._received.labels(tenant=tenant).inc(report.arrival.body_bytes)
         self._sent.labels(tenant=tenant).inc(report.sent_bytes)
         self._pushed.labels(tenant=tenant).inc(report.pushed_bytes)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -73,6 +73,22 @@ def test_what_a_tenant_uses_is_counted_for_it() -> None:
     assert samples["build_steps_total", "acme", "miss"] == 4
     assert samples["builds_total", "acme", SUCCESS] == 2
     assert samples["builds_total", "globex", "build_failed"] == 1
+
+
+def test_what_the_builders_own_fault_has_cost_is_on_nobodys_bill() -> None:
+    counted = Counted("acme")
+    used: dict[str, Any] = {"sent_bytes": 70, "steps": 3, "cache_hits": 1, "phases": {WAIT: 2.0}}
+
+    counted.metrics.build_ended(report("acme", outcome="interrupted", own_fault=True, **used))
+    interrupted = counted.samples()
+    counted.metrics.build_ended(report("acme", outcome="build_failed", **used))
+
+    assert {name: value for name, value in interrupted.items() if value} == {
+        ("builds_total", "acme", "interrupted"): 1,
+        ("wait_seconds_count", "acme"): 1,
+        ("wait_seconds_sum", "acme"): 2,
+    }
+    assert counted.samples()["build_seconds_total", "acme"] == 3
 
 
 def test_what_is_nobodys_is_not_counted() -> None:
