@@ -73,7 +73,7 @@ class Askers:
     def warnings(self) -> list[str]:
         """Return sentences for the operator, after a look at all files. Raises NotReady."""
         weaknesses = [key.weakness for key in self.known_keys()]
-        warnings = [self._file.warning, *self._doubles(), *weaknesses]
+        warnings = [self._file.warning, *self._doubles(), self._open_daemons, *weaknesses]
         return [warning for warning in warnings if warning]
 
     def known_keys(self) -> list[Key]:
@@ -166,6 +166,20 @@ class Askers:
                     f'The payload secret "{key.name}" is a key of the tenants file as well, and counts as '
                     "that alone: give the operator another one."
                 )
+
+    @property
+    def _open_daemons(self) -> str:
+        """A sentence on daemons that take orders from whatever reaches them, such as tenants' own steps."""
+        settings = self._settings
+        urls = (*settings.buildkit_url, *settings.buildkit_lookup_url)
+        is_open = settings.buildkit_tls is None and any(url.startswith("tcp:") for url in urls)
+        if not is_open or self.tenants is None:
+            return ""
+        return (
+            "There are tenants, and buildkitd is spoken to over TCP without certificates: a step that "
+            "reaches it can read and end every tenant's builds. Set buildkit_tls_ca, buildkit_tls_cert and "
+            "buildkit_tls_key, or use a unix socket."
+        )
 
     def _likely_first(self, keys: list[Key], hint: str) -> list[Key]:
         if len(keys) == 1:

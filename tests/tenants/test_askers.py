@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from function.buildkit import DaemonTLS
 from function.config import Settings
 from function.errors import BodyTooLarge, NotReady, PushRefused, SignatureError
 from function.tenants import NOBODY, Askers, Principal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPERATORS = b"the operator's own secret"
+SOCKET = ("unix:///buildkitd.sock",)
 ACMES, BETAS, OPS = (f"{owner}-0123456789abcdef0123456789abcdef" for owner in ("a", "b", "o"))
 BODY = b"the body"
 SEALING = base64.b64encode(bytes(range(32))).decode()
@@ -32,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def askers(folder: Path) -> Askers:
     write(folder)
-    return Askers(Settings(secret_mount_path=folder))
+    return Askers(Settings(secret_mount_path=folder, buildkit_url=SOCKET))
 
 
 def write(folder: Path, **acme: Any) -> None:
@@ -280,3 +282,19 @@ def test_metrics_without_tenants_are_everybodys(folder: Path) -> None:
     (folder / "metrics-token").write_bytes(b"token")
 
     assert Askers(Settings(secret_mount_path=folder)).may_scrape("", came_by_proxy=True)
+
+
+@pytest.mark.parametrize("setting", ["buildkit_url", "buildkit_lookup_url"])
+def test_warns_of_a_daemon_that_every_step_may_give_orders_to(folder: Path, setting: str) -> None:
+    write(folder)
+    tls = DaemonTLS(ca=folder / "ca", cert=folder / "cert", key=folder / "key")
+    there: dict[str, Any] = {"buildkit_url": SOCKET, setting: ("tcp://buildkitd:1234",)}
+
+    [warning] = Askers(Settings(secret_mount_path=folder, **there)).warnings()
+    with_certificates = Askers(Settings(secret_mount_path=folder, buildkit_tls=tls, **there))
+    with_sockets = Askers(Settings(secret_mount_path=folder, buildkit_url=SOCKET))
+
+    assert "can read and end every tenant's builds" in warning
+    assert with_certificates.warnings() == with_sockets.warnings() == []
+    (folder / "builder-tenants").unlink()
+    assert Askers(Settings(secret_mount_path=folder, **there)).warnings() == []
