@@ -32,7 +32,7 @@ from .daemons import process_sandbox, step_limits
 from .errors import BodyTooLarge, BuilderError, Forbidden, Interrupted, NoRoom, QuestionError
 from .request import question, routes, unsigned
 from .request.age import require_fresh
-from .request.archive import Limits
+from .request.archive import Limits, dockerfile_of
 from .request.bundle import unpack
 from .request.memory import UNBOUNDED, Memory, nothing_reserved
 from .request.question import Question
@@ -252,7 +252,11 @@ def _started(
     to = _callback_target(bundle, principal, settings)
     if not bundle.config.skip_push:
         principal.require_push(bundle.config.names)
-    Restrictions.of(principal).require(bundle.config)
+    restrictions = Restrictions.of(principal)
+    restrictions.require(bundle.config)
+    restrictions.require_frontend(
+        bundle.config, dockerfile_of(bundle.context, bundle.config.dockerfile)
+    )
     is_detached = to is not None or bundle.config.detach
     once = bool(call_id)
     if settings.request_max_age:

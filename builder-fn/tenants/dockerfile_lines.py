@@ -25,19 +25,20 @@ _VARIABLE = re.compile(
 _GIT_START = re.compile(r"^(?:[a-z+]+://)?(?:[^/@]*@)?", re.IGNORECASE)
 
 
-def syntax_of(dockerfile: bytes) -> str:
-    """Return the image that `# syntax=` names, or nothing.
+def syntax_of(dockerfile: bytes) -> tuple[str, int | None]:
+    """Return the image that `# syntax=` names, and the line; nothing if there is none.
 
     It is for the plain form at the top of a file alone (moby/buildkit v0.32.2
     frontend/dockerfile/parser/directives.go has others).
     """
-    for line in dockerfile[:_MAX_BYTES].decode(errors="replace").split("\n"):
+    lines = dockerfile[:_MAX_BYTES].decode(errors="replace").split("\n")
+    for number, line in enumerate(lines, start=1):
         found = line.startswith("#") and _SYNTAX.fullmatch(line[1:])
         if not found:
-            return ""
+            break
         if found[1].lower() == "syntax":
-            return found[2].split()[0]
-    return ""
+            return found[2].split()[0], number
+    return "", None
 
 
 def line_of(source: str, dockerfile: bytes, build_args: Mapping[str, str]) -> int | None:

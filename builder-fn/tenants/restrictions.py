@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
@@ -104,6 +105,22 @@ class Restrictions:
                 f"The build is not allowed for any platform: the policy leaves none. {self._whom()}"
             )
 
+    def require_frontend(self, config: BuildConfig, dockerfile: bytes) -> None:
+        """Refuse an image that is plainly to read the Dockerfile and may not. Raises PolicyRefused.
+
+        No registry is asked for it then. One that is named in another way the daemon refuses, once it has
+        found it.
+        """
+        syntax, line = self._syntax(config, dockerfile)
+        if self._is_stood_in_for(syntax):
+            return
+        with suppress(ConfigError):  # the daemon will say what is wrong with it
+            source = f"docker-image://{canonical(Reference.parse(syntax))}"
+            if self._sources.refuses_frontend(source):
+                step = FailedStep(name="", file=config.dockerfile, line=line)
+                refused = PolicyRefused("", step if line else None, source=source)
+                raise self.cause_of(refused, config, dockerfile)
+
     def frontend_attrs(self, config: BuildConfig, dockerfile: bytes) -> Mapping[str, str]:
         """Return what the frontend is told beside, and whatever, the request asks for."""
         policy = self.policy
@@ -119,8 +136,8 @@ class Restrictions:
             found |= {"cpuperiod": str(_CPU_PERIOD), "cpuquota": str(quota)}
         if policy.platforms and len(policy.platforms) == 1 and not config.platforms:
             found["platform"] = policy.platforms[0]
-        syntax = config.build_args.get(_SYNTAX) or dockerfile_lines.syntax_of(dockerfile)
-        if self._is_guarded and policy.frontends is None and self._is_built_in(syntax):
+        syntax, _ = self._syntax(config, dockerfile)
+        if self._is_stood_in_for(syntax):
             found[_OWN_FRONTEND] = syntax
         return found
 
@@ -131,10 +148,7 @@ class Restrictions:
 
     def refusal_of_image(self, image: Reference) -> str:
         """Return why a build may not be made from *image*, as the daemon will judge it; nothing if it may."""
-        tag = image.tag or ("" if image.digest else "latest")
-        source = (
-            f"docker-image://{image.name}{tag and f':{tag}'}{image.digest and f'@{image.digest}'}"
-        )
+        source = f"docker-image://{canonical(image)}"
         fitting = [rule for rule in self.source_rules if not (rule.having or rule.without)]
         for rule in fitting:
             if rule.action is Action.CONVERT and re.fullmatch(rule.pattern, source):
@@ -192,7 +206,15 @@ class Restrictions:
     def _is_guarded(self) -> bool:
         return self.caches_are_apart or not self.policy.network or self.limit_steps
 
-    def _is_built_in(self, syntax: str) -> bool:
+    def _syntax(self, config: BuildConfig, dockerfile: bytes) -> tuple[str, int | None]:
+        """Return the image that is asked to read the Dockerfile, and the line that does so."""
+        argument = config.build_args.get(_SYNTAX)
+        return (argument, None) if argument else dockerfile_lines.syntax_of(dockerfile)
+
+    def _is_stood_in_for(self, syntax: str) -> bool:
+        """Tell whether BuildKit's own frontend is used though *syntax* asks for an image."""
+        if not self._is_guarded or self.policy.frontends is not None:
+            return False
         try:
             reference = Reference.parse(syntax)
         except ConfigError:
@@ -207,6 +229,12 @@ class Restrictions:
         return (
             f"Ask {self.policy.contact or 'the operator of the builder'} if it should be allowed."
         )
+
+
+def canonical(image: Reference) -> str:
+    """Return the name that the daemon gives *image*."""
+    tag = image.tag or ("" if image.digest else "latest")
+    return f"{image.name}{tag and f':{tag}'}{image.digest and f'@{image.digest}'}"
 
 
 def namespace_of(tenant: str) -> str:

@@ -63,6 +63,11 @@ class SourceLimits:
         """Tell whether an image of the canonical *name*, with its tag, is on the list of images."""
         return not _refusing_list("images", self.policy.images, _IMAGE + name, "images")
 
+    def refuses_frontend(self, source: str) -> bool:
+        """Tell whether a list is against the image *source* as a reader of Dockerfiles."""
+        lists = ("images", self.policy.images), ("frontends", self._frontends)
+        return any(_refusing_list(name, each, source, "images") for name, each in lists)
+
     def refusal(self, source: str) -> str:
         """Return a clause that says which rule refuses the *source* that the daemon names."""
         if source.startswith(_IMAGE):

@@ -6,22 +6,24 @@ from hypothesis import strategies as st
 
 from function.tenants.dockerfile_lines import line_of, syntax_of
 
+NONE = ("", None)
+
 
 @pytest.mark.parametrize(
-    ("dockerfile", "image"),
+    ("dockerfile", "found"),
     [
-        ("# syntax=docker/dockerfile:1\nFROM a\n", "docker/dockerfile:1"),
-        ("#syntax = docker/dockerfile:1\r\nFROM a\n", "docker/dockerfile:1"),
-        ("# escape=`\n# SYNTAX=a/b\nFROM a\n", "a/b"),
-        ("# syntax=a/b an option\nFROM a\n", "a/b"),
-        ("# a comment\n# syntax=a/b\nFROM a\n", ""),
-        ("\n# syntax=a/b\nFROM a\n", ""),
-        ("FROM a\n# syntax=a/b\n", ""),
-        ("", ""),
+        ("# syntax=docker/dockerfile:1\nFROM a\n", ("docker/dockerfile:1", 1)),
+        ("#syntax = docker/dockerfile:1\r\nFROM a\n", ("docker/dockerfile:1", 1)),
+        ("# escape=`\n# SYNTAX=a/b\nFROM a\n", ("a/b", 2)),
+        ("# syntax=a/b an option\nFROM a\n", ("a/b", 1)),
+        ("# a comment\n# syntax=a/b\nFROM a\n", NONE),
+        ("\n# syntax=a/b\nFROM a\n", NONE),
+        ("FROM a\n# syntax=a/b\n", NONE),
+        ("", NONE),
     ],
 )
-def test_the_syntax_stands_at_the_top(dockerfile: str, image: str) -> None:
-    assert syntax_of(dockerfile.encode()) == image
+def test_the_syntax_stands_at_the_top(dockerfile: str, found: tuple[str, int | None]) -> None:
+    assert syntax_of(dockerfile.encode()) == found
 
 
 @pytest.mark.parametrize(

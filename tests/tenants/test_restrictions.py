@@ -142,6 +142,48 @@ def test_what_is_not_one_other_tenants_alone_may_be_built_from(pattern: str, own
         assert not found.refusal_of_image(Reference.parse(name))
 
 
+@pytest.mark.parametrize(
+    ("members", "rule"),
+    [
+        ({}, "policy.frontends.allow has nothing"),
+        ({"policy": {"frontends": {"allow": ["r.example/f"]}}}, '"r.example/f" alone'),
+        ({"policy": {"images": {"allow": ["r.example/**"]}}}, "policy.images.allow"),
+    ],
+)
+@pytest.mark.parametrize("syntax", ["evil.example/frontend:1", "docker/dockerfile:1-labs"])
+def test_a_frontend_that_is_not_allowed_is_refused_before_anybody_is_asked_for_it(
+    syntax: str, members: dict[str, Any], rule: str
+) -> None:
+    found = of_tenant(**members)
+    dockerfile = f"# escape=`\n# syntax={syntax}\nFROM debian\n".encode()
+
+    with pytest.raises(PolicyRefused, match=re.escape(rule)) as raised:
+        found.require_frontend(config(), dockerfile)
+    assert f"{syntax} (Dockerfile:2)" in str(raised.value)
+    assert "Ask the operator" in str(raised.value)
+    assert raised.value.failed_step
+    assert raised.value.failed_step.line == 2
+    with pytest.raises(PolicyRefused, match=re.escape(rule)):
+        found.require_frontend(config(buildArgs={"BUILDKIT_SYNTAX": syntax}), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("members", "syntax"),
+    [
+        ({}, "docker/dockerfile:1"),
+        ({}, "NO-NAME"),
+        ({"policy": {"frontends": {"allow": ["r.example/f"]}}}, "r.example/f:1"),
+        ({"policy": {"frontends": {"allow": ["r.example/f"]}}}, "r.example/f@sha256:" + "0" * 64),
+        ({"document": {"cache": "shared"}}, "evil.example/frontend:1"),
+    ],
+)
+def test_what_may_read_the_dockerfile_or_is_unclear_is_left_to_the_daemon(
+    members: dict[str, Any], syntax: str
+) -> None:
+    of_tenant(**members).require_frontend(config(), f"# syntax={syntax}\n".encode() + PLAIN)
+    of_tenant(**members).require_frontend(config(), PLAIN)
+
+
 @pytest.mark.parametrize("syntax", ["docker/dockerfile:1", "docker.io/docker/dockerfile:1.7"])
 def test_what_asks_for_buildkits_own_frontend_gets_the_one_that_is_built_in(syntax: str) -> None:
     dockerfile = f"# syntax={syntax}\nFROM debian\n".encode()
