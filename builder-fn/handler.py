@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from .answers.ongoing import Ongoing
     from .answers.streams import Stream
+    from .builds.followed import FollowedBuild
     from .callbacks.target import Target
     from .request.bundle import Bundle
     from .request.signature import Key
@@ -315,19 +316,28 @@ def _result(event: Any, asked: Question, principal: Principal) -> Answer:
     if not record.ended:
         return record_answers.state(record, status=202).signed(principal.key)
     status = unsigned.failed_status(event, running.settings.failed_status)
-    build = running.follow(asked.build_id, unsigned.caller_gone(event), viewer=principal.viewer)
+    build = _followed(event, asked, principal)
     return build_answers.whole(build, failed_status=status).signed(principal.key)
 
 
 def _logs(event: Any, asked: Question, principal: Principal) -> Answer:
-    running = builder()
-    build = running.follow(
-        asked.build_id, unsigned.caller_gone(event), offset=asked.offset, viewer=principal.viewer
-    )
+    build = _followed(event, asked, principal, offset=asked.offset)
     stream = streams.requested(unsigned.accept(event))
     if stream is not None:
         return _streamed(event, build, stream, principal.key)
     return build_answers.log_so_far(build).signed(principal.key)
+
+
+def _followed(
+    event: Any, asked: Question, principal: Principal, *, offset: int = 0
+) -> FollowedBuild:
+    return builder().follow(
+        asked.build_id,
+        unsigned.caller_gone(event),
+        offset=offset,
+        viewer=principal.viewer,
+        share=principal.share,
+    )
 
 
 def _cancel(_event: Any, asked: Question, principal: Principal) -> Answer:

@@ -250,12 +250,14 @@ class Builder:
         *,
         offset: int = 0,
         viewer: Viewer = ALL,
+        share: int = 1,
     ) -> FollowedBuild:
         """Follow a build that any replica runs or ran, its log from line *offset* on.
 
-        The caller closes it. Raises Busy, NotFound, DaemonUnavailable.
+        A tenant with a larger *share* may follow more. The caller closes it. Raises Busy, NotFound,
+        DaemonUnavailable.
         """
-        leave = self._followers.admit(viewer.tenant)
+        leave = self._followers.admit(viewer.tenant, share=share)
         try:
             return self._following(build_id, caller_gone, viewer=viewer, offset=offset, leave=leave)
         except BaseException:

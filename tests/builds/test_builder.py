@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,10 +20,13 @@ from function.errors import (
     NotReady,
     RecordsOff,
     SecretsError,
+    TenantLimit,
 )
 from function.history import State
 from function.history.refs import Ref
 from function.pb import control_pb2 as pb
+from function.request.signature import Key
+from function.tenants import Principal, Tenant
 
 from ..fake_buildkitd import scripts
 from ..tar_members import file
@@ -158,6 +162,28 @@ def test_the_log_is_followed_from_any_line_on(
     whole = followed(0)
     assert len(whole) > 5
     assert [followed(offset) for offset in range(7)] == [whole[offset:] for offset in range(7)]
+
+
+@pytest.mark.parametrize(("share", "may"), [(1, 2), (2, 3)])
+def test_a_tenant_follows_as_many_of_its_builds_as_its_share_lets_it(
+    daemon: FakeBuildkitd, tmp_path: Path, running: Running, share: int, may: int
+) -> None:
+    builder = Builder(settings(daemon, tmp_path, max_followers=4))
+    key = Key("acme/1", b"s3cret")
+    acme = Principal(key=key, tenant=Tenant(name="acme", keys=(key,)))
+    asked = replace(job(claimed=True), principal=acme)
+    lines = begun(builder.build(asked), running)
+
+    with ExitStack() as followers:
+        for _ in range(may):
+            followers.enter_context(
+                closing(builder.follow(asked.build_id, never, viewer=acme.viewer, share=share))
+            )
+        with pytest.raises(TenantLimit):
+            builder.follow(asked.build_id, never, viewer=acme.viewer, share=share)
+
+    running.may_end.set()
+    list(lines)
 
 
 def test_no_more_follow_than_may(builder: Builder, running: Running) -> None:
