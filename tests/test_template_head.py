@@ -7,7 +7,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from serving.head import MAX_HEADERS, Head, parse
+from serving.head import MAX_HEADERS, MAX_QUERY_FIELDS, Head, parse
 from serving.refusal import Refused
 
 
@@ -44,6 +44,15 @@ def test_splits_a_target(target: str, path: str, query: str) -> None:
     found = head(f"OPTIONS {target} HTTP/1.1", "Host: a")
 
     assert (found.path, found.query) == (path, query)
+
+
+@pytest.mark.parametrize("host", ["", "http://host"])
+def test_a_query_has_no_more_fields_than_any_program_sends(host: str) -> None:
+    query = "&".join(["a"] * MAX_QUERY_FIELDS)
+
+    assert head(f"GET {host}/?{query} HTTP/1.1", "Host: a").query == query
+    status, sentence = refused(f"GET {host}/?{query}& HTTP/1.1", "Host: a")
+    assert (status, sentence) == (414, "The request's query has more than 1000 fields.")
 
 
 @pytest.mark.parametrize("method", ["GET", "TRACE", "OPTIONS", "PUT", "PROPFIND", "QUERY"])

@@ -22,6 +22,7 @@ from drills import attacks, own_network, victim
 from drills.prober import Prober
 from stack.paths import REPOSITORY
 
+from .live.waiting import wait_until
 from .tar_members import config, pax, tar
 from .tar_members import file as tar_file
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.programs
 
 MIB = 1 << 20
+# Of a probe, in seconds; scripts/drill measures far less than one, on a machine that has nothing else to do.
+PROMPT = 5.0
 BEGINNINGS = (b"", attacks.HALF_A_HEAD, attacks.HALF_A_BODY)
 
 
@@ -121,7 +124,7 @@ def test_idle_and_dripping_connections_do_not_hold_up_probes(start_either: Start
         time.sleep(3)
 
     assert not probes.failures
-    assert probes.p99() < 1
+    assert probes.p99() < PROMPT
     assert served.memory() - idle < 100 * MIB
 
 
@@ -150,7 +153,7 @@ def test_when_requests_hold_all_connections_probes_are_still_answered(start: Sta
             time.sleep(0.5)
 
     assert not probes.failures
-    assert probes.p99() < 1
+    assert probes.p99() < PROMPT
 
 
 def test_a_head_that_does_not_come_to_an_end_is_refused(start: Start) -> None:
@@ -191,12 +194,14 @@ def test_bodies_take_no_more_memory_than_the_budget_and_small_ones_go_on(
         while not over.wait(0.05):
             small_answers.append(attacks.answer_to(served.address, small))
 
-    sender = threading.Thread(target=send_small)
+    sender = threading.Thread(target=send_small, daemon=True)
     sender.start()
     with Prober(served.address) as probes:
+        # All at once, by turns: together eight times what there is.
         found = attacks.large_bodies(
-            served.address, 64, 50 * MIB, seconds=6, chunked=coding == "chunked"
+            served.address, 64, 8 * MIB, seconds=60, chunked=coding == "chunked", close=True
         )
+        wait_until(lambda: len(small_answers) > 5)
     over.set()
     sender.join()
 
@@ -207,11 +212,10 @@ def test_bodies_take_no_more_memory_than_the_budget_and_small_ones_go_on(
     for answer in refused:
         assert answer.startswith((b"HTTP/1.1 503", b"HTTP/1.1 200"))
     assert b"Retry-After: 5\r\n" in b"".join(refused)
-    assert len(small_answers) > 5
     digest = hashlib.sha256(b"x" * 9999).hexdigest().encode()
     assert all(answer.endswith(digest) for answer in small_answers)
     assert not probes.failures
-    assert probes.p99() < 1
+    assert probes.p99() < PROMPT
 
 
 def test_a_body_waits_for_room_before_it_is_refused(start: Start) -> None:

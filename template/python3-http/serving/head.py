@@ -18,6 +18,9 @@ from .refusal import Refused
 # As many as Apache takes (LimitRequestFields) and twice over: each costs some Python.
 MAX_HEADERS = 200
 
+# As many fields as Django takes; in 64 KiB there is room for 30,000, which cost 20 ms.
+MAX_QUERY_FIELDS = 1000
+
 END = b"\r\n\r\n"
 
 _VERSIONS = ("1.0", "1.1")
@@ -89,6 +92,11 @@ def parse(data: bytes) -> Head:
     )
     _check_host(headers, version)
     path, query = _split(collector.target)
+    if query.count("&") >= MAX_QUERY_FIELDS:
+        raise Refused(
+            HTTPStatus.REQUEST_URI_TOO_LONG,
+            f"The request's query has more than {MAX_QUERY_FIELDS} fields.",
+        )
     return Head(
         method=method,
         target=collector.target.decode("latin-1"),
