@@ -15,6 +15,8 @@ _GOING_ON = frozenset({"queued", "running", "in_progress"})
 _UNSUCCESSFUL = frozenset({"failed", "cancelled", "interrupted"})
 _INTERNAL: Final = "internal"  # as the stage of a step that no line of the Dockerfile asks for
 _BASE = re.compile(r"\[[^\]]*\] FROM ")  # a step that nothing runs, and that cacheHits leaves out
+# OCI image-spec v1.1, descriptor.md, "Digests"; of no more than anybody would print.
+_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{1,256}")
 _LATEST: Final = (
     253_402_214_400.0  # seconds since 1970, a day before the year 10000: no clock shows later
 )
@@ -101,10 +103,9 @@ def result(document: Mapping[str, object]) -> Result | None:
         succeeded=verdict,
         document=document,
         image=_text(document, "imageName") or _text(document, "image"),
-        digest=_text(document, "digest"),
+        digest=_digest(document),
         manifests=tuple(
-            (_text(each, "platform"), _text(each, "digest"))
-            for each in _objects(document, "manifests")
+            (_text(each, "platform"), _digest(each)) for each in _objects(document, "manifests")
         ),
         build_id=build_id(document),
         error=_text(document, "error"),
@@ -181,6 +182,12 @@ def _objects(document: Mapping[str, object], key: str) -> list[Mapping[str, obje
 def _text(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     return value if isinstance(value, str) else ""
+
+
+def _digest(document: Mapping[str, object]) -> str:
+    """Read a digest; nothing for what is none, since it is written into files and for programs to read."""
+    text = _text(document, "digest")
+    return text if _DIGEST.fullmatch(text) else ""
 
 
 def _seconds(document: Mapping[str, object], key: str) -> float | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 from build_client import answer
-from build_client.command_line import Progress
+from build_client.command_line import Output, Progress
+from build_client.concluding import Wanted, conclude
 from build_client.display import State, Step, Steps, Style, build_list, summary, view
 from build_client.display.frame import frame, heading, step_line
 from build_client.display.live import LiveView
@@ -17,6 +19,9 @@ from build_client.errors import UsageError
 from build_client.text import Palette, clip, columns, duration, printable, shown, size, wrap
 from hypothesis import given
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COLOUR = re.compile(r"\x1b\[\d+m")
 
@@ -628,6 +633,49 @@ def test_a_number_that_cannot_be_is_not_shown(number: float) -> None:
     step = {"name": "[1/1] RUN x", "file": "Dockerfile", "line": number, "exitCode": number}
     assert shown_failure({**FAILED, "failedStep": step, "cacheHits": number, "duration": number})
     assert shown_success({"duration": number, "cacheHits": number, "steps": [{"stage": number}]})
+
+
+# What drives a terminal, what turns text round, what is seen by nobody, and half of a character.
+HOSTILE = "\x1b[31mA\u202eB\x07\x9b31m\rC\ud800\u2066\u200b\x1b]0;title\x07"
+CONTROL = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+@pytest.mark.parametrize("progress", list(Progress))
+@pytest.mark.parametrize("json", [False, True])
+def test_nothing_that_a_builder_says_drives_a_terminal_or_ends_in_a_file(
+    status: str,
+    progress: Progress,
+    json: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("image", "imageName", "digest", "buildId", "error", "reason", "state")
+    step = {"name": HOSTILE, "file": HOSTILE, "line": 1, "exitCode": 1, "output": [HOSTILE]}
+    warning = {"message": HOSTILE, "file": HOSTILE, "line": 1, "url": HOSTILE, "detail": HOSTILE}
+    document: dict[str, object] = {
+        **dict.fromkeys(words, HOSTILE),
+        "status": status,
+        "manifests": [{"platform": HOSTILE, "digest": HOSTILE}],
+        "failedStep": step,
+        "steps": [{"name": HOSTILE, "stage": HOSTILE}],
+        "warnings": [warning],
+    }
+    result = answer.result(document)
+    assert result
+    files = tmp_path / "digest", tmp_path / "metadata"
+    output = Output(progress=progress, json=json, digest_file=files[0], metadata_file=files[1])
+    steps = fed("#1 [1/2] " + HOSTILE, HOSTILE)
+
+    conclude(result, steps, {}, Wanted(output=output, pushed=True, dockerfile="FROM " + HOSTILE))
+
+    said = capsys.readouterr()
+    written = "".join(file.read_text() for file in files if file.exists())
+    listed = build_list.statuses(answer.build_statuses({"builds": [document]}), style())
+    for text in (said.out, said.err, written, *listed):
+        assert not CONTROL.search(text)
 
 
 def test_a_time_in_the_log_that_cannot_be_is_no_time() -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _IN_PROGRESS: Final = "in_progress"
 
+# Of a document, or of one in a stream: a log in it has 16 million characters at most, some of them escapes.
+_MAX_BYTES: Final = 256 << 20
+
 
 def documents(
     response: http.client.HTTPResponse,
@@ -43,7 +46,7 @@ def documents(
             f" and {printable(kind) or 'an unknown type'} came; check --url."
         )
     if "ndjson" not in kind:
-        body = b"".join(chunks)
+        body = b"".join(_whole(chunks))
         check(body, response.getheader(RESULT_HEADER), secret, required=require_signed)
         yield document(body)
         return
@@ -57,13 +60,35 @@ def documents(
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Split at newlines wherever *chunks* happen to be cut; the last line needs none."""
-    rest = b""
+    """Split at newlines wherever *chunks* happen to be cut; the last line needs none.
+
+    Raises StreamBrokenError.
+    """
+    rest: list[bytes] = []  # of a line that goes on, in pieces: joined once, however many they are
+    size = 0
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from whole
-    if rest:
-        yield rest
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        size += len(first)
+        for other in others:
+            yield b"".join(rest)
+            rest, size = [other], len(other)
+        _require_end(size)
+    if line := b"".join(rest):
+        yield line
+
+
+def _whole(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        _require_end(size)
+        yield chunk
+
+
+def _require_end(size: int) -> None:
+    if size > _MAX_BYTES:
+        raise StreamBrokenError("The builder's answer does not come to an end: check --url.")
 
 
 def document(text: bytes) -> Mapping[str, object]:
