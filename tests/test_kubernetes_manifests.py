@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stack.install.programs import BUILDKIT_VERSION
 
 from function import go_duration
+from function.callbacks.attempt import is_public
 from function.config import Settings
 
 from . import stack_file
@@ -366,6 +367,30 @@ def test_no_such_address_is_reached_as_another_one(address: ipaddress.IPv4Addres
     for prefix, shift in (("64:ff9b::", 0), ("64:ff9b:1::", 0), ("2002::", 80), ("::", 0)):
         inside = int(ipaddress.IPv6Address(prefix)) | number << shift
         assert not reached(ipaddress.IPv6Address(inside))
+
+
+def left_out() -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    _, internet = manifests.only(BASE(), "NetworkPolicy", "buildkitd")["spec"]["egress"]
+    return [
+        ipaddress.ip_network(net) for block in internet["to"] for net in block["ipBlock"]["except"]
+    ]
+
+
+@given(st.data())
+def test_callbacks_reach_nothing_that_steps_do_not(data: st.DataObject) -> None:
+    # NAT64 is judged by the address inside, since a network without IPv4 has no other way to it.
+    networks = [net for net in left_out() if net != ipaddress.IPv6Network("64:ff9b::/96")]
+    net = data.draw(st.sampled_from(networks))
+    inside = st.integers(0, net.num_addresses - 1).map(lambda number: net[number])
+    address = data.draw(st.sampled_from([net[0], net[-1]]) | inside)
+
+    assert not is_public(str(address))
+
+
+@given(st.ip_addresses())
+def test_callbacks_reach_all_that_steps_do_of_the_internet(address: IPAddress) -> None:
+    if reached(address) and (address.version == 4 or address in ipaddress.ip_network("2000::/3")):
+        assert is_public(str(address))
 
 
 def test_a_restart_leaves_running_builds_the_time_that_builds_have(

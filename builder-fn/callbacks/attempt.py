@@ -26,10 +26,11 @@ ATTEMPT_SECONDS = 10.0
 # Hosts have their addresses here (IANA, IPv6 Global Unicast Address Assignments). Most of what is local, or
 # has an IPv4 address in it, has another; to Python 3.11 much of that is global.
 _UNICAST = ipaddress.IPv6Network("2000::/3")
-# What is left: Teredo among other protocols' own (RFC 2928), and 6to4 (RFC 3056).
-_TUNNELS = ipaddress.IPv6Network("2001::/23"), ipaddress.IPv6Network("2002::/16")
-# Global by their number, and yet a cloud's own services: Azure's, and Oracle's.
-_CLOUDS = ipaddress.IPv4Network("168.63.129.16/32"), ipaddress.IPv4Network("192.0.0.0/24")
+# What is left: other protocols' own, Teredo among them (RFC 2928), 6to4 (RFC 3056), and examples (RFC 9637), which
+# Python 3.11 takes for global.
+_NOBODYS = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2002::/16", "3fff::/20")))
+# Global by their number, and yet a cloud's own services, Azure's and Oracle's, or relays of 6to4 (RFC 7526).
+_LOCAL = tuple(map(ipaddress.IPv4Network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")))
 # A network without IPv4 reaches all of it so (RFC 6052).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -62,19 +63,19 @@ def _address(to: Target, *, private: bool) -> tuple[str, int]:
     """Return the first address of the host's. Raises OSError if there is none that may be called."""
     found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
     addresses = [str(sockaddr[0]) for *_, sockaddr in found]
-    if not private and (inner := [each for each in addresses if not _is_public(each)]):
+    if not private and (inner := [each for each in addresses if not is_public(each)]):
         raise PermissionError(f"{inner[0]} is a private address, and callback_private is not set")
     return addresses[0], to.port
 
 
-def _is_public(address: str) -> bool:
+def is_public(address: str) -> bool:
     """Return whether *address* is public, as is the IPv4 address that a router would make of it."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is None and ip not in _NAT64:
-            return ip.is_global and ip in _UNICAST and not any(ip in each for each in _TUNNELS)
+            return ip.is_global and ip in _UNICAST and not any(ip in each for each in _NOBODYS)
         ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.is_global and not ip.is_multicast and not any(ip in each for each in _CLOUDS)
+    return ip.is_global and not ip.is_multicast and not any(ip in each for each in _LOCAL)
 
 
 def _secured(to: Target, plain: socket.socket) -> ssl.SSLSocket:

@@ -149,7 +149,7 @@ def test_private_addresses_are_not_called_unless_allowed() -> None:
     ],
 )
 def test_knows_which_addresses_are_not_everybodys(address: str) -> None:
-    assert not attempts._is_public(address)
+    assert not attempts.is_public(address)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_knows_which_addresses_are_not_everybodys(address: str) -> None:
     ],
 )
 def test_knows_which_addresses_are_everybodys(address: str) -> None:
-    assert attempts._is_public(address)
+    assert attempts.is_public(address)
 
 
 @pytest.mark.parametrize(
