@@ -26,8 +26,8 @@ ATTEMPT_SECONDS = 10.0
 # Hosts have their addresses here (IANA, IPv6 Global Unicast Address Assignments). Most of what is local, or
 # has an IPv4 address in it, has another; to Python 3.11 much of that is global.
 _UNICAST = ipaddress.IPv6Network("2000::/3")
-# What is left: other protocols' own, Teredo among them (RFC 2928), 6to4 (RFC 3056), and examples (RFC 9637), which
-# Python 3.11 takes for global.
+# What is left: other protocols' own, Teredo among them (RFC 2928), 6to4 (RFC 3056), and examples (RFC 9637);
+# Python 3.11 takes the last for global.
 _NOBODYS = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2002::/16", "3fff::/20")))
 # Global by their number, and yet a cloud's own services, Azure's and Oracle's, or relays of 6to4 (RFC 7526).
 _LOCAL = tuple(map(ipaddress.IPv4Network, ("168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24")))
