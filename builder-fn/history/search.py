@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 import grpc
 
+from ..buildkit import DaemonUnavailable
 from ..buildkit.image.content import read_blob, read_image
 from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
@@ -50,6 +52,10 @@ _MAX_DETAILS_BYTES = 8 << 20
 
 # One cancelled has all of them; of one attempted more than once some may be missed.
 _RECORDS_OF_A_BUILD = 4
+
+# From the moment a ref is taken until its record is there it takes the daemon some milliseconds.
+_APPEARS_SECONDS = 1.0
+_POLL_SECONDS = 0.05
 
 # A request to cancel tells nothing by itself.
 _TELLING = (Part.BUILD, Part.CLAIM, Part.VERDICT)
@@ -234,8 +240,26 @@ class Search:
         try:
             self._control.solve(request, timeout=self._patience)
         except grpc.RpcError as exc:
-            if not JOB_EXISTS.is_about(ref, exc.details() or ""):  # then it has just been left
+            if not JOB_EXISTS.is_about(ref, exc.details() or ""):
                 raise daemon_unavailable(exc) from exc
+            self._require_left(ref)
+
+    def _require_left(self, ref: str) -> None:
+        """Return if the record under *ref*, which is taken, is there or about to be.
+
+        A daemon that was silent may come to what it was asked when nobody waits any more: it takes the ref,
+        for ten seconds, and leaves no record.
+        """
+        deadline = time.monotonic() + _APPEARS_SECONDS
+        while not self._is_there(ref):
+            if time.monotonic() > deadline:
+                raise DaemonUnavailable(
+                    "buildkitd does not show what it accepted. Try again later."
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _is_there(self, ref: str) -> bool:
+        return any(record.Ref == ref for record in self._listen([f"ref=={ref}"], active_only=False))
 
     def _pushed(self, attempt: Attempt) -> str:
         """Return the digest of what was pushed before the owner left, if all of it was."""

@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 
 def leave_verdict(
     history: Callable[[], AbstractContextManager[Search]], ref: Ref, attrs: Mapping[str, str]
-) -> None:
-    """Leave a verdict; return when it is left, or when that will have to wait.
+) -> bool:
+    """Leave a verdict; return True when it is left, and False when that will have to wait.
 
     *history* is that of the daemon now.
     """
@@ -42,10 +42,10 @@ def leave_verdict(
             return False
         return True
 
-    if not leave():
-        threading.Thread(
-            target=_leave_later, args=(leave, ref), name="verdict", daemon=True
-        ).start()
+    if leave():
+        return True
+    threading.Thread(target=_leave_later, args=(leave, ref), name="verdict", daemon=True).start()
+    return False
 
 
 def _leave_later(leave: Callable[[], bool], ref: Ref) -> None:

@@ -15,6 +15,7 @@ from function.errors import (
     BuildTimedOut,
     Interrupted,
 )
+from function.history import search as searching
 from function.history.annotations import journal_attrs, journal_metadata, verdict_attrs
 from function.history.outcome_json import result_document
 from function.history.refs import Part, Ref
@@ -293,6 +294,23 @@ def test_word_is_left_for_the_owner_of_a_build(daemon: FakeBuildkitd, search: Se
 
     assert daemon.history.completed(REF.of(Part.CANCEL))
     assert isinstance(recorded(search).error, BuildCancelled)
+
+
+def test_word_that_the_daemon_takes_and_does_not_keep_is_not_left(
+    start_daemon: Callable[..., FakeBuildkitd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solve what a silent daemon comes to when nobody waits any more: the ref is taken for nothing."""
+    monkeypatch.setattr(searching, "_APPEARS_SECONDS", SHORT)
+    daemon = start_daemon(ref_taken_seconds=PATIENCE)
+    name = REF.of(Part.CANCEL)
+    with daemon.control() as control:
+        control.solve(pb.SolveRequest(Ref=name, Definition=b"", Internal=True))
+        search = Search(control, patience=PATIENCE)
+        with pytest.raises(DaemonUnavailable, match="does not show what it accepted"):
+            search.request_cancel(REF)
+
+        daemon.history.add(record(Part.CANCEL))
+        search.request_cancel(REF)
 
 
 def test_word_is_left_of_why_a_build_was_ended(daemon: FakeBuildkitd, search: Search) -> None:

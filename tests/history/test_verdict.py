@@ -9,16 +9,18 @@ import pytest
 
 from function.buildkit import DaemonUnavailable
 from function.errors import BuildTimedOut
+from function.history import search as searching
 from function.history import verdict
 from function.history.annotations import verdict_attrs
 from function.history.refs import Part
 from function.history.search import Search
 from function.history.verdict import leave_verdict
+from function.pb import control_pb2 as pb
 
 from .records import ANNOTATIONS, ID, REF, TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..fake_buildkitd import FakeBuildkitd
 
@@ -82,6 +84,21 @@ def test_a_verdict_waits_for_the_daemon_to_be_back(daemon: FakeBuildkitd) -> Non
     daemon.start()
 
     daemon.wait_until(lambda: daemon.history.completed(REF.of(Part.VERDICT)))
+    assert left(daemon) == "Too long."
+
+
+def test_a_verdict_whose_ref_was_taken_for_nothing_is_left_when_that_is_free(
+    start_daemon: Callable[..., FakeBuildkitd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "_APPEARS_SECONDS", 0.05)
+    daemon = start_daemon(ref_taken_seconds=1.0)
+    name = REF.of(Part.VERDICT)
+    with daemon.control() as control:
+        control.solve(pb.SolveRequest(Ref=name, Definition=b"", Internal=True))
+
+    leave_verdict(Way(daemon), REF, ATTRS)
+
+    daemon.wait_until(lambda: daemon.history.completed(name))
     assert left(daemon) == "Too long."
 
 
