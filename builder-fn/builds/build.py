@@ -348,9 +348,7 @@ class Build:
         on_record = self._claim is not None or self._solve is not None
         if self._followed is not None:
             return  # it tells of itself
-        # A journal tells it itself, unless it has died with its daemon.
-        told = self._journal is not None and not isinstance(error, DaemonUnavailable)
-        if not (error and ours and on_record) or told:
+        if not (error and ours and on_record):
             return
         history, ref, annotations = self._daemon.history, self._ref, self._job.annotations
         claim = self._claim
@@ -361,8 +359,13 @@ class Build:
             self._replica.background.start(
                 history.declaration(ref, annotations, error, claim=claim), name=f"verdict {ref}"
             )
+            is_left = False
         else:
-            history.declare(ref, annotations, error, claim=claim)
+            is_left = history.declare(ref, annotations, error, claim=claim)
+        if self._journal is not None and not is_left:
+            # It would wait for the daemon once more with each thing that it has to say.
+            self._journal.drop()
+            self._journal = None
 
     def _leave_record(self) -> None:
         """End the journal, and the claim once there is nothing more to come."""

@@ -186,9 +186,12 @@ class History:
         error: BuilderError,
         *,
         claim: Claim | None = None,
-    ) -> None:
-        """Record why the owner of *claim* ends a build; to be done before the build is ended."""
-        self.declaration(ref, annotations, error, claim=claim)()
+    ) -> bool:
+        """Record why the owner of *claim* ends a build; to be done before the build is ended.
+
+        False if the daemon does not take it now: it will be tried again.
+        """
+        return self.declaration(ref, annotations, error, claim=claim)()
 
     def declaration(
         self,
@@ -197,7 +200,7 @@ class History:
         error: BuilderError,
         *,
         claim: Claim | None = None,
-    ) -> Callable[[], None]:
+    ) -> Callable[[], bool]:
         """Return what records it, and holds nothing that the traceback of *error* leads to."""
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
         return lambda: leave_verdict(lambda: self._search(apart=True), ref, attrs)

@@ -440,6 +440,27 @@ def test_a_daemon_that_falls_silent_is_given_up_and_reached_again(
     run(builder.build(job()))
 
 
+@pytest.mark.parametrize("options", [{}, {"buildArgs": {"TOKEN": "s3cr3t-and-long-enough"}}])
+def test_why_a_build_ended_under_a_silent_daemon_is_on_record_later(
+    daemon: FakeBuildkitd, secrets: Path, running: Running, options: dict[str, object]
+) -> None:
+    builder = Builder(settings(daemon, secrets, daemon_patience=2.0))
+    left: list[bool] = []
+    asked = job(options=options, claimed=True, caller_gone=lambda: bool(left))
+    lines = begun(builder.build(asked), running)
+    daemon.fall_silent()
+    warned = daemon.reached("LLBBridge.Warn")
+    left.append(True)
+    with pytest.raises(CallerGone):
+        list(lines)
+
+    # A journal is told no more than a line that was on its way.
+    assert daemon.reached("LLBBridge.Warn") <= warned + 1
+    daemon.speak()
+    daemon.wait_until(lambda: daemon.history.completed(Ref(asked.build_id).of(Part.VERDICT)))
+    assert isinstance(recorded(builder, asked).error, CallerGone)
+
+
 def test_the_answer_does_not_wait_for_the_daemons_books(
     daemon: FakeBuildkitd, builder: Builder
 ) -> None:

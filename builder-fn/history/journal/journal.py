@@ -74,6 +74,10 @@ class Journal:
         status = failed_with(str(error), ERROR_DETAIL, error_document(error).encode())
         self._end(pb.ReturnRequest(error=status), steps, warnings)
 
+    def drop(self) -> None:
+        """Leave it as it is, to a verdict on the build: its daemon does not answer. Does not wait."""
+        self._lock.drop()
+
     def _end(
         self,
         request: pb.ReturnRequest,
