@@ -21,13 +21,13 @@ class Background:
         with self._lock:
             return self._running == 0
 
-    def start(self, work: Callable[[], None], *, name: str) -> None:
+    def start(self, work: Callable[[], object], *, name: str) -> None:
         """Run *work* in a thread of its own; it must end by itself when the replica stops."""
         with self._lock:
             self._running += 1
         threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
-    def _run(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], object]) -> None:
         try:
             work()
         finally:

@@ -7,6 +7,7 @@ down. Other modules know the daemon and make the answer.
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import threading
 import time
@@ -19,6 +20,7 @@ from ..buildkit import BuildResult, BuildWarning, SolveSpec, keyed, session_serv
 from ..context.unfit import cause_of
 from ..daemon_errors import translated
 from ..daemons import process_sandbox, step_limits
+from ..daemons.daemon import QUESTION_SECONDS
 from ..daemons.rendezvous import key_of
 from ..errors import (
     BuildCancelled,
@@ -361,7 +363,9 @@ class Build:
             )
             is_left = False
         else:
-            is_left = history.declare(ref, annotations, error, claim=claim)
+            # A replica that shuts down has three seconds for its last answers (serving/shutdown.py).
+            seconds = QUESTION_SECONDS if isinstance(error, Interrupted) else math.inf
+            is_left = history.declare(ref, annotations, error, claim=claim, seconds=seconds)
         if self._journal is not None and not is_left:
             # It would wait for the daemon once more with each thing that it has to say.
             self._journal.drop()

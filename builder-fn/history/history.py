@@ -147,7 +147,7 @@ class History:
         That there is none is known sooner of one that *may be new*; see Search.attempts. A daemon that does
         not say within *seconds* what it runs is not asked for more.
         """
-        with self._search(viewer=viewer, seconds=seconds) as search:
+        with self._search(viewer=viewer, running_patience=seconds) as search:
             return search.record(build_id, may_be_new=may_be_new)
 
     @translated()
@@ -186,12 +186,13 @@ class History:
         error: BuilderError,
         *,
         claim: Claim | None = None,
+        seconds: float = math.inf,
     ) -> bool:
         """Record why the owner of *claim* ends a build; to be done before the build is ended.
 
-        False if the daemon does not take it now: it will be tried again.
+        False if the daemon does not take it within *seconds*: it will be tried again.
         """
-        return self.declaration(ref, annotations, error, claim=claim)()
+        return self.declaration(ref, annotations, error, claim=claim, seconds=seconds)()
 
     def declaration(
         self,
@@ -200,10 +201,13 @@ class History:
         error: BuilderError,
         *,
         claim: Claim | None = None,
+        seconds: float = math.inf,
     ) -> Callable[[], bool]:
         """Return what records it, and holds nothing that the traceback of *error* leads to."""
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
-        return lambda: leave_verdict(lambda: self._search(apart=True), ref, attrs)
+        return lambda: leave_verdict(
+            lambda: self._search(apart=True, patience=seconds), ref, attrs
+        )
 
     @contextmanager
     def _claiming(self) -> Iterator[Claims]:
@@ -218,17 +222,28 @@ class History:
 
     @contextmanager
     def _search(
-        self, *, apart: bool = False, viewer: Viewer = ALL, seconds: float = math.inf
+        self,
+        *,
+        apart: bool = False,
+        viewer: Viewer = ALL,
+        patience: float = math.inf,
+        running_patience: float = math.inf,
     ) -> Iterator[Search]:
         with self._client.asking(apart=apart) as control:
-            yield self._searching(control, viewer, seconds)
+            yield self._searching(control, viewer, patience, running_patience)
 
-    def _searching(self, control: Control, viewer: Viewer, seconds: float = math.inf) -> Search:
-        patience = self._client.patience
+    def _searching(
+        self,
+        control: Control,
+        viewer: Viewer,
+        patience: float = math.inf,
+        running_patience: float = math.inf,
+    ) -> Search:
+        patience = min(patience, self._client.patience)
         return Search(
             control,
             patience=patience,
-            running_patience=min(seconds, patience),
+            running_patience=running_patience,
             memory=self._memory,
             images=self._client.images,
             viewer=viewer,

@@ -13,6 +13,7 @@ import pytest
 from build_client.secrets.sealing import seal
 
 from function.build_secrets.envelope import SealingKey
+from function.builds import build as building
 from function.builds.build import Build
 from function.builds.builder import Builder
 from function.errors import (
@@ -438,6 +439,22 @@ def test_a_daemon_that_falls_silent_is_given_up_and_reached_again(
     daemon.speak()
     daemon.solver.script = scripts.succeed
     run(builder.build(job()))
+
+
+def test_a_replica_that_shuts_down_does_not_wait_for_a_silent_daemon(
+    daemon: FakeBuildkitd, secrets: Path, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "QUESTION_SECONDS", 0.05)
+    builder = Builder(settings(daemon, secrets, daemon_patience=3 * PATIENCE))
+    lines = begun(builder.build(job(claimed=True)), running)
+    daemon.fall_silent()
+    builder.stop()
+
+    with ThreadPoolExecutor(1) as threads:
+        answering = threads.submit(list, lines)
+        with pytest.raises(Interrupted, match="shutting down"):
+            answering.result(PATIENCE)
+        daemon.speak()
 
 
 @pytest.mark.parametrize("options", [{}, {"buildArgs": {"TOKEN": "s3cr3t-and-long-enough"}}])
