@@ -38,12 +38,13 @@ def follow(  # noqa: PLR0913 - keywords
     reached = just_sent
     begins_until = time.monotonic() + builder.idle
     while True:
-        began, known = time.monotonic(), steps.lines
+        began, known = time.monotonic(), (steps.begun_again, steps.lines)
+        first = 0 if steps.begun_again else offset
         request = question.request(
-            builder, secret, "logs", now=time.time(), live=True, buildId=build_id, offset=offset
+            builder, secret, "logs", now=time.time(), live=True, buildId=build_id, offset=first
         )
         try:
-            return watch(request, steps, view, answer.result, skip=known)
+            return watch(request, steps, view, answer.result, skip=steps.lines)
         except NotFoundError as exc:
             if not just_sent:
                 raise
@@ -59,7 +60,8 @@ def follow(  # noqa: PLR0913 - keywords
             reached = reached or broken_off
             if not reached:
                 raise
-            if broken_off and (steps.lines > known or time.monotonic() - began > _LASTED):
+            came = (steps.begun_again, steps.lines) > known
+            if broken_off and (came or time.monotonic() - began > _LASTED):
                 tries_left = builder.retries
             if not tries_left:
                 raise StreamBrokenError(

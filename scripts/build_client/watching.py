@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from . import answer
+from .display.steps import BEGUN_AGAIN
 from .errors import StreamBrokenError
 from .protocol import conversation
 from .text import size
@@ -65,11 +66,16 @@ def watch(
 def _show(document: Mapping[str, object], steps: Steps, view: View, skip: int) -> int:
     """Show what is new in *document*; return how many lines are still to be skipped."""
     lines = answer.log_lines(document)
-    skip, new = max(0, skip - len(lines)), lines[skip:]
+    if BEGUN_AGAIN in lines[:skip]:  # what follows is another log, of which nothing was shown
+        skip = lines.index(BEGUN_AGAIN)
+        left = 0
+    else:
+        left = max(0, skip - len(lines))
+    new = lines[skip:]
     if len(new) == len(lines):
         view.document(document)
     elif new:
         view.document({**document, "log": new})
     for line in new:
         view.line(line, steps.feed(line, time.monotonic()))
-    return skip
+    return left

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from build_client import following
 from build_client.cli import main
+from build_client.display.steps import BEGUN_AGAIN
 
+from function.builds import followed
 from function.builds.job import id_of_call
 from function.request.question import Question
 
@@ -482,6 +484,10 @@ def test_a_question_that_is_not_understood_is_told_in_the_builders_words(
     assert 'does not understand what it was asked. It says: "buildId" must be' in said
 
 
+def test_the_builder_says_in_these_words_that_a_build_begins_again() -> None:
+    assert f"WARN: {followed.BEGUN_AGAIN}" == BEGUN_AGAIN
+
+
 @pytest.mark.usefixtures("_without_pauses")
 class TestFollowed:
     def test_a_log_that_breaks_off_goes_on_where_it_was(
@@ -496,6 +502,22 @@ class TestFollowed:
         shown = capsys.readouterr().out.splitlines()
         assert [line for line in shown if line.startswith("#")] == LOG
         assert [json.loads(body)["offset"] for body in builder.bodies] == [4, 4, 4]
+
+    def test_a_log_that_begins_again_on_another_daemon_is_shown_whole(
+        self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lost = "#9 of the daemon that was lost"
+        first = stream(progress(lost, lost), ends=False)
+        # It goes on behind what was shown, and begins again before it comes there.
+        second = stream(progress(lost, BEGUN_AGAIN, LOG[0]), progress(LOG[1]), ends=False)
+        builder.will(first, second, stream(progress(*LOG), SUCCESS))
+
+        assert ask("logs", BUILD_ID, "--follow", "--offset", "1", "--retries", "1") == 0
+
+        shown = capsys.readouterr().out.splitlines()
+        said = [line for line in shown if line.startswith(("#", "WARN"))]
+        assert said == [lost, lost, BEGUN_AGAIN, *LOG]
+        assert [json.loads(body).get("offset", 0) for body in builder.bodies] == [1, 1, 0]
 
     def test_a_log_that_never_comes_is_given_up(
         self, builder: Builder, ask: Program, capsys: pytest.CaptureFixture[str]

@@ -36,6 +36,10 @@ _BASE = re.compile(r"\[[^\]]*\] FROM ")
 # "[internal] load .dockerignore", "[linux/arm64 internal] load metadata for x".
 _INTERNAL = re.compile(r"\[(?:\S+ )?(?:internal|auth)\]|[^\[]|\Z")
 _WARNING: Final = "WARN:"
+# No step prints such a line, since it has no number.
+BEGUN_AGAIN: Final = (
+    "WARN: The build's buildkitd was lost, and the build begins again on another one."
+)
 
 
 class State(enum.Enum):
@@ -73,11 +77,13 @@ class Step:
 class Steps:
     """Every step of one build, in the order they began.
 
-    *lines* is how many lines of its log they were fed, *warnings* what the log warned of.
+    *lines* is how many lines of its log they were fed, *warnings* what the log warned of. One that was
+    *begun again* on another daemon has a new log, and these are of that.
     """
 
     def __init__(self) -> None:
         self.lines = 0
+        self.begun_again = False
         self.warnings: list[str] = []
         self._steps: dict[tuple[str, int], Step] = {}
 
@@ -103,6 +109,11 @@ class Steps:
 
     def feed(self, line: str, now: float) -> Step | str | None:
         """Take in one line; return the step it ended, or the line itself if it belongs to none, or None."""
+        if line == BEGUN_AGAIN:
+            self.begun_again, self.lines = True, 0
+            self.warnings.clear()
+            self._steps.clear()
+            return line
         self.lines += 1
         numbered = _NUMBERED.match(line)
         if numbered is None:
