@@ -45,8 +45,6 @@ EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]
 class Watched:
     """A daemon as one of several, with all that there is to tell."""
 
-    name = "buildkitd-0"
-
     def state(self, *, among: int) -> DaemonState:
         del among
         return DaemonState(up=True, version="v0", cache_bytes={"regular": 1}, cache_limit=2)
@@ -61,7 +59,7 @@ def exposed() -> dict[str, set[str]]:
     metrics = Metrics(
         places=1,
         waiting=lambda: 0,
-        daemons=lambda: [Watched()],
+        daemons=lambda: {"buildkitd-0": Watched()},
         tenants=lambda: ["acme"],
     )
     metrics.build_ended(

@@ -90,6 +90,7 @@ class Builder:
         Raises DaemonUnavailable, NotReady if none answers.
         """
         pools = self.replica.pools.seen_by(ALL)
+        names = {daemon: name for name, daemon in self.replica.pools.watched().items()}
         versions: dict[str, str] = {}
         errors: list[Unavailable] = []
         for daemons in (pool.daemons for pool in pools):
@@ -101,7 +102,7 @@ class Builder:
                     daemons.mark_down(daemon)
                     errors.append(said)
                 else:
-                    versions[daemon.name] = said
+                    versions[names.get(daemon, daemon.name)] = said
         if not versions:
             raise errors[0] if errors else none_answers()
         return versions, len(self.replica.pools.current())

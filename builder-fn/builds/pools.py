@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -127,6 +127,24 @@ class Pools:
         found = chain.from_iterable(pool.daemons.current() for pool in (self.everybodys, *own))
         by_address = {daemon.address: daemon for daemon in found}
         return list(by_address.values())
+
+    def watched(self) -> dict[str, Daemon | None]:
+        """Return the same by name, and None for each address that has never led to a daemon.
+
+        Pods of several pools may have one name; they are told apart by that of their pool.
+        """
+        daemons = self.current()
+        names = Counter(daemon.name for daemon in daemons)
+        found: dict[str, Daemon | None] = {}
+        for daemon in daemons:
+            place = daemon.address.host or daemon.address.url
+            name = daemon.name if names[daemon.name] == 1 else f"{daemon.name} ({place})"
+            found[name] = daemon
+        with self._lock:
+            pools = (self.everybodys, *self._own.values())
+        for pool in pools:
+            found.update(dict.fromkeys(pool.daemons.unresolved()))
+        return found
 
     def _of(self, tenant: Tenant | None) -> Pool:
         if tenant is None or not tenant.buildkit_urls:

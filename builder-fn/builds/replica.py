@@ -45,7 +45,7 @@ class Replica:
         metrics = Metrics(
             places=settings.max_builds,
             waiting=lambda: admission.waiting,
-            daemons=lambda: pools.current(),  # noqa: PLW0108 - they are made below
+            daemons=lambda: pools.watched(),  # noqa: PLW0108 - they are made below
             tenants=lambda: askers.tenant_names,
         )
         everybodys = Pool.at(settings.buildkit_url, settings, metrics, lookup=True)

@@ -123,6 +123,12 @@ class Daemons:
         """Tell whether every name has been resolved at least once."""
         return self.is_one or {*self._urls, *self._lookup_urls} <= set(self._resolved)
 
+    def unresolved(self) -> list[str]:
+        """Return the URLs whose names have never been resolved; none where there is but one daemon."""
+        if self.is_one:
+            return []
+        return [url for url in (*self._urls, *self._lookup_urls) if url not in self._resolved]
+
     def takers(self) -> list[Daemon]:
         """Return those that are given builds, if they answer."""
         self._start()

@@ -37,7 +37,7 @@ from .tenant_metrics import OTHER, TenantMetrics
 from .version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -80,7 +80,7 @@ class Metrics:
         *,
         places: int,
         waiting: Callable[[], int],
-        daemons: Callable[[], Sequence[WatchedDaemon]],
+        daemons: Callable[[], Mapping[str, WatchedDaemon | None]],
         tenants: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Count for *places* builds at once; ask the others at each scrape, *tenants* for their names."""
@@ -227,10 +227,8 @@ class Metrics:
 
 
 class WatchedDaemon(Protocol):
-    """A daemon that is watched: its name for people, and how it is."""
+    """A daemon that is watched."""
 
-    @property
-    def name(self) -> str: ...
     def state(self, *, among: int) -> DaemonState: ...
     def builds(self, *, among: int) -> int | None: ...
 
@@ -238,7 +236,8 @@ class WatchedDaemon(Protocol):
 class _Daemons(Collector):
     """Shows what each buildkitd says of itself. All replicas show the same: take the max, not the sum."""
 
-    def __init__(self, daemons: Callable[[], Sequence[WatchedDaemon]]) -> None:
+    def __init__(self, daemons: Callable[[], Mapping[str, WatchedDaemon | None]]) -> None:
+        """Show *daemons* by their names; one that is None is down, since its address leads to none."""
         self._daemons = daemons
 
     def describe(self) -> Iterable[Metric]:
@@ -247,7 +246,10 @@ class _Daemons(Collector):
 
     def collect(self) -> Iterable[Metric]:
         families = up, info, cache, limit, builds = _daemon_families()
-        for name, state, running in _states(self._daemons()):
+        daemons = self._daemons()
+        for name in [name for name, daemon in daemons.items() if daemon is None]:
+            up.add_metric([name], 0.0)
+        for name, state, running in _states({name: each for name, each in daemons.items() if each}):
             up.add_metric([name], float(state.up))
             if running is not None:
                 builds.add_metric([name], running)
@@ -261,17 +263,18 @@ class _Daemons(Collector):
 
 
 def _states(
-    daemons: Sequence[WatchedDaemon],
+    daemons: Mapping[str, WatchedDaemon],
 ) -> Iterator[tuple[str, DaemonState, int | None]]:
     """Ask all at once; each answers within a second or two."""
     among = len(daemons)
 
-    def state(daemon: WatchedDaemon) -> tuple[str, DaemonState, int | None]:
+    def state(named: tuple[str, WatchedDaemon]) -> tuple[str, DaemonState, int | None]:
+        name, daemon = named
         found = daemon.state(among=among)
-        return daemon.name, found, daemon.builds(among=among) if found.up else None
+        return name, found, daemon.builds(among=among) if found.up else None
 
     with ThreadPoolExecutor(max(1, min(_MOST_ASKED, among))) as threads:
-        yield from threads.map(state, daemons)
+        yield from threads.map(state, daemons.items())
 
 
 def _daemon_families() -> tuple[GaugeMetricFamily, ...]:

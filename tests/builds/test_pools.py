@@ -170,6 +170,29 @@ def test_all_daemons_are_watched(builder: Builder) -> None:
     assert text.count("builder_fn_buildkitd_up{") == 2
 
 
+def test_pods_of_one_name_in_several_pools_are_told_apart(
+    start_daemon: Callable[..., FakeBuildkitd], tmp_path: Path
+) -> None:
+    everybodys, own = (start_daemon(worker_id=each, hostname="buildkitd-0") for each in "12")
+    others = start_daemon(worker_id="3", hostname="buildkitd-1")
+    write(tmp_path, acme=f"{own.url},{others.url}")
+    urls = (everybodys.url, "tcp://no-such-host.invalid:1")
+    builder = Builder(settings(everybodys, tmp_path, buildkit_url=urls))
+    built(builder, "acme")
+
+    versions, known = builder.daemon_versions()
+
+    assert set(versions) == {
+        f"buildkitd-0 ({everybodys.url})",
+        f"buildkitd-0 ({own.url})",
+        "buildkitd-1",
+    }
+    assert known == 3
+    text = builder.scraped().decode()
+    for name in (*versions, urls[1]):
+        assert text.count(f'builder_fn_buildkitd_up{{daemon="{name}"}}') == 1
+
+
 def test_a_tenant_of_everybodys_addresses_has_everybodys_pool(
     builder: Builder, everybodys: FakeBuildkitd, tmp_path: Path
 ) -> None:

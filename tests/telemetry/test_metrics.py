@@ -17,10 +17,7 @@ Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
 class Watched:
-    def __init__(
-        self, name: str, state: Callable[[], DaemonState], builds: int | None = None
-    ) -> None:
-        self.name = name
+    def __init__(self, state: Callable[[], DaemonState], builds: int | None = None) -> None:
         self._state = state
         self._builds = builds
 
@@ -39,7 +36,7 @@ def metrics(
     waiting: Callable[[], int] = lambda: 0,
     daemon: Callable[[], DaemonState] = DaemonState,
 ) -> Metrics:
-    return Metrics(places=places, waiting=waiting, daemons=lambda: [Watched("buildkitd-0", daemon)])
+    return Metrics(places=places, waiting=waiting, daemons=lambda: {"buildkitd-0": Watched(daemon)})
 
 
 def samples(of: Metrics) -> Samples:
@@ -234,14 +231,16 @@ def test_the_number_of_series_does_not_grow_with_what_is_asked_for() -> None:
 
 
 def test_tells_daemons_apart_and_what_runs_on_each() -> None:
-    daemons = [
-        Watched("buildkitd-0", lambda: DaemonState(up=True), 3),
-        Watched("buildkitd-1", DaemonState, 4),
-    ]
+    daemons = {
+        "buildkitd-0": Watched(lambda: DaemonState(up=True), 3),
+        "buildkitd-1": Watched(DaemonState, 4),
+        "tcp://gone.example.com:1234": None,  # to which no address belongs
+    }
     found = samples(Metrics(places=1, waiting=lambda: 0, daemons=lambda: daemons))
 
     assert found["builder_fn_buildkitd_up", ("buildkitd-0",)] == 1
     assert found["builder_fn_buildkitd_up", ("buildkitd-1",)] == 0
+    assert found["builder_fn_buildkitd_up", ("tcp://gone.example.com:1234",)] == 0
     assert found["builder_fn_buildkitd_builds", ("buildkitd-0",)] == 3
     assert ("builder_fn_buildkitd_builds", ("buildkitd-1",)) not in found  # it does not answer
 
