@@ -205,9 +205,7 @@ class History:
     ) -> Callable[[], bool]:
         """Return what records it, and holds nothing that the traceback of *error* leads to."""
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
-        return lambda: leave_verdict(
-            lambda: self._search(apart=True, patience=seconds), ref, attrs
-        )
+        return lambda: leave_verdict(lambda: self._search(apart=True, patience=seconds), ref, attrs)
 
     @contextmanager
     def _claiming(self) -> Iterator[Claims]:
