@@ -38,7 +38,6 @@ class Liveness:
         self._silence = silence
         self._last_heard = time.monotonic()
         self._probe: Question | None = None
-        self._probe_started = 0.0
         self._unanswered: object = None
 
     def heard(self) -> None:
@@ -58,7 +57,7 @@ class Liveness:
                 self._probe = None
                 self.close()
                 self.heard()
-            elif now - self._probe_started > self._patience - _QUIET_SECONDS:
+            elif now - self._last_heard > self._patience:
                 self.close()
                 raise DaemonUnavailable(
                     f"buildkitd has not answered for {self._patience:.0f} s; the build was given up. "
@@ -66,6 +65,5 @@ class Liveness:
                     Trouble.SILENT,
                 )
         elif now - self._last_heard > _QUIET_SECONDS:
-            self._probe_started = now
             self._unanswered = self._silence.asked()
             self._probe = self._ask()

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from function.buildkit import DaemonUnavailable
 from function.buildkit.rpc import liveness
 from function.buildkit.rpc.liveness import Liveness
 from function.buildkit.rpc.silence import Silence
@@ -100,3 +103,22 @@ def test_what_a_build_asks_its_daemon_counts_for_all_others(
     assert found == pytest.approx(0.5)
     watched.close()
     assert lent(silence) == 1.0
+
+
+def test_a_daemon_is_given_up_by_the_time_since_its_last_word(
+    silence: Silence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Count what it may take from there, and not from when it was asked."""
+    clock = Clock()
+    monkeypatch.setattr(liveness, "time", SimpleNamespace(monotonic=clock))
+    watched = Liveness(Unanswered, 4.0, silence)
+    clock.now += 1.25
+    watched.require()
+    clock.now += 2.0
+    watched.heard()  # something else that it said
+    clock.now += 3.9
+    watched.require()
+    clock.now += 0.2
+
+    with pytest.raises(DaemonUnavailable, match="for 4 s"):
+        watched.require()
