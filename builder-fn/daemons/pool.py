@@ -382,8 +382,14 @@ def _sorted(daemons: Iterable[Daemon]) -> list[Daemon]:
 
 
 def _one_of_each(daemons: Iterable[Daemon]) -> list[Daemon]:
-    """Leave the first of those that have one worker id; one whose id is not known may be any."""
+    """Leave the first of those that have one worker id; one whose id is not known may be any.
+
+    Of a daemon's several addresses it is the first that answers. Another host of the same id has other
+    builds, and does not stand in.
+    """
     found: dict[str, Daemon] = {}
     for daemon in daemons:
-        found.setdefault(daemon.worker_id or daemon.address.url, daemon)
+        first = found.setdefault(daemon.worker_id or daemon.address.url, daemon)
+        if first.is_down and not daemon.is_down and first.hostname == daemon.hostname:
+            found[daemon.worker_id] = daemon
     return list(found.values())

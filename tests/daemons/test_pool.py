@@ -233,6 +233,35 @@ class TestAddresses:
         assert one.address.url == f"tcp://{cluster.ip(1)}:{cluster.port}"
         assert one.name == "buildkitd"
 
+    def test_of_two_addresses_of_one_daemon_the_one_that_answers_counts(
+        self, cluster: Cluster
+    ) -> None:
+        """Go on by the new address of a pod while a name server still tells of the old one."""
+        first = cluster.start(1, "same", "buildkitd")
+        cluster.start(2, "same", "buildkitd")
+        cluster.start(3, "other", "other")
+        cluster.tell(1, 2, 3)
+        replica = cluster.replica()
+        (same,) = [each for each in replica.all() if each.worker_id == "same"]
+        first.die()
+        replica.mark_down(same)
+
+        found = {each.worker_id: each.address.url for each in replica.all() if not each.is_down}
+
+        assert found["same"] == f"tcp://{cluster.ip(2)}:{cluster.port}"
+        assert ids(replica.takers()) == ids(replica.current()) == ["other", "same"]
+
+    def test_another_host_with_the_same_id_does_not_stand_in(self, cluster: Cluster) -> None:
+        first = cluster.start(1, "same", "buildkitd-1")
+        cluster.start(2, "same", "buildkitd-2")
+        cluster.tell(1, 2)
+        replica = cluster.replica()
+        (known,) = replica.all()
+        first.die()
+        replica.mark_down(known)
+
+        assert [each.hostname for each in replica.all()] == ["buildkitd-1"]
+
     def test_two_hosts_with_one_id_are_told_in_the_log(
         self, cluster: Cluster, caplog: pytest.LogCaptureFixture
     ) -> None:
