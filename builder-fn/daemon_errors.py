@@ -14,6 +14,7 @@ from .errors import (
     BuilderError,
     BuildFailed,
     DaemonFault,
+    DaemonTroubled,
     DaemonUnavailable,
     NotReady,
     PolicyRefused,
@@ -47,6 +48,8 @@ def translation(error: buildkit.BuildkitError) -> BuilderError:  # noqa: PLR0911
             return PolicyRefused(str(error), error.failed_step, source=error.source)
         case buildkit.SolveFailed():
             return BuildFailed(str(error), error.failed_step)
+        case buildkit.DaemonTroubled():
+            return DaemonTroubled(str(error))
         case buildkit.DaemonFault():
             return DaemonFault(str(error))
         case buildkit.Misconfigured(address=str(address)):

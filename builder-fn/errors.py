@@ -32,6 +32,7 @@ what to do. It never carries a secret, a daemon path or a stack trace.
         ├── DaemonUnavailable
         ├── PlatformUnavailable
         └── DaemonFault
+            └── DaemonTroubled
 """
 
 from __future__ import annotations
@@ -248,3 +249,7 @@ class DaemonFault(Unavailable):
     """buildkitd could not carry the build on, for a trouble of its own such as a full disk."""
 
     code = "buildkitd_fault"
+
+
+class DaemonTroubled(DaemonFault):
+    """buildkitd said so itself before the build's end: another one may carry it on."""

@@ -4,6 +4,7 @@
     ├── Misconfigured           an address or a TLS file leads to no daemon
     ├── DaemonUnavailable       the daemon refused the connection, died, or fell silent
     ├── DaemonFault             the daemon could not go on, for a trouble of its own
+    │   └── DaemonTroubled      it said so itself, before the build's end
     ├── SolveFailed             the daemon ended the build, and says why
     │   └── SourceDenied        the build names what its source policy forbids
     └── CredentialsUnavailable  a lookup of the caller's could not answer the daemon
@@ -52,6 +53,10 @@ class DaemonUnavailable(BuildkitError):
 
 class DaemonFault(BuildkitError):
     """Names a trouble that only the daemon's operator can mend, such as a full disk."""
+
+
+class DaemonTroubled(DaemonFault):
+    """Raised where the daemon says so itself, before the end of the build: another daemon may carry it on."""
 
 
 class SolveFailed(BuildkitError):

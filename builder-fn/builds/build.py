@@ -28,6 +28,7 @@ from ..errors import (
     BuildFailed,
     BuildTimedOut,
     CallerGone,
+    DaemonTroubled,
     DaemonUnavailable,
     Interrupted,
     PolicyRefused,
@@ -233,7 +234,7 @@ class Build:
         while self._followed is None:
             try:
                 yield from self._lines_of_attempt()
-            except DaemonUnavailable as exc:
+            except (DaemonUnavailable, DaemonTroubled) as exc:
                 if not self._begun_again(exc):
                     raise
                 yield [f"WARN: {BEGUN_AGAIN}"]
@@ -283,24 +284,28 @@ class Build:
             return
         yield ["WARN: The build's buildkitd went away while it was in line."]
 
-    def _begun_again(self, lost: DaemonUnavailable) -> bool:
-        """Leave the daemon that was lost with the build for the next choice; False if there is none."""
-        if self._retries == 0 or self._pool.daemons.is_one:
+    def _begun_again(self, lost: Unavailable) -> bool:
+        """Leave the daemon that was *lost*, or is in trouble, for the next choice; False if there is none."""
+        if self._pool.daemons.is_one:
+            return False
+        before = self._daemon
+        self._pool.daemons.give_up(before, lost)
+        if self._retries == 0:
             return False
         self._require_reason_to_go_on()
         self._retries -= 1
-        before = self._daemon
-        self._pool.daemons.mark_down(before)
         self._abandon(lost)
         try:
             self._go_elsewhere()
         except BuilderError as exc:
             _log.warning("a build cannot begin again: %s", str(exc))
             return False
-        self._replica.metrics.daemon_retried()
+        self._replica.metrics.daemon_retried(lost)
         _log.warning(
             "a build's daemon was lost, and it begins again on another",
-            extra=log_lines.with_fields({"buildId": self.id, "daemon": before.name}),
+            extra=log_lines.with_fields(
+                {"buildId": self.id, "daemon": before.name, "error": str(lost)}
+            ),
         )
         return True
 
@@ -319,7 +324,7 @@ class Build:
         self._ref = placed.ref(self.id)
         self._daemon.history.on_cancel(self._ref, self._cancelled.set)
 
-    def _abandon(self, error: DaemonUnavailable) -> None:
+    def _abandon(self, error: Unavailable) -> None:
         """Leave nothing of the build on a daemon that was lost, should it come back, and a verdict."""
         history, ref, annotations = self._daemon.history, self._ref, self._job.annotations
         claim, journal, solve = self._claim, self._journal, self._solve
@@ -335,8 +340,6 @@ class Build:
                 claim.release()
 
         history.forget(ref)
-        # A host that vanished without a word leaves a connection that looks alive.
-        self._daemon.client.reconnect()
         self._replica.background.start(end, name=f"verdict {ref}")
         if solve:
             solve.close()

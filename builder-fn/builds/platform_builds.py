@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING
 
 from ..buildkit import BuildResult, PushedImage, SolveSpec
 from ..daemon_errors import translated
-from ..errors import BuildCancelled, BuilderError, DaemonUnavailable, Unavailable
+from ..errors import (
+    BuildCancelled,
+    BuilderError,
+    DaemonTroubled,
+    DaemonUnavailable,
+    Unavailable,
+)
 from ..telemetry import log_lines
 from ..telemetry.metrics import FIRST
 from ..tenants.platforms import normal_platform
@@ -228,7 +234,8 @@ class PlatformBuilds:
             _log.exception("unexpected error")
             error = BuilderError("The builder met an error of its own.")
         # The whole build is lost with the daemon that keeps its record, and not a platform alone.
-        is_whole = isinstance(error, DaemonUnavailable) and self._keeps_record(part.daemon)
+        of_daemon = isinstance(error, (DaemonUnavailable, DaemonTroubled))
+        is_whole = of_daemon and self._keeps_record(part.daemon)
         if error and part.pool and not is_whole:
             error = error_of(part.pool, error)
         self._events.put(_Event(part, ended=True, error=error))
@@ -242,12 +249,15 @@ class PlatformBuilds:
                 part.daemon, part.choice = self._chosen(pool, lost)
             try:
                 self._solve(part, part.daemon, self._spec_of(part, pool))
-            except DaemonUnavailable:
-                if self._keeps_record(part.daemon) or retries == 0 or self._closed:
+            except (DaemonUnavailable, DaemonTroubled) as exc:
+                if self._keeps_record(part.daemon) or self._closed:
+                    raise
+                self._daemons.give_up(part.daemon, exc)
+                if retries == 0:
                     raise
                 retries -= 1
                 lost.append(part.daemon)
-                self._give_up(part.daemon, pool)
+                self._tell_of(part.daemon, pool, exc)
                 part.daemon = None
                 self._events.put(_Event(part, [f"WARN: {BEGUN_AGAIN}"]))
             else:
@@ -258,15 +268,13 @@ class PlatformBuilds:
         self._replica.metrics.placed(chosen[1])
         return chosen
 
-    def _give_up(self, daemon: Daemon, pool: PlatformPool) -> None:
-        self._daemons.mark_down(daemon)
-        # A host that vanished without a word leaves a connection that looks alive.
-        daemon.client.reconnect()
-        self._replica.metrics.daemon_retried()
+    def _tell_of(self, daemon: Daemon, pool: PlatformPool, error: Unavailable) -> None:
+        self._replica.metrics.daemon_retried(error)
         fields = {
             "buildId": self._order.build_id,
             "platforms": pool.label,
             "daemon": daemon.name,
+            "error": str(error),
         }
         _log.warning(
             "a platform's daemon was lost, and it begins again on another",

@@ -10,7 +10,14 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import BuildFailed, DaemonUnavailable, PlatformUnavailable, PolicyRefused
+from ..errors import (
+    BuildFailed,
+    DaemonFault,
+    DaemonTroubled,
+    DaemonUnavailable,
+    PlatformUnavailable,
+    PolicyRefused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,10 +36,12 @@ def step_of(pool: PlatformPool, step: Step) -> Step:
 
 
 def error_of(pool: PlatformPool, error: BuilderError) -> BuilderError:
-    """Return *error* as that of one platform; of a daemon's loss, which is not that of the whole build."""
+    """Return *error* as that of one platform; that of a daemon is then not the whole build's."""
     message = f"{pool.label}: {error}"
     if isinstance(error, DaemonUnavailable):
         return PlatformUnavailable(message)
+    if isinstance(error, DaemonTroubled):
+        return DaemonFault(message)
     named = copy(error)
     named.args = (message,)
     if isinstance(named, (BuildFailed, PolicyRefused)) and named.failed_step:

@@ -58,6 +58,7 @@ class Daemon:
         self.platforms: tuple[str, ...] = ()  # what it can run, the native one first
         self.name = address.url  # for people
         self.is_down = False  # for this replica, until it answers again
+        self.troubled_at: float | None = None  # when it last could not carry a build on, monotonic
 
     def identify(self, *, seconds: float) -> None:
         """Ask what it is, for at most *seconds*. Raises DaemonUnavailable."""

@@ -43,6 +43,8 @@ _JOIN_SECONDS = 60.0
 # For so long one that has left is still asked about builds: a pod that is restarted has no address for a
 # while, one that drains has none that is told to everybody, and both have builds.
 _LEFT_SECONDS = 300.0
+# For so long builds go to others rather than to one whose disk is full, say: it answers, and is asked.
+_TROUBLE_SECONDS = 60.0
 # So many are asked at one time.
 _MOST_AT_ONCE = 32
 # In what Python says of a thread that is to begin while it ends (Lib/concurrent/futures/thread.py).
@@ -169,7 +171,8 @@ class Daemons:
         }
         without = {daemon.worker_id for daemon in but}
         order = [takers[each] for each in in_order(key, takers) if each not in without]
-        answering = iter([daemon for daemon in order if not daemon.is_down])
+        preferred = sorted(order, key=self._is_troubled)  # stable
+        answering = iter([daemon for daemon in preferred if not daemon.is_down])
         for first in answering:
             load = self._load(first)
             if load is None:
@@ -230,6 +233,15 @@ class Daemons:
         if self._only is None and not daemon.is_down:
             daemon.is_down = True
             _log.warning("buildkitd %s does not answer", daemon.name)
+
+    def give_up(self, daemon: Daemon, error: Unavailable) -> None:
+        """Have builds prefer others to *daemon*, which ended one with *error*: it is lost, or in trouble."""
+        if isinstance(error, DaemonUnavailable):
+            self.mark_down(daemon)
+            # A host that vanished without a word leaves a connection that looks alive.
+            daemon.client.reconnect()
+        else:
+            daemon.troubled_at = self._clock()
 
     def refresh(self) -> None:
         """Look which addresses there are, and ask those that are new, down or long unasked what they are."""
@@ -349,6 +361,10 @@ class Daemons:
         first_seen = self._first_seen.get(daemon.worker_id, self._clock())
         known_from_the_start = first_seen - self._began < _JOIN_SECONDS
         return known_from_the_start or self._clock() - first_seen >= _JOIN_SECONDS
+
+    def _is_troubled(self, daemon: Daemon) -> bool:
+        at = daemon.troubled_at
+        return at is not None and self._clock() - at < _TROUBLE_SECONDS
 
     def _load(self, daemon: Daemon) -> int | None:
         try:

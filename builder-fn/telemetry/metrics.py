@@ -27,6 +27,7 @@ from ..errors import (
     BuilderError,
     BuildFailed,
     CallerGone,
+    DaemonFault,
     Forbidden,
     PolicyRefused,
     TenantLimit,
@@ -159,7 +160,12 @@ class Metrics:
         )
         self._daemon_retries = Counter(
             "builder_fn_daemon_retries",
-            "Builds that began again on another daemon, since theirs was lost.",
+            "Builds that began again on another daemon, since theirs was lost or in trouble.",
+            registry=registry,
+        )
+        self._daemon_faults = Counter(
+            "builder_fn_daemon_faults",
+            "Those of them whose daemon was in trouble, such as with a full disk.",
             registry=registry,
         )
         Gauge("builder_fn_info", "This builder.", ["version"], registry=registry).labels(
@@ -210,8 +216,10 @@ class Metrics:
     def placed(self, choice: str) -> None:
         self._placed.labels(choice=choice).inc()
 
-    def daemon_retried(self) -> None:
+    def daemon_retried(self, error: BuilderError) -> None:
         self._daemon_retries.inc()
+        if isinstance(error, DaemonFault):
+            self._daemon_faults.inc()
 
     def refused(self, reason: str, *, tenant: str = "") -> None:
         self._refused.labels(reason=reason).inc()

@@ -20,12 +20,14 @@ from function.errors import (
     BuildCancelled,
     BuildFailed,
     CallerGone,
+    DaemonFault,
     DaemonUnavailable,
     PlatformUnavailable,
 )
 from function.history import History, State
 
 from ..fake_buildkitd import scripts
+from ..fake_buildkitd.failure import Failure
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
@@ -91,6 +93,12 @@ def built(fake: FakeBuildkitd) -> list[str]:
 def attrs(fake: FakeBuildkitd) -> list[Mapping[str, str]]:
     """Return the attributes of all exports that a daemon was asked for."""
     return [each.Attrs for request in fake.solver.requests for each in request.Exporters]
+
+
+def full(build: FakeBuild) -> Mapping[str, str]:
+    """Fail as a daemon whose disk is full."""
+    with build.step("[1/1] COPY . /"):
+        raise Failure("failed to copy files: write /a: no space left on device")
 
 
 def wait_until_quiet(cluster: Cluster) -> None:
@@ -300,6 +308,35 @@ class TestLosing:
         assert f"WARN: {BEGUN_AGAIN}" in log
         assert built(cluster.amd64[1]) == [AMD64]
         assert builder.record(asked.build_id).state is State.SUCCEEDED
+
+    @pytest.mark.parametrize("own", ["amd64", "arm64"])
+    def test_a_daemon_in_trouble_is_replaced_by_its_next_choice(
+        self, cluster: Cluster, builder: Builder, own: str
+    ) -> None:
+        """Replace that of a platform, and with that of the first, which keeps the record, all of them."""
+        daemons = cluster.amd64 if own == "amd64" else cluster.arm64
+        daemons[0].solver.script = full
+        build = builder.build(asked := job(options=BOTH))
+        log = run(build)
+
+        assert sum(BEGUN_AGAIN in line for line in log) == 1
+        assert len(built(daemons[0])) == len(built(daemons[1])) == 1
+        assert build.result
+        assert build.result.platforms == (AMD64, ARM64)
+        assert builder.record(asked.build_id).state is State.SUCCEEDED
+        assert b"daemon_faults_total 1.0" in builder.replica.metrics.text()
+
+    def test_where_all_of_a_platform_are_in_trouble_it_is_named(
+        self, cluster: Cluster, builder: Builder
+    ) -> None:
+        for fake in cluster.arm64:
+            fake.solver.script = full
+
+        with pytest.raises(DaemonFault, match=r"^linux/arm64: .* disk is full"):
+            run(builder.build(job(options=BOTH)))
+
+        assert [len(built(fake)) for fake in cluster.arm64] == [1, 1]
+        assert b"daemon_retries_total 1.0" in builder.replica.metrics.text()
 
     @pytest.mark.parametrize("retries", [0, 1])
     def test_a_platform_whose_daemons_are_gone_is_named(

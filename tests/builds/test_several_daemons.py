@@ -21,13 +21,20 @@ from function.builds.followed import BEGUN_AGAIN, FollowedBuild
 from function.builds.job import id_of_call
 from function.daemons import daemon, pool
 from function.daemons.rendezvous import in_order, key_of
-from function.errors import BuildCancelled, BuildTimedOut, DaemonUnavailable, Interrupted
+from function.errors import (
+    BuildCancelled,
+    BuildTimedOut,
+    DaemonFault,
+    DaemonUnavailable,
+    Interrupted,
+)
 from function.history import State
 from function.history.refs import Part, Ref
 from function.request.signature import Key
 from function.tenants import Principal, Tenant
 
 from ..fake_buildkitd import scripts
+from ..fake_buildkitd.failure import Failure
 from ..history.records import record
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from function.builds.job import Job
     from function.daemons.daemon import Daemon
 
+    from ..fake_buildkitd import Build as FakeBuild
     from ..fake_buildkitd import FakeBuildkitd
 
 NAME = "registry.example.com/fn"
@@ -96,6 +104,16 @@ def never() -> bool:
 
 def built(fake: FakeBuildkitd, build_id: str) -> int:
     return len([each for each in fake.solver.requests if each.Frontend and build_id in each.Ref])
+
+
+def solved(fake: FakeBuildkitd) -> list[str]:
+    return [each.Ref for each in fake.solver.requests if each.Frontend]
+
+
+def full(build: FakeBuild) -> Mapping[str, str]:
+    """Fail as a daemon whose disk is full."""
+    with build.step("[1/1] COPY . /"):
+        raise Failure("failed to copy files: write /a: no space left on device")
 
 
 class TestPlacing:
@@ -408,6 +426,48 @@ class TestLoss:
         ):
             assert [f"builder_fn_{name}" in text for text in texts] == [False, True], name
         assert all("builds_in_flight 0.0" in text for text in texts)
+
+    @pytest.mark.parametrize("options", [{}, {"buildArgs": {"TOKEN": "s3cr3t-and-long-enough"}}])
+    def test_a_build_whose_daemon_is_in_trouble_begins_again_on_the_next(
+        self,
+        fakes: list[FakeBuildkitd],
+        replicas: tuple[Builder, Builder],
+        options: dict[str, object],
+    ) -> None:
+        builder, another = replicas
+        fakes[0].solver.script = full
+        build = builder.build(asked := call(options=options))
+        said = run(build)
+
+        assert build.result
+        assert said.count(f"WARN: {BEGUN_AGAIN}") == 1
+        fakes[1].wait_until(lambda: fakes[1].history.completed(asked.build_id))
+        fakes[0].wait_until(lambda: fakes[0].history.completed(f"verdict-{asked.build_id}"))
+        assert another.record(asked.build_id).state is State.SUCCEEDED
+        # It is asked as before, and gets no more builds for a while.
+        run(builder.build(job()))
+        assert [len(solved(fake)) for fake in fakes] == [1, 2, 0]
+        assert not builder.replica.pools.everybodys.daemons.all()[0].is_down
+        text = builder.replica.metrics.text()
+        assert b"daemon_retries_total 1.0" in text
+        assert b"daemon_faults_total 1.0" in text
+        assert b'builds_placed_total{choice="failover"} 2.0' in text
+
+    @pytest.mark.parametrize("retries", [0, 1])
+    def test_where_others_are_in_trouble_as_well_that_is_told(
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, retries: int
+    ) -> None:
+        for fake in fakes:
+            fake.solver.script = full
+        builder = replica(fakes, tmp_path, daemon_retries=retries)
+
+        with pytest.raises(DaemonFault, match="disk is full"):
+            run(builder.build(call()))
+
+        assert [len(solved(fake)) for fake in fakes] == [1, retries, 0]
+        for fake in fakes[1:]:
+            fake.solver.script = scripts.succeed
+        run(builder.build(job()))
 
     def test_with_secrets_its_log_goes_on_in_a_journal_there(
         self, fakes: list[FakeBuildkitd], builder: Builder, another: Builder, running: Running

@@ -30,6 +30,7 @@ FAILED = 'builder_fn_builds_total{outcome="build_failed"}'
 CALLED_OFF = 'builder_fn_builds_total{outcome="caller_gone"}'
 WITHOUT_DAEMON = 'builder_fn_builds_total{outcome="buildkitd_unavailable"}'
 FAULTY_DAEMON = 'builder_fn_builds_total{outcome="buildkitd_fault"}'
+FAULTY_ONE = "builder_fn_daemon_faults_total"
 MISSIGNED = 'builder_fn_requests_refused_total{reason="bad_signature"}'
 BUSY = 'builder_fn_requests_refused_total{reason="busy"}'
 NOT_READY = 'builder_fn_requests_refused_total{reason="not_ready"}'
@@ -81,6 +82,12 @@ FIRES = [
         id="everything is refused without a secret",
     ),
     pytest.param("BuilderFnBuildkitdFault", 5, {FAULTY_DAEMON: "0x3 1x3"}, id="its disk is full"),
+    pytest.param(
+        "BuilderFnBuildkitdFault",
+        5,
+        {FAULTY_ONE: "0x3 1x3", FAULTY_DAEMON: "0x6"},
+        id="the disk of one of several is full",
+    ),
     pytest.param(
         "BuilderFnNoBuildSucceeds",
         60,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.parser import text_string_to_metric_families
 
 from function.buildkit.rpc.daemon_watch import DaemonState
+from function.errors import DaemonUnavailable
 from function.telemetry.build_report import SUCCESS, Arrival, BuildReport
 from function.telemetry.metrics import MOST_KEYS, SPILLED, Metrics
 from function.telemetry.tenant_metrics import OTHER
@@ -248,7 +249,7 @@ def test_tells_daemons_apart_and_what_runs_on_each() -> None:
 def test_counts_choices_and_retries_from_the_start() -> None:
     counts = metrics()
     counts.placed(SPILLED)
-    counts.daemon_retried()
+    counts.daemon_retried(DaemonUnavailable("Lost."))
 
     found = samples(counts)
 

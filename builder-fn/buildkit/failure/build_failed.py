@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError
 
 from ...pb import rpc_status_pb2
-from ..errors import DaemonFault, SolveFailed, SourceDenied
+from ..errors import DaemonTroubled, SolveFailed, SourceDenied
 from ..outcome import FailedStep
 from ..progress.redactor import NOTHING_SECRET
 from ..text.display_strings import LOAD_METADATA, SOURCE_DENIED
@@ -71,7 +71,7 @@ def solve_failed(
     redactor: Redactor = NOTHING_SECRET,
     *,
     platforms: str = "",
-) -> SolveFailed | DaemonFault:
+) -> SolveFailed | DaemonTroubled:
     """Make the error of a Solve for *platforms* that the daemon ended with *message* and those details."""
     details = _details(details_bin, redactor)
     message = redactor.text(message)
@@ -84,7 +84,7 @@ def solve_failed(
     name = step.name if step else ""
     explained = registry_failure.explain(message, name)
     if not explained and details.exit_code is None and (trouble := daemon.trouble(message)):
-        return DaemonFault(f"{trouble}. Have its operator look after it, then try again.")
+        return DaemonTroubled(f"{trouble}. Have its operator look after it, then try again.")
     last_output = plain(step.tail[-1]) if step and step.tail else ""
     if explained and not name:
         explained = "\n".join((explained, *_other_bases(printer, message)))

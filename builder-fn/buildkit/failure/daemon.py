@@ -18,6 +18,10 @@ _TROUBLES = (
     (re.compile(r"read-only file system"), "buildkitd cannot write: its disk is read-only"),
     (re.compile(r"cannot allocate memory|out of memory"), "buildkitd has run out of memory"),
     (re.compile(r"too many open files"), "buildkitd has too many files open"),
+    (
+        re.compile(r"failed to create temp dir"),
+        "buildkitd has no folder for what it needs for a while",
+    ),
     (re.compile(r"input/output error"), "buildkitd's disk has an I/O error"),
     (
         re.compile(

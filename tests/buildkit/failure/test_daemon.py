@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from function.buildkit import DaemonFault, SolveFailed
+from function.buildkit import DaemonTroubled, SolveFailed
 from function.buildkit.failure.build_failed import solve_failed
 from function.buildkit.failure.daemon import trouble
 from function.buildkit.failure.status_details import failed_with
@@ -23,12 +23,13 @@ STEP = 'process "/bin/sh -c echo no space left on device; exit 1" did not comple
         ("failed to compute cache key: missing snapshot", "snapshot"),
         ("failed to prepare abc: parent snapshot xyz does not exist: not found", "snapshot"),
         ("open /a/b: too many open files", "files open"),
+        ("failed to create temp dir: stat /a/b: no such file or directory", "no folder"),
     ],
 )
 def test_the_daemons_own_troubles_are_told_from_the_authors(message: str, told: str) -> None:
     error = solve_failed(message, b"", Printer())
 
-    assert isinstance(error, DaemonFault)
+    assert isinstance(error, DaemonTroubled)
     assert told in str(error)
     assert "/" not in str(error)
 
