@@ -201,7 +201,7 @@ def _path_covers(parts: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def _refused_host(host: str) -> str:
-    return _HUB_EXPRESSION if host == _HUB else _host_expression(host, _ANY_PORT)
+    return _HUB_EXPRESSION + _ANY_PORT if host == _HUB else _host_expression(host, _ANY_PORT)
 
 
 def _host_expression(host: str, ports: str, *, dot: bool = False) -> str:

@@ -70,6 +70,16 @@ def test_a_refused_image_is_refused_at_every_port() -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
+@pytest.mark.parametrize("port", ["", ":443", ":0443"])
+def test_what_is_refused_of_docker_hub_is_refused_under_each_of_its_names(
+    host: str, port: str
+) -> None:
+    source = f"docker-image://{host}{port}/acme/base:1"
+
+    assert fits(image("acme/base").refused_images, source)
+
+
 @pytest.mark.parametrize(
     ("pattern", "url"),
     [
