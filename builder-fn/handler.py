@@ -511,7 +511,8 @@ def _refusal(
     stream = streams.requested(unsigned.accept(event))
     if stream is not None and event.method == "POST":
         return build_answers.refused_stream(error, stream, principal.key)
-    answer = json_answer(documents.failed(error), error.status, error)
+    document = documents.failed(error, failed_step=error.failed_step)
+    answer = json_answer(document, error.status, error)
     return answer.signed(principal.key)
 
 

@@ -411,3 +411,26 @@ def test_a_file_that_becomes_malformed_leaves_the_last_good_one(provider: Provid
     assert any("The tenants file cannot be used" in each for each in ready.get_json()["warnings"])
     assert provider.build(ACME, "registry.example/acme/fn:1").status_code == 200
     assert provider.build(BETA, "registry.example/acme/fn:1").status_code == 403
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/x-ndjson"])
+def test_a_frontend_that_the_policy_forbids_is_refused_with_its_line(
+    provider: Provider, daemons: list[FakeBuildkitd], accept: str
+) -> None:
+    body = tar(
+        config("registry.example/acme/fn:1"),
+        directory("context"),
+        file("context/Dockerfile", b"# escape=`\n# syntax=evil.example/f:1\nFROM scratch\n"),
+    )
+
+    answer = provider.client.post(
+        "/build", data=body, headers={**signed(body, ACME), "Accept": accept}
+    )
+
+    document = json.loads(answer.text.strip().splitlines()[-1])
+    assert (document["reason"], document["failedStep"]["line"]) == ("policy_refused", 2)
+    assert (
+        "evil.example/f:1 (Dockerfile:2): policy.frontends.allow has nothing" in document["error"]
+    )
+    assert answer.status_code == (403 if accept == "*/*" else 200)
+    assert not any(each.solver.requests for each in daemons)

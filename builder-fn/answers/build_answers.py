@@ -82,7 +82,8 @@ def streamed(
 def refused_stream(error: BuilderError, stream: Stream, key: Key | None = None) -> Answer:
     """Answer a request for a stream that did not come to a build: with the one last chunk."""
     time.sleep(SETTLING_SECONDS)
-    document = documents.fitted(documents.failed(error), MAX_STREAM_LINE_BYTES)
+    document = documents.failed(error, failed_step=error.failed_step)
+    document = documents.fitted(document, MAX_STREAM_LINE_BYTES)
     chunk = stream.end(with_signature(document, key))
     return Answer(content_type=stream.content_type, headers=stream.headers, chunks=iter([chunk]))
 
