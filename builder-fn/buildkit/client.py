@@ -16,6 +16,7 @@ from .progress.redactor import NOTHING_SECRET
 from .rpc.channel import open_channel, target
 from .rpc.control import Control
 from .rpc.daemon_watch import USAGE_AGE_SECONDS, DaemonWatch
+from .rpc.http2.channel import channel_on
 from .rpc.http2.connections import Connections
 from .rpc.silence import Silence
 from .rpc.unavailable import daemon_unavailable
@@ -49,6 +50,8 @@ class Client:
         self._second_channel: grpc.Channel | None = None
         # A build's own calls are the daemon's bulk and need no thread but the build's: rpc/http2.
         self._connections = Connections(url, tls, patience=patience)
+        # What a build asks first, it asks in the same way; but what it holds there goes on beside others'.
+        self._questions = Connections(url, tls, patience=patience)
         self.images = KnownImages()
         self._watch = DaemonWatch(lambda: Control(self._connected()), silent=self.reconnect)
 
@@ -109,6 +112,7 @@ class Client:
         with self._lock:
             self._channel = self._second_channel = None
         self._connections.forget_idle()
+        self._questions.forget_idle()
 
     @contextmanager
     def asking(self, *, apart: bool = False) -> Iterator[Control]:
@@ -125,6 +129,26 @@ class Client:
             if silent and channel in (self._channel, self._second_channel):
                 self.reconnect()
             raise
+
+    @contextmanager
+    def asking_here(self, seconds: float = math.inf) -> Iterator[Control]:
+        """Lend the daemon's methods for questions whose answers the calling thread reads by itself.
+
+        No other thread is woken for them. What goes on beyond the block is read by another one. To connect
+        takes *seconds* at most. Raises DaemonUnavailable, Misconfigured.
+        """
+        channel, connection = self._channel, self._questions.take(seconds)
+        end = self._questions.give_back
+        try:
+            yield Control(channel_on(connection))
+        except DaemonUnavailable as exc:
+            if exc.trouble is Trouble.SILENT:
+                end = self._questions.leave
+                if channel is self._channel:  # else another one has found out already
+                    self.reconnect()
+            raise
+        finally:
+            end(connection)
 
     def control_apart(self) -> Control:
         """Return the daemon's methods for what nobody waits for. Raises Misconfigured."""

@@ -72,25 +72,25 @@ class History:
     @translated()
     def load(self, *, seconds: float) -> int:
         """Count the builds that run there, from any client; asks for at most *seconds*."""
-        with self._client.asking() as control:
+        with self._client.asking_here(seconds) as control:
             return Search(control, patience=seconds).running()
 
     @translated()
     def active(self, *, seconds: float = math.inf) -> tuple[ActiveBuild, ...]:
         """Return the builds there that wait or run, asking for at most *seconds*."""
-        with self._client.asking() as control:
+        with self._client.asking_here(seconds) as control:
             return Search(control, patience=min(seconds, self._client.patience)).active()
 
     @translated()
     def begun_since(self, age: float, *, seconds: float = math.inf) -> tuple[ActiveBuild, ...]:
         """Return the builds that began there within the last *age* seconds, also those that ended."""
-        with self._client.asking() as control:
+        with self._client.asking_here(seconds) as control:
             return Search(control, patience=min(seconds, self._client.patience)).begun_since(age)
 
     @translated()
     def is_claimed(self, build_id: str, *, seconds: float) -> bool:
         """Tell whether a replica answers for a build there now; asks for at most *seconds*."""
-        with self._client.asking() as control:
+        with self._client.asking_here(seconds) as control:
             return Search(control, patience=seconds).is_claimed(build_id)
 
     @translated()
@@ -213,7 +213,7 @@ class History:
         if not self._claims.acquire(timeout=self._client.patience):
             raise Busy("More builds are being taken in than this replica can. Try again later.")
         try:
-            with self._client.asking() as control:
+            with self._client.asking_here() as control:
                 yield Claims(control, patience=self._client.patience, memory=self._memory)
         finally:
             self._claims.release()

@@ -9,7 +9,6 @@ build with the connection that asked for it. That makes it a lock for all that s
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -107,10 +106,16 @@ class RefLock:
 
     def wait(self) -> None:
         """Wait until its record is complete, the daemon is lost, or there is no more patience."""
-        ended = threading.Event()
-        self.when_ended(ended.set)
-        if not ended.wait(self._patience):
+        try:
+            self._solve.result(timeout=self._patience)
+        except grpc.FutureTimeoutError:
             self.drop()
+        except grpc.FutureCancelledError:
+            pass
+        except grpc.RpcError as exc:
+            # It is the call itself, and would lead to all that goes on here, such as a request's body.
+            exc.__context__ = None
+            exc.with_traceback(None)
 
     def _returned(self, returning: grpc.Future[gateway_pb2.ReturnResponse]) -> None:
         # A daemon that has not taken the end would hold the build for as long as this process lives.

@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -18,12 +18,17 @@ from function.buildkit import (
 )
 from function.buildkit.rpc.channel import target
 from function.daemon_errors import translation
+from function.pb import control_pb2 as pb
 
 from ..fake_buildkitd import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from function.buildkit.rpc.control import Control
+    from function.buildkit.rpc.http2.channel import Http2Channel
+    from function.buildkit.rpc.http2.connection import Connection
 
     from ..fake_buildkitd import Build, FakeBuildkitd
 
@@ -146,6 +151,43 @@ def test_what_nobody_waits_for_has_a_connection_of_its_own(daemon: FakeBuildkitd
     client.reconnect()
     with client.asking(apart=True) as again:
         assert again.channel is not apart.channel
+
+
+def connection_of(control: Control) -> Connection:
+    return cast("Http2Channel", control.channel).connection
+
+
+def test_what_is_asked_in_turn_has_one_connection_though_what_was_asked_goes_on(
+    daemon: FakeBuildkitd,
+) -> None:
+    client = daemon.client()
+    with client.asking_here() as control:
+        first = connection_of(control)
+        solve = control.solve.future(pb.SolveRequest(Ref="a build"))
+    with client.asking_here() as control:
+        assert connection_of(control) is first
+        assert control.info(pb.InfoRequest(), timeout=10).buildkitVersion.version == daemon.version
+        with client.asking_here() as beside:
+            assert connection_of(beside) is not first
+
+    daemon.wait_until(lambda: len(daemon.solver.requests) == 1)
+    assert not solve.done()
+
+
+def test_a_connection_that_was_silent_is_not_asked_on_again_and_keeps_what_goes_on_there(
+    daemon: FakeBuildkitd,
+) -> None:
+    client = daemon.client()
+    with client.asking_here() as control:
+        silent_one = connection_of(control)
+        solve = control.solve.future(pb.SolveRequest(Ref="a build"))
+
+    with pytest.raises(DaemonUnavailable), client.asking_here():
+        raise DaemonUnavailable("Silent.", Trouble.SILENT)
+
+    with client.asking_here() as control:
+        assert connection_of(control) is not silent_one
+    assert not solve.done()
 
 
 def test_a_tls_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import grpc
 from function.buildkit import Client
 from function.buildkit.rpc.channel import open_channel, target
 from function.buildkit.rpc.control import Control
+from function.buildkit.rpc.http2.channel import channel_on
 from function.buildkit.rpc.http2.connections import Connections
 from function.pb import content_pb2, control_pb2, gateway_pb2, ops_pb2
 
@@ -122,6 +123,12 @@ class FakeBuildkitd:
         if self._channel is None:
             self._channel = open_channel(target(self.url), None)
         return self._channel
+
+    @contextmanager
+    def control_here(self) -> Iterator[Control]:
+        """Lead to it on a connection of the caller's own, which the calling thread reads."""
+        with closing(self.connections().take()) as connection:
+            yield Control(channel_on(connection))
 
     @contextmanager
     def control(self) -> Iterator[Control]:

@@ -19,6 +19,8 @@ from ..fake_buildkitd import Point
 from .records import ANNOTATIONS, CLAIMED, ID, REF, UNKNOWN, record, verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from function.buildkit.rpc.control import Control
 
     from ..fake_buildkitd import FakeBuildkitd
@@ -30,6 +32,12 @@ SHORT = 0.1
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "_PAUSE_SECONDS", 0.005)
+
+
+@pytest.fixture
+def control(daemon: FakeBuildkitd) -> Iterator[Control]:
+    with daemon.control_here() as found:
+        yield found
 
 
 def claim(control: Control, *, patience: float = PATIENCE) -> Claim | None:
@@ -140,7 +148,7 @@ def test_a_claim_is_released_once(daemon: FakeBuildkitd, control: Control) -> No
 
 
 def test_a_claim_dies_with_its_holders_connection(daemon: FakeBuildkitd, control: Control) -> None:
-    with daemon.control() as another:
+    with daemon.control_here() as another:
         claimed(another)
 
     daemon.wait_until(lambda: daemon.history.completed(REF.of(Part.CLAIM)))
@@ -152,7 +160,7 @@ def test_one_of_many_claims_at_one_time_is_granted(daemon: FakeBuildkitd) -> Non
     start = threading.Barrier(many)
 
     def try_it() -> Claim | None:
-        with daemon.control() as control:
+        with daemon.control_here() as control:
             start.wait(PATIENCE)
             made = claim(control)
             done.wait(PATIENCE)

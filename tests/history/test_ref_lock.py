@@ -14,6 +14,8 @@ from function.pb import gateway_pb2
 from ..fake_buildkitd import FakeBuildkitd, Point
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from function.buildkit.rpc.control import Control
 
 PATIENCE = 10.0  # seconds; nothing here takes so long unless it fails
@@ -23,6 +25,12 @@ REF = "the build"
 DONE = gateway_pb2.ReturnRequest(result=gateway_pb2.Result())
 RETURN = "LLBBridge.Return"
 INPUTS = "LLBBridge.Inputs"
+
+
+@pytest.fixture(params=["on a channel", "read here"])
+def control(request: pytest.FixtureRequest, daemon: FakeBuildkitd) -> Iterator[Control]:
+    with daemon.control_here() if request.param == "read here" else daemon.control() as found:
+        yield found
 
 
 def asked(control: Control, *, patience: float = PATIENCE) -> RefLock:

@@ -15,6 +15,7 @@ class Code(enum.IntEnum):
     OK = 0
     CANCELLED = 1
     UNKNOWN = 2
+    DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
     RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import urllib.parse
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -58,6 +59,7 @@ class Call:
         "_partial",
         "backlog",
         "closes",
+        "deadline",
         "ended",
         "error",
         "half_closed",
@@ -82,6 +84,7 @@ class Call:
         self.source: Source | None = None  # asked when `unsent` is empty and there is room
         self.closes = False  # to half-close it once `unsent` and `source` are empty
         self.half_closed = False
+        self.deadline = math.inf  # by time.monotonic, after which it is ended
         self.ended = False
         self.error: CallFailed | None = None
         self.on_message: Callable[[bytes], None] | None = None  # takes them in place of `messages`

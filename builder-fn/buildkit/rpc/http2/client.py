@@ -114,11 +114,11 @@ class Http2Client:
         self._control.append(_frame(kind, flags | _END_HEADERS, number, block))
         return call
 
-    def cancel(self, call: Call) -> None:
-        """End *call* now, here and on the daemon."""
+    def cancel(self, call: Call, error: CallFailed | None = None) -> None:
+        """End *call* now, here with *error*, and on the daemon."""
         if self.calls.pop(call.number, None):
             self._control.append(_frame(_RST_STREAM, 0, call.number, _NUMBER.pack(_CANCEL)))
-            call.end(CallFailed(Code.CANCELLED, "cancelled"))
+            call.end(error or CallFailed(Code.CANCELLED, "cancelled"))
 
     def take(self, call: Call) -> list[bytes]:
         """Return what came for *call*, and give the daemon room for more."""

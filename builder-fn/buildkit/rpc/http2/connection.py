@@ -6,6 +6,7 @@ other one is woken. While it does something else (the caller may be slow to read
 
 from __future__ import annotations
 
+import math
 import select
 import ssl
 import threading
@@ -16,6 +17,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ....fsutil.wire import framed
+from ..grpc_status import Code
+from .call import CallFailed
 from .client import ConnectionBroken, Http2Client
 
 if TYPE_CHECKING:
@@ -75,17 +78,25 @@ class Connection:
             self._client.lost("the connection has ended")
         return call
 
-    def begin(self, path: str, request: bytes) -> Call:
+    def begin(self, path: str, request: bytes, metadata: Iterable[tuple[str, str]] = ()) -> Call:
         """Begin a call of one request; under the lock, until `flush`."""
-        call = self.open(path)
+        call = self.open(path, metadata)
         call.unsent.append(framed(request))
         call.closes = True
         return call
 
-    def ask(self, path: str, request: bytes) -> Call:
-        """Begin a call of one request, which is sent at once."""
+    def ask(
+        self,
+        path: str,
+        request: bytes,
+        metadata: Iterable[tuple[str, str]] = (),
+        *,
+        deadline: float = math.inf,
+    ) -> Call:
+        """Begin a call of one request, which is sent at once; it is ended at *deadline*."""
         with self.lock:
-            call = self.begin(path, request)
+            call = self.begin(path, request, metadata)
+            call.deadline = deadline
             self.flush()
         return call
 
@@ -104,6 +115,17 @@ class Connection:
         with self.lock:
             for call in calls:
                 self._client.cancel(call)
+            self.flush()
+        self._tell_ends()
+
+    def end_overdue(self) -> None:
+        """End the calls whose time is over."""
+        now = time.monotonic()
+        if all(call.deadline > now for call in self._client.calls.copy().values()):
+            return
+        with self.lock:
+            for call in [each for each in self._client.calls.values() if each.deadline <= now]:
+                self._client.cancel(call, CallFailed(Code.DEADLINE_EXCEEDED, "no answer in time"))
             self.flush()
         self._tell_ends()
 

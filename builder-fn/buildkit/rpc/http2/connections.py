@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -35,8 +36,11 @@ class Connections:
         self._left: set[Connection] = set()  # that go on without a build that waits
         self._keeper = Keeper(self._tend)
 
-    def take(self) -> Connection:
-        """Return a connection that no other build uses. Raises DaemonUnavailable, Misconfigured."""
+    def take(self, seconds: float = math.inf) -> Connection:
+        """Return a connection that no other build uses; to open one takes *seconds* at most.
+
+        Raises DaemonUnavailable, Misconfigured.
+        """
         while True:
             with self._lock:
                 if not self._idle:
@@ -47,7 +51,7 @@ class Connections:
                 return connection
             connection.close()
         name = self._tls.server_name if self._tls else ""
-        opened = dial(self._address, self._secured(), name, self._patience)
+        opened = dial(self._address, self._secured(), name, min(seconds, self._patience))
         connection = Connection(opened, name or self._address.authority)
         self._keeper.keep(connection)
         return connection
@@ -59,12 +63,20 @@ class Connections:
         connection.served_at = 0.0
         self._keeper.wake()
 
+    def give_back(self, connection: Connection) -> None:
+        """Let the next one have a connection at once, though calls go on there which nobody waits for."""
+        with self._lock:
+            if connection.takes_calls:
+                self._idle[connection] = time.monotonic()
+
     def forget_idle(self) -> None:
         """Give the next build a connection of its own, and read the files for TLS again."""
         with self._lock:
             idle, self._idle, self._context = list(self._idle), {}, None
+            self._left.update(each for each in idle if not each.is_idle)
         for connection in idle:
-            connection.close()
+            if connection.is_idle:
+                connection.close()
 
     def _tend(self, connection: Connection) -> bool:
         """Look after one that is left or idle; tell whether it is still to be kept."""
@@ -78,7 +90,8 @@ class Connections:
                     return True
             elif connection.takes_calls:
                 idle_since = self._idle.get(connection)
-                if idle_since is None or time.monotonic() - idle_since < _IDLE_SECONDS:
+                is_new = idle_since is None or time.monotonic() - idle_since < _IDLE_SECONDS
+                if is_new or not connection.is_idle:
                     return True
                 del self._idle[connection]
             else:

@@ -69,13 +69,16 @@ class Keeper:
             if not self._tend(connection):
                 with self._lock:
                     self._kept.discard(connection)
-            elif not connection.waited_for and now - connection.served_at >= _NEGLECT_SECONDS:
+                continue
+            connection.end_overdue()
+            if not connection.waited_for and now - connection.served_at >= _NEGLECT_SECONDS:
                 with suppress(OSError, ValueError):
                     poll.register(connection, connection.events)
                     neglected[connection.fileno()] = connection
         for number, _ in poll.poll(_NEGLECT_SECONDS * 1000):
             if found := neglected.get(number):
-                _read(found)
+                if not found.waited_for:
+                    _read(found)
             else:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._wake)

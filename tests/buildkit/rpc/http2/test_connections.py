@@ -13,12 +13,14 @@ from function.pb import control_pb2 as pb
 from ....live.waiting import wait_until
 
 if TYPE_CHECKING:
+    from function.buildkit.rpc.http2.call import Call
     from function.buildkit.rpc.http2.connection import Connection
     from function.buildkit.rpc.http2.connections import Connections
 
     from ....fake_buildkitd import FakeBuildkitd
 
 PATIENCE = 30.0
+LISTEN = "/moby.buildkit.v1.Control/ListenBuildHistory"
 
 
 def version(connection: Connection) -> str:
@@ -116,6 +118,51 @@ def test_a_connection_waits_for_no_longer_than_it_may(
     connections.leave(connection)
 
     wait_until(lambda: not connection.takes_calls, PATIENCE)
+
+
+def pending(connection: Connection) -> Call:
+    """Begin a call on *connection* that goes on until it is cancelled."""
+    request = pb.BuildHistoryRequest(ActiveOnly=True)
+    return connection.ask(LISTEN, request.SerializeToString())
+
+
+def test_one_that_is_given_back_is_the_next_ones_though_calls_go_on(daemon: FakeBuildkitd) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    call = pending(connection)
+    connections.give_back(connection)
+
+    assert connections.take() is connection
+    assert version(connection) == daemon.version
+    assert not call.ended
+
+
+def test_one_on_which_calls_go_on_is_not_closed_however_long_it_waits(
+    daemon: FakeBuildkitd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_IDLE_SECONDS", 0.0)
+    connections = daemon.connections()
+    connection = connections.take()
+    call = pending(connection)
+    connections.give_back(connection)
+
+    assert connections._tend(connection)
+    assert not call.ended
+
+    connection.cancel(call)
+    wait_until(lambda: not connection.takes_calls, PATIENCE)
+
+
+def test_one_on_which_calls_go_on_is_forgotten_and_not_closed(daemon: FakeBuildkitd) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    call = pending(connection)
+    connections.give_back(connection)
+
+    connections.forget_idle()
+
+    assert not call.ended
+    assert connections.take() is not connection
 
 
 def test_no_more_wait_than_may(daemon: FakeBuildkitd, monkeypatch: pytest.MonkeyPatch) -> None:
