@@ -14,7 +14,7 @@ from function.pb import gateway_pb2
 from ..fake_buildkitd import FakeBuildkitd, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from function.buildkit.rpc.control import Control
 
@@ -50,12 +50,17 @@ def test_the_first_to_ask_holds_the_lock(daemon: FakeBuildkitd, control: Control
         assert not asked(another).is_ours()
 
 
-def test_a_lock_that_has_just_ended_can_be_held_by_nobody(control: Control) -> None:
-    first = held(control)
-    first.end(DONE)
-    first.wait()
+@pytest.mark.parametrize("way", ["control", "control_here"])
+def test_a_lock_that_has_just_ended_can_be_held_by_nobody(
+    start_daemon: Callable[..., FakeBuildkitd], way: str
+) -> None:
+    daemon = start_daemon(ref_taken_seconds=PATIENCE)
+    with getattr(daemon, way)() as control:
+        first = held(control)
+        first.end(DONE)
+        first.wait()
 
-    assert not asked(control).is_ours()
+        assert not asked(control).is_ours()
 
 
 def test_a_lock_that_ended_a_while_ago_can_be_held(daemon: FakeBuildkitd, control: Control) -> None:

@@ -458,6 +458,54 @@ def test_a_build_whose_turn_would_come_too_late_is_refused(
         builder.build(of(tenant(builds=1), patience=0.0))
 
 
+def test_a_build_of_a_tenant_with_limits_costs_a_claim_a_look_and_a_release(
+    daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
+) -> None:
+    builder = replicas[0]
+    run(
+        builder.build(of(tenant(builds=4, waiting=8, builds_per_hour=100)))
+    )  # which searches the hour
+    daemon.wait_until(lambda: not active(builder))
+    calls = ("Solve", "LLBBridge.Inputs", "LLBBridge.Return")
+    before = [daemon.reached(each) for each in calls], looks(daemon)
+
+    run(builder.build(of(tenant(builds=4, waiting=8, builds_per_hour=100))))
+
+    daemon.wait_until(lambda: daemon.reached("LLBBridge.Return") == before[0][2] + 1)
+    after = [daemon.reached(each) for each in calls]
+    assert [now - then for now, then in zip(after, before[0], strict=True)] == [2, 1, 1]
+    seen = [each for each in daemon.history.requests if each.EarlyExit][before[1] :]
+    assert seen
+    assert all(each.ActiveOnly for each in seen)
+
+
+def test_a_build_whose_claim_is_lost_at_once_is_refused_and_leaves_its_place(
+    daemon: FakeBuildkitd, tmp_path: Path
+) -> None:
+    builder = Builder(settings(daemon, tmp_path, max_builds=1, max_waiting=0))
+    daemon.hold("Solve")
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(builder.build, of(tenant(builds=1)))
+        daemon.wait_at("Solve")
+        daemon.die()
+        with pytest.raises(Unavailable):
+            building.result()
+
+    daemon.let_go("Solve")
+    daemon.start()
+    run(builder.build(of(tenant(builds=1))))
+
+
+def test_a_build_whose_daemon_falls_silent_is_refused_in_time(
+    daemon: FakeBuildkitd, tmp_path: Path
+) -> None:
+    builder = Builder(settings(daemon, tmp_path, daemon_patience=0.1))
+    daemon.fall_silent()
+
+    with pytest.raises(Unavailable):
+        builder.build(of(tenant(builds=1)))
+
+
 def test_a_tenant_without_limits_and_an_operator_claim_nothing_and_look_for_nothing(
     daemon: FakeBuildkitd, replicas: tuple[Builder, Builder]
 ) -> None:
