@@ -49,7 +49,8 @@ class Connections:
             connection.serve()  # it may have been closed from the other end
             if connection.takes_calls:
                 return connection
-            connection.close()
+            if connection.is_idle:
+                connection.close()
         name = self._tls.server_name if self._tls else ""
         opened = dial(self._address, self._secured(), name, min(seconds, self._patience))
         connection = Connection(opened, name or self._address.authority)

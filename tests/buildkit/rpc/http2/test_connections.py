@@ -153,6 +153,22 @@ def test_one_on_which_calls_go_on_is_not_closed_however_long_it_waits(
     wait_until(lambda: not connection.takes_calls, PATIENCE)
 
 
+def test_one_on_which_calls_go_on_is_not_closed_though_it_takes_no_more(
+    daemon: FakeBuildkitd,
+) -> None:
+    connections = daemon.connections()
+    connection = connections.take()
+    call = pending(connection)
+    connections.give_back(connection)
+    connection._client.takes_calls = False  # as after a daemon's goodbye
+
+    assert connections.take() is not connection
+    assert not call.ended
+
+    connection.cancel(call)
+    wait_until(lambda: connection.fileno() < 0, PATIENCE)
+
+
 def test_one_on_which_calls_go_on_is_forgotten_and_not_closed(daemon: FakeBuildkitd) -> None:
     connections = daemon.connections()
     connection = connections.take()
