@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..buildkit import DaemonUnavailable
+from ..buildkit.errors import DaemonUnavailable, Trouble
 from ..buildkit.image.content import read_blob, read_image
 from ..buildkit.progress.pushes import Pushes
 from ..buildkit.rpc.unavailable import daemon_unavailable
@@ -59,6 +59,12 @@ _POLL_SECONDS = 0.05
 
 # A request to cancel tells nothing by itself.
 _TELLING = (Part.BUILD, Part.CLAIM, Part.VERDICT)
+
+# All records are read for it, however few are told of.
+_LONG = (
+    "buildkitd has not answered in time. Try again later; if its history is long, have the operator shorten "
+    "it, by [history] in buildkitd.toml."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -304,6 +310,8 @@ class Search:
                     event.record.ClearField("CompletedAt")
                 yield event.record
         except grpc.RpcError as exc:
+            if not active_only and exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise DaemonUnavailable(_LONG, Trouble.SILENT) from exc
             raise daemon_unavailable(exc) from exc
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from function.pb import control_pb2 as pb
 
 from .failure import Failure
+from .monitor import Point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +107,7 @@ class History:
         # The filter is not for these, and neither is the limit.
         yield from (_event(pb.STARTED, record) for record in active)
         if not request.ActiveOnly:
+            self._monitor.passes(Point.READING, call)
             found = [record for record in completed if matches(record)]
             if request.Limit:
                 found.sort(key=lambda record: record.CreatedAt.ToNanoseconds(), reverse=True)

@@ -27,6 +27,7 @@ class Point(enum.StrEnum):
     ACTIVE = "a build has come into the history and has not begun"
     COMPLETE = "a build has ended and its record is not complete"
     ANSWER = "a record is complete and its Solve unanswered"
+    READING = "all records are asked for, and none has been read"
 
 
 class Monitor:

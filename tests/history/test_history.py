@@ -229,6 +229,32 @@ def test_a_daemon_that_is_silent_is_asked_for_its_load_no_longer_than_that(
     daemon.speak()
 
 
+def test_a_history_too_long_to_be_read_in_time_holds_up_no_new_build(
+    daemon: FakeBuildkitd, one: History
+) -> None:
+    """With 80,000 records and more a daemon may read longer than it is waited for."""
+    hasty = History(daemon.client(patience=SHORT))
+    daemon.hold(Point.READING)
+
+    for asks in (
+        lambda: hasty.record(NOBODYS),
+        lambda: hasty.follow(NOBODYS),
+        lambda: hasty.request_cancel(NOBODYS),
+        lambda: hasty.records(limit=1, seconds=SHORT),
+    ):
+        with pytest.raises(DaemonUnavailable, match=r"in time. .* by .history. in buildkitd.toml"):
+            asks()
+    for is_new in (False, True):
+        claim = one.claim(("1" if is_new else "2") * 32, ANNOTATIONS, is_new=is_new)
+        assert claim
+        assert one.record(claim.ref.build_id)
+        claim.release()
+    assert one.load(seconds=PATIENCE) == 0
+    daemon.let_go(Point.READING)
+
+    assert one.record(NOBODYS) is None
+
+
 def test_a_build_is_claimed_from_the_line_to_its_end(
     daemon: FakeBuildkitd, one: History, another: History
 ) -> None:
