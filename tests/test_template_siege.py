@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -251,6 +251,38 @@ def test_large_bodies_do_not_wait_for_each_other(start: Start) -> None:
     assert statuses[:2] == [b"200", b"200"]
     assert set(statuses) == {b"200", b"503"}
     assert time.monotonic() - begun < 25
+
+
+def test_bodies_that_drip_make_room_for_others(start: Start) -> None:
+    """Hold all memory by bodies that are each small, and each just fast enough not to be refused."""
+    served = start(
+        body_budget=str(16 * MIB), body_wait="1s", min_body_rate="1600", connection_limit="500"
+    )
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n"
+    # Of those that have room of their own, and more than what single steps leave free.
+    small = head.replace(b"10000000", b"900000\r\nConnection: close") + b"x" * 900_000
+    over = threading.Event()
+    with attacks.held_open(served.address, 80, [head + b"x" * (250 << 10)]) as held:
+        for client in held:
+            client.setblocking(False)
+
+        def drip() -> None:
+            while not over.wait(0.5):
+                for client in held:
+                    with suppress(OSError):
+                        client.send(b"x" * 850)
+
+        def status() -> bytes:
+            return attacks.answer_to(served.address, small)[9:12]
+
+        dripper = threading.Thread(target=drip, daemon=True)
+        dripper.start()
+        try:
+            assert attacks.answer_to(served.address, small).startswith(b"HTTP/1.1 503")
+            wait_until(lambda: attacks.answer_to(served.address, small).startswith(b"HTTP/1.1 200"))
+        finally:
+            over.set()
+            dripper.join()
 
 
 def test_a_sender_that_left_while_it_waited_holds_no_memory(start: Start) -> None:

@@ -47,6 +47,8 @@ _MAX_DISCARDED_BYTES = 1 << 30
 _MAX_BLANK_LINES = 16
 
 _RATE_SECONDS = 10.0
+# A body that comes slower than so many times the least makes room for others when there is none.
+_SLOW = 16
 _LINGER_SECONDS = 2.0
 
 # An answer pauses while this much of it waits for its client, rather than pile up.
@@ -89,6 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         self._discarded = 0
         self._waits_since: float | None = None
         self._rated: tuple[float, int] = (0.0, 0)
+        self._was_slow = False
         self._awaits_continue = False
         self._probed = False
         self._close_after = False
@@ -170,6 +173,11 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def waits_for_room(self) -> bool:
         return self._waits_since is not None
+
+    @property
+    def is_slow(self) -> bool:
+        """Say whether its body came slowly of late, though there was room for it."""
+        return self._was_slow and self.state is State.BODY and not self.waits_for_room
 
     def rate(self, now: float) -> float:
         """Return how many bytes a second of its body have come lately."""
@@ -423,6 +431,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse_now(_SLOW_BODY)
         else:
             self._rated = (now, arrived)
+            self._was_slow = arrived - before < _SLOW * least
 
     def _look_for_sender(self) -> None:
         """Give up a body whose sender has gone: it is not being read, and so nothing else tells."""

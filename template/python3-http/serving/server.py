@@ -47,6 +47,9 @@ _BACKLOG = 1024
 
 _TICK_SECONDS = 1.0
 
+# Of slow bodies so much is given up at once: what the next step of a large one takes.
+_SHED_BYTES = 2 << 20
+
 # Connections above the limit, for probes alone; a few per prober.
 _BEYOND_LIMIT = 64
 
@@ -150,7 +153,8 @@ class Server:
         """Have *connection* told when the budget has room.
 
         A small body does not wait behind large ones, and large ones do not wait for each other: of those the
-        one that has come least is refused, when nobody else holds what they wait for.
+        one that has come least is refused, when nobody else holds what they wait for. And none waits for
+        bodies that come slowly.
         """
         self._waiting[connection] = None
         large = [found for found in self._waiting if found.received_bytes >= SMALL_BYTES]
@@ -161,6 +165,14 @@ class Server:
             shed = min(large, key=lambda found: found.received_bytes)
             self._waiting.pop(shed)
             self._loop.call_soon(shed.shed)
+            return
+        freed = 0
+        for found in self._connections:
+            if freed >= _SHED_BYTES:
+                return
+            if found.is_slow:
+                freed += found.received_bytes
+                self._loop.call_soon(found.shed)
 
     # ---- in the server's thread
 
