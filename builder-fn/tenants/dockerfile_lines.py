@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MAX_BYTES = 1 << 20  # of a Dockerfile that is worth the search
+_COMMENTS = ("#", "//")
 _SYNTAX = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
 _ASSIGNED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|'[^']*'|\S*)""")
 _VARIABLE = re.compile(
@@ -28,16 +29,17 @@ _GIT_START = re.compile(r"^(?:[a-z+]+://)?(?:[^/@]*@)?", re.IGNORECASE)
 def syntax_of(dockerfile: bytes) -> tuple[str, int | None]:
     """Return the image that `# syntax=` names, and the line; nothing if there is none.
 
-    It is for the plain form at the top of a file alone (moby/buildkit v0.32.2
-    frontend/dockerfile/parser/directives.go has others).
+    It is for the plain forms at the top of a file alone, a comment of Dockerfiles or of Go (moby/buildkit
+    v0.32.2 frontend/dockerfile/parser/directives.go has others).
     """
     lines = dockerfile[:_MAX_BYTES].decode(errors="replace").split("\n")
-    for number, line in enumerate(lines, start=1):
-        found = line.startswith("#") and _SYNTAX.fullmatch(line[1:])
-        if not found:
-            break
-        if found[1].lower() == "syntax":
-            return found[2].split()[0], number
+    for mark in _COMMENTS:
+        for number, line in enumerate(lines, start=1):
+            found = line.startswith(mark) and _SYNTAX.fullmatch(line.removeprefix(mark))
+            if not found:
+                break
+            if found[1].lower() == "syntax":
+                return found[2].split()[0], number
     return "", None
 
 

@@ -16,6 +16,8 @@ NONE = ("", None)
         ("#syntax = docker/dockerfile:1\r\nFROM a\n", ("docker/dockerfile:1", 1)),
         ("# escape=`\n# SYNTAX=a/b\nFROM a\n", ("a/b", 2)),
         ("# syntax=a/b an option\nFROM a\n", ("a/b", 1)),
+        ("// syntax=a/b\nFROM a\n", ("a/b", 1)),
+        ("# escape=`\n// syntax=a/b\nFROM a\n", NONE),
         ("# a comment\n# syntax=a/b\nFROM a\n", NONE),
         ("\n# syntax=a/b\nFROM a\n", NONE),
         ("FROM a\n# syntax=a/b\n", NONE),
