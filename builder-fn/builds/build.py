@@ -248,7 +248,7 @@ class Build:
             self._solve = self._start()
             for lines in self._solve:
                 self._require_reason_to_go_on()
-                if self._journal and lines:
+                if self._journal:
                     self._journal.write(lines)
                 yield lines
             self.result = self._solve.result()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,6 +103,28 @@ def test_an_entry_that_the_daemon_does_not_take_is_missing_and_said_to_be(
     assert written(daemon) == ["kept"]
     [said] = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert said.getMessage().startswith(f"the journal of build {ID} lost an entry: ")
+
+
+def test_a_daemon_that_takes_no_entry_for_a_while_holds_up_nobody(
+    daemon: FakeBuildkitd, control: Control
+) -> None:
+    """Let a build go on that others' daemons are busy with, or begin again on another."""
+    made = journal(control, patience=3 * PATIENCE)
+    daemon.hold(WARN)
+
+    def write() -> None:
+        for number in range(20):
+            made.write([str(number)])
+
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(write)
+        try:
+            writing.result(PATIENCE)
+        finally:
+            daemon.let_go(WARN)
+    made.succeed(BuildResult(), (), ())
+
+    assert written(daemon) == [str(number) for number in range(20)]
 
 
 def test_a_journal_on_a_daemon_that_died_ends_all_the_same(

@@ -8,6 +8,7 @@ afterwards; the end is what we return.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 import grpc
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from ...buildkit.rpc.control import Control
     from ...errors import BuilderError
     from ..refs import Ref
+
+# For so long a build waits for an entry to arrive; then the next ones wait by themselves, 8 MiB at most.
+_WAIT_SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +57,16 @@ class Journal:
         if not self._lock.is_ours():
             raise Busy("The build is going on already. Ask for it by its id.")
         self._entries = Entries()
+        # They are in order only one after the other: so the latest, and those that wait for it.
         self._sent: grpc.Future[pb.WarnResponse] | None = None
+        self._waiting: deque[pb.WarnRequest] = deque()
+        self._is_late = False
 
     def write(self, lines: Iterable[str]) -> None:
-        """Add log lines, without secrets; waits for those before to have arrived."""
-        for entry in self._entries.of(lines):
-            self._send(entry)
+        """Add log lines, without secrets. A daemon that takes none for a while holds up nobody."""
+        self._waiting.extend(self._entries.of(lines))
+        while self._waiting and self._arrived(0.0 if self._is_late else _WAIT_SECONDS):
+            self._send(self._waiting.popleft())
 
     def succeed(
         self, result: BuildResult, steps: Iterable[Step], warnings: Iterable[BuildWarning]
@@ -84,22 +92,31 @@ class Journal:
         steps: Iterable[Step],
         warnings: Iterable[BuildWarning],
     ) -> None:
-        for entry in self._entries.rest():
-            self._send(entry)
+        self._waiting.extend(self._entries.rest())
+        self._arrived()
+        while self._waiting and not self._is_late:
+            self._send(self._waiting.popleft())
+            self._arrived()
         self._send(steps_entry(steps, warnings))
         self._arrived()
         self._lock.end(request)
         self._lock.wait()
 
     def _send(self, entry: pb.WarnRequest) -> None:
-        self._arrived()
         self._sent = self._lock.bridge.warn(entry, timeout=self._patience)
 
-    def _arrived(self) -> None:
-        """Wait for the latest entry: they are in order only one after the other."""
+    def _arrived(self, seconds: float | None = None) -> bool:
+        """Wait for the latest entry, for at most *seconds*, and tell whether it is on its way no more."""
         if self._sent is None:
-            return
+            return True
         try:
-            self._sent.result()
+            self._sent.result(seconds)
+            self._is_late = False
+        except grpc.FutureTimeoutError:
+            self._is_late = True
+            return False
         except grpc.RpcError as exc:
+            self._is_late = exc.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             _log.warning("the journal of build %s lost an entry: %s", self._lock.ref, exc.details())
+        self._sent = None
+        return True
