@@ -99,7 +99,7 @@ class Builder:
             asked = [daemon for daemon in daemons.current() if not daemon.is_down]
             for daemon, said in daemons.ask(asked, partial(_version, seconds=seconds)):
                 if isinstance(said, Unavailable):
-                    daemons.mark_down(daemon)
+                    daemons.mark_down(daemon, said)
                     errors.append(said)
                 else:
                     versions[names.get(daemon, daemon.name)] = said

@@ -80,11 +80,11 @@ class Placing:
             if job.claimed:
                 try:
                     claim = self._claimed(job, daemon)
-                except DaemonUnavailable:
+                except DaemonUnavailable as exc:
                     if is_one:
                         raise
                     # It was lost after it was chosen, and nothing has begun there.
-                    self._daemons.mark_down(daemon)
+                    self._daemons.mark_down(daemon, exc)
                     tried.append(daemon)
                     continue
                 if claim is None:

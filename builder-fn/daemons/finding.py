@@ -73,7 +73,7 @@ class Finder:
                 if isinstance(record, Unavailable):
                     if self._daemons.is_one:
                         raise record
-                    self._daemons.mark_down(daemon)
+                    self._daemons.mark_down(daemon, record)
                 elif record is not None:
                     found.append((daemon, record))
             if any(not record.repeatable for _, record in found):

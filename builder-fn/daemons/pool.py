@@ -224,20 +224,20 @@ class Daemons:
         """Ask like `ask`; yield who answered and what, and mark the others down."""
         for daemon, said in self.ask(daemons, question):
             if isinstance(said, Unavailable):
-                self.mark_down(daemon)
+                self.mark_down(daemon, said)
             else:
                 yield daemon, said
 
-    def mark_down(self, daemon: Daemon) -> None:
-        """Ask *daemon* nothing and give it no builds until it answers again."""
+    def mark_down(self, daemon: Daemon, error: Unavailable) -> None:
+        """Ask *daemon*, which answered with *error*, nothing and give it no builds until it answers again."""
         if self._only is None and not daemon.is_down:
             daemon.is_down = True
-            _log.warning("buildkitd %s does not answer", daemon.name)
+            _log.warning("buildkitd %s does not answer: %s", daemon.name, error)
 
     def give_up(self, daemon: Daemon, error: Unavailable) -> None:
         """Have builds prefer others to *daemon*, which ended one with *error*: it is lost, or in trouble."""
         if isinstance(error, DaemonUnavailable):
-            self.mark_down(daemon)
+            self.mark_down(daemon, error)
             # A host that vanished without a word leaves a connection that looks alive.
             daemon.client.reconnect()
         else:
@@ -336,7 +336,7 @@ class Daemons:
             self._name_all()
         for daemon, error in answers:
             if isinstance(error, Unavailable):
-                self.mark_down(daemon)
+                self.mark_down(daemon, error)
             elif daemon in was_down and not daemon.is_down:
                 _log.info("buildkitd %s answers again", daemon.name)
 
@@ -369,8 +369,8 @@ class Daemons:
     def _load(self, daemon: Daemon) -> int | None:
         try:
             return daemon.load()
-        except Unavailable:
-            self.mark_down(daemon)
+        except Unavailable as exc:
+            self.mark_down(daemon, exc)
             return None
 
     def _less_loaded(self, daemons: Sequence[Daemon], load: int) -> Daemon | None:

@@ -34,6 +34,10 @@ class Upkeep:
         self._paths = paths
         self._entries = record.load(paths)
 
+    def pid(self, name: str) -> int:
+        """Return the first process of a daemon that is up."""
+        return self._entries[name].pid
+
     def keep_or_start(self, part: Part) -> tuple[str, str]:
         """Return the daemon's address, and a remark for the terminal when it was already running."""
         found = self._entries.get(part.name)

@@ -137,7 +137,8 @@ def _buildkitd(prepared: Prepared, upkeep: Upkeep, mirror: str, place: int) -> s
         start=start,
     )
     address, remark = upkeep.keep_or_start(part)
-    console.step(part.name, f"{address}, rootless{remark}")
+    pid = upkeep.pid(part.name)  # for those who try what happens when one of several is killed
+    console.step(part.name, f"{address}, rootless, pid {pid}{remark}")
     return address
 
 
