@@ -31,7 +31,7 @@ from function.errors import (
 from function.history import State
 from function.history.refs import Part, Ref
 from function.request.signature import Key
-from function.tenants import Principal, Tenant
+from function.tenants import Limits, Principal, Tenant
 
 from ..fake_buildkitd import scripts
 from ..fake_buildkitd.failure import Failure
@@ -39,11 +39,12 @@ from ..history.records import record
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from function.builds.job import Job
     from function.daemons.daemon import Daemon
+    from function.history import ActiveBuild
 
     from ..fake_buildkitd import Build as FakeBuild
     from ..fake_buildkitd import FakeBuildkitd
@@ -582,6 +583,32 @@ class TestLoss:
         assert build.result
         assert [built(fake, asked.build_id) for fake in fakes] == [0, 1, 0]
         assert b'builds_placed_total{choice="failover"} 1.0' in builder.replica.metrics.text()
+
+    def test_a_tenants_whose_daemon_is_lost_after_it_was_claimed_goes_to_the_next(
+        self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Lose it before all replicas can see the claim, by which a tenant's builds are counted."""
+        key = Key("payload-secret", b"s3cret")
+        acme = Tenant(name="acme", keys=(key,), limits=Limits(builds=2))
+        asked = replace(call(), principal=Principal(key=key, tenant=acme))
+        all_replicas = builder.replica.pools.everybodys.all_replicas
+        look = all_replicas.builds
+
+        def after_the_loss(tenant: str, *, since: float) -> Sequence[ActiveBuild]:
+            if built_there := fakes[0].history.active(Ref(asked.build_id).of(Part.CLAIM)):
+                fakes[0].die()
+                claims.append(built_there)
+            return look(tenant, since=since)
+
+        claims: list[object] = []
+        monkeypatch.setattr(all_replicas, "builds", after_the_loss)
+
+        build = builder.build(asked)
+        run(build)
+
+        assert build.result
+        assert len(claims) == 1
+        assert [built(fake, asked.build_id) for fake in fakes] == [0, 1, 0]
 
     def test_it_may_be_forbidden(
         self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running

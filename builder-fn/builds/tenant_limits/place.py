@@ -135,6 +135,8 @@ class TenantPlace:
     def _wait_until_on_record(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not self._look(age=0.0):
+            if self._claim_is_lost():
+                return  # with its daemon; the build goes to another one
             if time.monotonic() > deadline:
                 raise DaemonUnavailable(
                     "buildkitd does not show what it accepted. Try again later."
