@@ -101,6 +101,7 @@ class _Index:
         self._reserve = reserve
         self._memory = 0  # bytes
         self._reserved = 0
+        self._enough_for = _STEP_BYTES
         self._members = 0
         self._context_bytes = 0
         self._name_bytes = 0
@@ -136,17 +137,25 @@ class _Index:
         self._name_bytes += names
         if self._name_bytes > self._limits.name_bytes:
             raise names_too_long(self._limits.name_bytes)
-        self._take(_ENTRY_BYTES + 2 * names + _XATTR_BYTES * len(entry.xattrs))
+        self._memory += _ENTRY_BYTES + 2 * names
+        if entry.xattrs:
+            self._memory += _XATTR_BYTES * len(entry.xattrs)
+        if self._memory > self._enough_for:
+            self._ask()
         if entries is self._entries:
             self._count(entry)
         entries[entry.path] = entry
 
     def _take(self, size: int) -> None:
-        """Reserve *size* bytes more, not each time."""
+        """Count *size* bytes more, and ask for them unless they are few."""
         self._memory += size
-        if self._memory - self._reserved > _STEP_BYTES:
-            self._reserve(self._memory - self._reserved)
-            self._reserved = self._memory
+        if self._memory > self._enough_for:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._reserve(self._memory - self._reserved)
+        self._reserved = self._memory
+        self._enough_for = self._memory + _STEP_BYTES
 
     def _count(self, entry: Entry) -> None:
         """Hold *entry* against the limits. Holes count like data, as which they are sent."""
@@ -248,7 +257,7 @@ class _Index:
         context = assemble(
             self._entries, self._limits.entries, self._limits.name_bytes, self._take_implied
         )
-        self._reserve(self._memory - self._reserved)
+        self._ask()
         return Archive(
             config=self._documents[CONFIG],
             sealed_secrets=self._documents.get(SEALED_SECRETS),
