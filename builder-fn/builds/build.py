@@ -65,6 +65,8 @@ _log = logging.getLogger("builder-fn")
 _TICK_SECONDS = 0.25
 # Between two looks for another daemon, of a build in line whose own is gone.
 _MOVE_SECONDS = 5.0
+# Between two questions to the daemon that it is claimed on, lest those who follow it give it up before (12 s).
+_ASK_SECONDS = 4.0
 
 # Bytes of a secret, and of all together, that a build which never began is made a redactor of.
 _SMALL_SECRET, _FEW_SECRETS = 4 * 1024, 16 * 1024
@@ -255,11 +257,14 @@ class Build:
 
     def _lines_of_wait(self) -> Iterator[list[str]]:
         said = ""
-        moved_at = 0.0
+        moved_at, asked_at = 0.0, time.monotonic()
         while self._followed is None and not self._place.wait(_TICK_SECONDS):
             self._require_reason_to_go_on()
             before, said = said, self._place.said
             yield [said] if said != before and said else []
+            if time.monotonic() - asked_at > _ASK_SECONDS:
+                self._pool.daemons.ask_whether_up(self._daemon)
+                asked_at = time.monotonic()
             if not self._may_begin() and time.monotonic() - moved_at > _MOVE_SECONDS:
                 yield from self._move()
                 moved_at = time.monotonic()

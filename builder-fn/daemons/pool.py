@@ -228,6 +228,11 @@ class Daemons:
             else:
                 yield daemon, said
 
+    def ask_whether_up(self, daemon: Daemon) -> None:
+        """Ask *daemon*, if it is one of several and not known to be down, and mark it down if it is."""
+        if self._only is None and not daemon.is_down:
+            self._load(daemon)
+
     def mark_down(self, daemon: Daemon, error: Unavailable) -> None:
         """Ask *daemon*, which answered with *error*, nothing and give it no builds until it answers again."""
         if self._only is None and not daemon.is_down:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from function.builds import build as building
 from function.builds import placing
 from function.builds.build import Build
 from function.builds.builder import Builder
@@ -676,16 +677,23 @@ class TestLoss:
             lambda: isinstance(another.record(asked.build_id).error, BuildCancelled)
         )
 
+    @pytest.mark.parametrize("how", ["dies", "falls silent"])
     def test_one_in_line_whose_daemon_is_lost_is_claimed_elsewhere(
-        self, fakes: list[FakeBuildkitd], tmp_path: Path, running: Running
+        self,
+        fakes: list[FakeBuildkitd],
+        tmp_path: Path,
+        running: Running,
+        monkeypatch: pytest.MonkeyPatch,
+        how: str,
     ) -> None:
+        monkeypatch.setattr(building, "_ASK_SECONDS", 0.05)
         builder, another = replica(fakes, tmp_path, max_builds=1), replica(fakes, tmp_path)
         ahead = builder.build(job())
         lines_ahead = begun(ahead, running)
         build = builder.build(asked := call())
         lines = iter(build.lines())
         next(lines)
-        fakes[0].die()
+        fakes[0].die() if how == "dies" else fakes[0].fall_silent()
         for _ in range(1000):
             next(lines)
             if fakes[1].history.active(f"claim-{asked.build_id}"):
