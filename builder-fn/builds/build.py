@@ -65,7 +65,7 @@ _log = logging.getLogger("builder-fn")
 _TICK_SECONDS = 0.25
 # Between two looks for another daemon, of a build in line whose own is gone.
 _MOVE_SECONDS = 5.0
-# Between two questions to the daemon that it is claimed on, lest those who follow it give it up before (12 s).
+# Between two questions to the daemon that it waits for: its followers give up 12 s after that has died.
 _ASK_SECONDS = 4.0
 
 # Bytes of a secret, and of all together, that a build which never began is made a redactor of.
