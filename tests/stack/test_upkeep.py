@@ -71,6 +71,7 @@ def test_what_runs_is_kept(stack: Stack) -> None:
     assert remark == ""
     assert stack.up() == (address, " (already running)")
     assert len(stack.sleepers) == 1
+    assert Upkeep(stack.paths).pid("sleeper") == stack.sleepers[0].daemon.pid
 
 
 def test_what_only_calls_others_is_kept_too(stack: Stack) -> None:
