@@ -237,7 +237,7 @@ class Daemons:
         """Ask *daemon*, which answered with *error*, nothing and give it no builds until it answers again."""
         if self._only is None and not daemon.is_down:
             daemon.is_down = True
-            _log.warning("buildkitd %s does not answer: %s", daemon.name, error)
+            _log.warning("buildkitd %s does not answer: %s", daemon.name, str(error))
 
     def give_up(self, daemon: Daemon, error: Unavailable) -> None:
         """Have builds prefer others to *daemon*, which ended one with *error*: it is lost, or in trouble."""
