@@ -450,6 +450,7 @@ class Build:
         # What a step prints would stand in the daemon's records as it was printed; and what several daemons
         # do stands in no record of one.
         internal = bool(self._redactor) or self._is_split
+        self._require_reason_to_go_on()  # to make a redactor of large secrets takes a second
         if internal:
             self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(

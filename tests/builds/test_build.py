@@ -29,12 +29,14 @@ from function.errors import (
 )
 from function.history import State
 from function.history.refs import Part, Ref
+from function.redaction import Redactor
 
 from ..fake_buildkitd import Failure, FakeBuildkitd, Point, scripts
 from ..tar_members import file
 from .jobs import IMAGE, STEP, Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from function.builds.job import Job
@@ -207,6 +209,25 @@ def test_a_build_with_secrets_is_kept_in_our_words(daemon: FakeBuildkitd, builde
     assert (record.state, record.result) == (State.SUCCEEDED, build.result)
     with closing(builder.follow(asked.build_id, lambda: False)) as follow:
         assert run(follow) == lines
+
+
+def test_a_build_that_is_cancelled_while_its_secrets_are_read_does_not_begin(
+    daemon: FakeBuildkitd, builder: Builder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = job(file("com.openfaas.secrets", sealed(token="hunter2-hunter2")), claimed=True)
+    build = builder.build(asked)
+    assert isinstance(build, Build)
+
+    def made(values: Iterable[bytes]) -> Redactor:
+        build._cancelled.set()
+        return Redactor(values)
+
+    monkeypatch.setattr(building, "Redactor", made)
+
+    with pytest.raises(BuildCancelled):
+        run(build)
+
+    assert [each for each in daemon.solver.requests if each.Internal] == []
 
 
 def test_a_build_with_secrets_on_a_daemon_without_a_sandbox_is_warned(
