@@ -338,7 +338,7 @@ class Build:
 
         def end() -> None:
             if claim or solve:
-                history.declare(ref, annotations, error, claim=claim)
+                history.declaration(ref, annotations, error, claim=claim)()
             if journal:
                 journal.fail(error, steps, warnings)
             if claim:
@@ -373,7 +373,7 @@ class Build:
         else:
             # A replica that shuts down has three seconds for its last answers (serving/shutdown.py).
             seconds = QUESTION_SECONDS if isinstance(error, Interrupted) else math.inf
-            is_left = history.declare(ref, annotations, error, claim=claim, seconds=seconds)
+            is_left = history.declaration(ref, annotations, error, claim=claim, seconds=seconds)()
         if self._journal is not None and not is_left:
             # It would wait for the daemon once more with each thing that it has to say.
             self._journal.drop()

@@ -179,21 +179,6 @@ class History:
         """Stop listening for a request to cancel the build."""
         self._cancellations.remove(ref)
 
-    def declare(
-        self,
-        ref: Ref,
-        annotations: Mapping[str, str],
-        error: BuilderError,
-        *,
-        claim: Claim | None = None,
-        seconds: float = math.inf,
-    ) -> bool:
-        """Record why the owner of *claim* ends a build; to be done before the build is ended.
-
-        False if the daemon does not take it within *seconds*: it will be tried again.
-        """
-        return self.declaration(ref, annotations, error, claim=claim, seconds=seconds)()
-
     def declaration(
         self,
         ref: Ref,
@@ -203,7 +188,11 @@ class History:
         claim: Claim | None = None,
         seconds: float = math.inf,
     ) -> Callable[[], bool]:
-        """Return what records it, and holds nothing that the traceback of *error* leads to."""
+        """Return what records why the owner of *claim* ends a build; to be called before the build is ended.
+
+        It holds nothing that the traceback of *error* leads to. It returns False if the daemon does not take
+        that within *seconds*: it will be tried again.
+        """
         attrs = verdict_attrs(annotations, error, claim.token if claim else "")
         return lambda: leave_verdict(lambda: self._search(apart=True, patience=seconds), ref, attrs)
 

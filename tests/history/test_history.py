@@ -90,7 +90,7 @@ def test_why_a_build_was_ended_is_told_by_all(
 ) -> None:
     claim = one.claim(ID, ANNOTATIONS)
     assert claim
-    one.declare(claim.ref, ANNOTATIONS, BuildTimedOut("Too long."), claim=claim)
+    one.declaration(claim.ref, ANNOTATIONS, BuildTimedOut("Too long."), claim=claim)()
     claim.release()
     daemon.wait_until(lambda: daemon.history.completed(REF.of(Part.CLAIM)))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from stack.daemons import ports
+from .serving import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +13,8 @@ if TYPE_CHECKING:
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
+class _Claiming(Handler):
+    def do_HEAD(self) -> None:  # noqa: N802 - the base class looks for it
         _, is_manifest, digest = self.path.rpartition("/manifests/")
         self.send_response(200 if is_manifest else 404)
         self.send_header("Content-Type", _MANIFEST)
@@ -26,22 +22,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "1")  # the daemon does not look at what it has
         self.end_headers()
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the base class looks for it
         self.send_response(200 if self.path == "/v2/" else 404)
         self.send_header("Content-Length", "0")
         self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-        pass
 
 
 @contextmanager
 def claiming() -> Iterator[str]:
     """Its host:port."""
-    with ThreadingHTTPServer((ports.LOOPBACK, 0), _Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"{ports.LOOPBACK}:{server.server_port}"
-        finally:
-            server.shutdown()
+    with serving(_Claiming) as address:
+        yield address

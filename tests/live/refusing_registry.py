@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from stack.daemons import ports
+from .serving import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,9 +34,7 @@ class Refusal:
 def refusing(refusal: Refusal, *, until_manifest: bool = False) -> Iterator[str]:
     """Its host:port. With *until_manifest* it has nothing, and takes layers; the manifest is refused."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Answering(Handler):
         def answer(self) -> None:
             taken = self.rfile.read(int(self.headers["Content-Length"] or 0))
             manifest = "/manifests/" in self.path
@@ -69,13 +65,5 @@ def refusing(refusal: Refusal, *, until_manifest: bool = False) -> Iterator[str]
 
         do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer  # noqa: N815 - the base class looks for them
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            pass
-
-    with ThreadingHTTPServer((ports.LOOPBACK, 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"{ports.LOOPBACK}:{server.server_port}"
-        finally:
-            server.shutdown()
+    with serving(Answering) as address:
+        yield address

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 import uuid
 from collections import defaultdict
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from stack.daemons import ports
 
 from function.buildkit import ANONYMOUS, Action, SolveSpec, SourceRule, session_services
 from function.buildkit.rpc.channel import target
@@ -27,6 +24,7 @@ from function.pb import control_pb2 as pb
 
 from ..fake_buildkitd.hearing import heard
 from .refusing_registry import Refusal, refusing
+from .serving import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -171,7 +169,7 @@ def incomplete() -> Iterator[str]:
         }
     ).encode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def answer(self) -> None:
             if self.path.startswith("/v2/no-layer/base/manifests/"):
                 self.reply(200, manifest, {"Content-Type": f"{oci}.manifest.v1+json"})
@@ -196,16 +194,8 @@ def incomplete() -> Iterator[str]:
 
         do_GET = do_HEAD = do_POST = answer  # noqa: N815 - the base class looks for them
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
-            pass
-
-    with ThreadingHTTPServer((ports.LOOPBACK, 0), Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"{ports.LOOPBACK}:{server.server_port}"
-        finally:
-            server.shutdown()
+    with serving(Answering) as address:
+        yield address
 
 
 def test_each_is_expected_as_what_it_is_printed_as() -> None:

@@ -368,7 +368,9 @@ def test_a_build_is_cancelled_from_another_replica(
 
     before = another.request_cancel(build_id)
     assert asked.wait(WAIT)
-    one.declare(claim.ref, ANNOTATIONS, BuildCancelled("The build was cancelled."), claim=claim)
+    one.declaration(
+        claim.ref, ANNOTATIONS, BuildCancelled("The build was cancelled."), claim=claim
+    )()
     build.close()
     claim.release()
 
@@ -426,7 +428,7 @@ def test_only_builds_are_listed_each_once_and_the_newest_first(
         assert claim
         another.request_cancel(build_id)
         told(solve(one, claim.ref, QUICK))
-        one.declare(claim.ref, ANNOTATIONS, Interrupted("not needed"), claim=claim)
+        one.declaration(claim.ref, ANNOTATIONS, Interrupted("not needed"), claim=claim)()
     somebody_elses = uuid.uuid4().hex
     data = memoryview(QUICK.encode())
     tree = Tree((Entry("Dockerfile", Kind.FILE, 0o644, 0, data),))
@@ -448,7 +450,7 @@ def test_why_an_owner_ended_its_build_is_known_to_all(
     next(line for lines in build for line in lines if line.endswith(" up"))
     follow = following(another, build_id)
 
-    one.declare(claim.ref, ANNOTATIONS, BuildTimedOut("It took too long."), claim=claim)
+    one.declaration(claim.ref, ANNOTATIONS, BuildTimedOut("It took too long."), claim=claim)()
     build.close()
     claim.release()
 
@@ -470,7 +472,7 @@ def test_a_build_that_was_told_as_ended_is_never_told_as_running(
         with ThreadPoolExecutor(1) as thread:
             watch = thread.submit(states_until_long_ended, another, build_id)
             error = BuildTimedOut("It took too long.")
-            one.declare(Ref(build_id), ANNOTATIONS, error, claim=claim)
+            one.declaration(Ref(build_id), ANNOTATIONS, error, claim=claim)()
             build.close()
             if claim:
                 claim.release()
@@ -566,7 +568,7 @@ def test_builds_are_remembered_by_a_daemon_that_comes_back(
     daemon.kill()
     with pytest.raises(DaemonUnavailable):
         told(follow)
-    client.declare(claim.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."), claim=claim)
+    client.declaration(claim.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."), claim=claim)()
     start_daemon(root=root, port=port)
 
     wait_until(lambda: client.client.state().up)
@@ -598,7 +600,7 @@ def test_a_verdict_that_comes_late_is_none_on_another_claim(
     assert claim
     assert claim.ref == lost.ref
 
-    owner.declare(lost.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."), claim=lost)
+    owner.declaration(lost.ref, ANNOTATIONS, DaemonUnavailable("buildkitd died."), claim=lost)()
 
     assert recorded(another, build_id).state is State.QUEUED
     assert owner.claim(build_id, ANNOTATIONS) is None
