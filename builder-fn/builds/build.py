@@ -128,6 +128,7 @@ class Build:
         self._waited: float | None = None  # seconds, once there is a place
         self._place = place
         self._solve: Solve | PlatformBuilds | None = None
+        self._refusals: Sequence[str] = ()  # to send what the daemon asked for
         self._journal: Journal | None = None
         self._closed = False
         self._cancelled = threading.Event()
@@ -475,6 +476,7 @@ class Build:
             keyed_secrets.offered,
             owner=job.principal.name,
         )
+        self._refusals = offered.refusals
         if self._is_split:
             order = Order(
                 build_id=self.id,
@@ -497,7 +499,7 @@ class Build:
     def _cause_of(self, failure: BuilderError) -> BuilderError:
         """Return *failure*, or what only we know to be behind it."""
         bundle = self._job.bundle
-        found = cause_of(self._registries.cause_of(failure), bundle.context)
+        found = cause_of(self._registries.cause_of(failure), self._refusals)
         return self._restrictions.cause_of(found, bundle.config, self._dockerfile)
 
     @property

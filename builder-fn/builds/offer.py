@@ -10,7 +10,7 @@ from ..context.ignore_file import local_trees, with_ignore_file
 from ..context.shared_key import once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..buildkit import Credentials
     from ..buildkit.session.grpc_server import Call, Headers
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The session's methods by full name, and its shared key."""
+    """The session's methods by full name, its shared key, and why it could not send what was asked for."""
 
     services: Mapping[str, Callable[[Headers], Call]] = field(repr=False)
     shared_key: str
+    refusals: Sequence[str]  # grows while the daemon asks
 
 
 def offer(
@@ -44,4 +45,6 @@ def offer(
     exact = bool(config.source_date_epoch)
     shared_key = once() if exact else shared_keys.choose(f"{owner} {config.image.name}", offered)
     trees = local_trees(offered, context, config.dockerfile)
-    return Offer(session_services(trees, credentials, build_secrets), shared_key)
+    refusals: list[str] = []
+    services = session_services(trees, credentials, build_secrets, refused=refusals.append)
+    return Offer(services, shared_key, refusals)

@@ -1,22 +1,43 @@
 from __future__ import annotations
 
+import pytest
+
 from function.context.unfit import cause_of
-from function.errors import ArchiveError, BuildFailed
-from function.fsutil.tree import Entry, Kind, Tree
+from function.errors import (
+    ArchiveError,
+    BuildCancelled,
+    BuilderError,
+    BuildFailed,
+    BuildTimedOut,
+    DaemonUnavailable,
+)
 
-DEVICE = Entry("d", Kind.DEVICE, 0, 0, unfit='"context/d" is a block device.')
-CONTEXT = Tree((Entry("a", Kind.FILE, 0, 0), DEVICE))
+DEVICE = '"context/d" is a block device.'
 
 
-def test_a_build_that_failed_for_an_unfit_entry_is_refused_for_its_archive() -> None:
-    cause = cause_of(BuildFailed(f"the build failed: rpc error: {DEVICE.unfit}"), CONTEXT)
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"[internal] load build context failed: rpc error: {DEVICE}",
+        "[internal] load build context failed: context canceled",
+    ],
+)
+def test_a_build_that_was_refused_an_entry_failed_for_its_archive(said: str) -> None:
+    cause = cause_of(BuildFailed(said), [DEVICE, "another"])
 
     assert isinstance(cause, ArchiveError)
-    assert str(cause) == DEVICE.unfit
+    assert str(cause) == DEVICE
 
 
-def test_other_failures_stand_whatever_is_unfit() -> None:
-    failure = BuildFailed("the build failed: a block device")
+def test_a_build_that_was_refused_nothing_failed_for_what_the_daemon_says() -> None:
+    failure = BuildFailed(DEVICE)
 
-    assert cause_of(failure, CONTEXT) is failure
-    assert cause_of(failure, Tree(())) is failure
+    assert cause_of(failure, []) is failure
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [BuildCancelled("As asked."), BuildTimedOut("Too long."), DaemonUnavailable("Gone.")],
+)
+def test_what_ended_a_build_from_here_stands(failure: BuilderError) -> None:
+    assert cause_of(failure, [DEVICE]) is failure

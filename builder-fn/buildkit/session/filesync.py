@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 DIFF_COPY = "/moby.filesync.v1.FileSync/DiffCopy"
 
 
-def diff_copy(locals_: Mapping[str, Tree]) -> Callable[[Headers], Call]:
-    """Return the DiffCopy method over trees by directory name."""
+def diff_copy(
+    locals_: Mapping[str, Tree], refused: Callable[[str], object] | None = None
+) -> Callable[[Headers], Call]:
+    """Return the DiffCopy method over trees by directory name; *refused* hears why it refused to send one."""
 
     def start(headers: Headers) -> Call:
         name = headers.get("dir-name", ("",))[0]
         if name not in locals_:
             raise RpcError(Code.NOT_FOUND, f"no access allowed to dir {name!r}")
-        return _DiffCopy(locals_[name], patterns_of(headers))
+        try:
+            return _DiffCopy(locals_[name], patterns_of(headers))
+        except UnfitEntry as exc:
+            if refused:
+                refused(str(exc))
+            raise _unknown(exc) from exc
 
     return start
 
@@ -55,10 +62,8 @@ class _DiffCopy:
     def __init__(self, tree: Tree, patterns: Patterns) -> None:
         try:
             self._sender = Sender(walk(tree, patterns))
-        except (PatternError, UnfitEntry) as exc:
-            # Of names that are no UTF-8, for the status must be.
-            message = encoded(str(exc)).decode(errors="backslashreplace")
-            raise RpcError(Code.UNKNOWN, message) from exc
+        except PatternError as exc:
+            raise _unknown(exc) from exc
 
     def receive(self, message: bytes) -> None:
         try:
@@ -72,3 +77,8 @@ class _DiffCopy:
     @property
     def done(self) -> bool:
         return self._sender.done
+
+
+def _unknown(error: PatternError | UnfitEntry) -> RpcError:
+    # Of names that are no UTF-8, for the status must be.
+    return RpcError(Code.UNKNOWN, encoded(str(error)).decode(errors="backslashreplace"))

@@ -19,15 +19,18 @@ def session_services(
     locals_: Mapping[str, Tree],
     credentials: Callable[[str], Credentials],
     build_secrets: Mapping[str, bytes] | None = None,
+    *,
+    refused: Callable[[str], object] | None = None,
 ) -> Mapping[str, Callable[[Headers], Call]]:
     """Return the session's methods by full name.
 
     *locals_* are the trees to be fetched by the daemon's names for them, "context" and "dockerfile";
     *credentials* is asked with a registry's host, in a thread of its own, and may take seconds.
-    *build_secrets* are values by id, as steps name them.
+    *build_secrets* are values by id, as steps name them. *refused* is told why a tree cannot be sent: the
+    daemon's own error may be no more than that its call was cancelled.
     """
     services: dict[str, Callable[[Headers], Call]] = {
-        filesync.DIFF_COPY: filesync.diff_copy(locals_),
+        filesync.DIFF_COPY: filesync.diff_copy(locals_, refused),
         auth.CREDENTIALS: Unary(auth.credentials(credentials), slow=True),
         health.CHECK: Unary(health.check),
     }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from function.buildkit.rpc.grpc_status import RpcError
 from function.buildkit.session.filesync import diff_copy, patterns_of
 from function.fsutil import Patterns
-from function.fsutil.tree import Tree
+from function.fsutil.tree import Entry, Kind, Tree
 
 
 def test_patterns_come_one_header_each_in_order() -> None:
@@ -62,3 +62,18 @@ def test_a_packet_that_means_nothing_fails_the_call() -> None:
 def test_only_the_named_folders_can_be_fetched() -> None:
     with pytest.raises(RpcError, match="no access allowed to dir 'etc'"):
         diff_copy({"context": Tree(())})({"dir-name": ["etc"]})
+
+
+@pytest.mark.parametrize("asked", [{}, {"exclude-patterns": ["d"]}])
+def test_why_an_entry_is_not_sent_is_said_here_as_well(asked: dict[str, list[str]]) -> None:
+    heard: list[str] = []
+    device = Entry("d", Kind.DEVICE, 0, 0, unfit="d is a device.")
+    start = diff_copy({"context": Tree((device,))}, heard.append)
+
+    if asked:
+        start({"dir-name": ["context"], **asked})
+    else:
+        with pytest.raises(RpcError, match="d is a device"):
+            start({"dir-name": ["context"]})
+
+    assert heard == ([] if asked else ["d is a device."])
