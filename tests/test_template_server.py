@@ -845,12 +845,17 @@ def test_half_a_request_whose_client_closed_its_side_is_answered(serve: Serve, h
 @pytest.mark.parametrize("milliseconds", [1, 20, 50, 100, 150])
 def test_sigterm_at_any_time_is_a_good_end(tmp_path: Path, milliseconds: int) -> None:
     home = lay_out(tmp_path / "app", LENGTH_OF_BODY)
-    process = subprocess.Popen(
-        ["env", "--block-signal=TERM", sys.executable, "-B", "index.py"],
-        cwd=home,
-        env={"PATH": os.environ["PATH"], "host": "127.0.0.1", "port": "0"},
-        stderr=subprocess.DEVNULL,
-    )
+    # It starts with the signal blocked, from its first moment.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-B", "index.py"],
+            cwd=home,
+            env={"PATH": os.environ["PATH"], "host": "127.0.0.1", "port": "0"},
+            stderr=subprocess.DEVNULL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     threading.Event().wait(milliseconds / 1000)
     process.terminate()
 

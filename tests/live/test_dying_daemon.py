@@ -162,6 +162,8 @@ def test_a_connection_that_fell_silent_is_not_used_again(
 ) -> None:
     with Relay(shared_daemon) as relay, start_function(relay.address) as function:
         assert_built(build(function.url, QUICK))
+        # A claim is made on another connection than a build.
+        assert_built(post(function.url, QUICK.tar(), {"X-Call-Id": "before"}))
         connections = relay.accepted
         relay.silence()
         with answers_soon():
