@@ -46,7 +46,8 @@ class Connections:
                 if not self._idle:
                     break
                 connection, _ = self._idle.popitem()
-            connection.serve()  # it may have been closed from the other end
+            while connection.serve():
+                pass  # it may have been closed from the other end, behind what it said last
             if connection.takes_calls:
                 return connection
             if connection.is_idle:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ import pytest
 from function.buildkit import DaemonUnavailable, Trouble
 from function.buildkit.rpc.control import INFO, STATUS
 from function.buildkit.rpc.http2 import connections as pool
+from function.buildkit.rpc.http2.connections import Connections
 from function.pb import control_pb2 as pb
 
 from ....live.waiting import wait_until
@@ -15,7 +17,6 @@ from ....live.waiting import wait_until
 if TYPE_CHECKING:
     from function.buildkit.rpc.http2.call import Call
     from function.buildkit.rpc.http2.connection import Connection
-    from function.buildkit.rpc.http2.connections import Connections
 
     from ....fake_buildkitd import FakeBuildkitd
 
@@ -88,6 +89,20 @@ def test_a_daemon_that_has_been_restarted_is_found_again(daemon: FakeBuildkitd) 
     daemon.start()
 
     assert version(connections.take()) == daemon.version
+
+
+def test_one_that_was_closed_behind_its_last_word_is_not_taken() -> None:
+    ping = b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        connections = Connections(f"tcp://127.0.0.1:{port}", None, patience=PATIENCE)
+        connection = connections.take()
+        connections.give_back(connection)
+        peer, _ = listening.accept()
+        with peer:
+            peer.sendall(ping)
+            peer.shutdown(socket.SHUT_WR)
+            assert connections.take() is not connection
 
 
 def test_a_daemon_that_is_not_there_is_said_to_be_so(daemon: FakeBuildkitd) -> None:
