@@ -124,15 +124,9 @@ def _document(content: bytes) -> dict[str, Any]:
         if content.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{":
             return Document("the file", content).values()
         return named(plain_yaml.parse(content, _scalar), Where())
-    except ConfigError as exc:
-        raise _unreadable(exc) from exc
-    except plain_yaml.NotPlainYAML as exc:
-        raise _unreadable(exc) from exc
-
-
-def _unreadable(error: Exception) -> Malformed:
-    why = f"cannot be read: {error}".rstrip(".")
-    return Malformed(Where(), why, public=unnamed(why))
+    except (ConfigError, plain_yaml.NotPlainYAML) as exc:
+        why = f"cannot be read: {exc}".rstrip(".")
+        raise Malformed(Where(), why, public=unnamed(why)) from exc
 
 
 def _scalar(text: str) -> object:

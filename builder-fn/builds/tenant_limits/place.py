@@ -48,9 +48,8 @@ class TenantPlace:
         self._on_record_since = 0.0  # by the clock of *all_replicas*, once it is
         self._standing = Standing(may_run=False, position=1)
         self._has_turn = False
-        self._settles = (
-            False  # of a build that came with others, until it is known which was the first
-        )
+        # Of a build that came with others, until it is known which was the first.
+        self._settles = False
 
     def require(self, *, shown_within: float, expected: float | None, patience: float) -> None:
         """Judge the build by the tenant's limits, once all replicas can see it.
@@ -96,8 +95,7 @@ class TenantPlace:
             if self._place.stands_aside:
                 self._look(age=LOOK_SECONDS)
                 if not self._standing.may_run:
-                    time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
-                    if time.monotonic() >= deadline:
+                    if not _paused(deadline):
                         return False
                     continue
                 self._place.line_up()
@@ -108,8 +106,7 @@ class TenantPlace:
             if self._standing.may_run:
                 self._begin()
             elif not self._standing.position:
-                time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
-                if time.monotonic() >= deadline:
+                if not _paused(deadline):
                     return False
             else:
                 if self._settles:
@@ -166,3 +163,9 @@ class TenantPlace:
     def _require_room(self, position: int, wait: float | None) -> None:
         if self._limits.waiting is not None and position > self._limits.waiting:
             raise line_is_full(self._limits, wait)
+
+
+def _paused(deadline: float) -> bool:
+    """Pause until the next look, or the *deadline*; return whether there is time for it."""
+    time.sleep(max(0.0, min(LOOK_SECONDS, deadline - time.monotonic())))
+    return time.monotonic() < deadline
