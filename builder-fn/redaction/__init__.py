@@ -6,6 +6,8 @@
     pieces      long pieces of long forms
     words       where in a text any of many words stands; where one stands alone
     many_words  where in a text any of very many words stands, in little memory
+    sieve       where in a text a stretch of a few characters may stand that a form has
+    numbered    the same for very many forms, with numpy
     in_turns    many things sorted while other threads go on
     forms       a secret as programs write it: plainly, in base64, in hexadecimal
     encoded     base64 and hexadecimal of a long value, of which only what is asked for is written out
@@ -41,7 +43,8 @@ stands alone, between characters that are neither letters nor digits. An empty v
 Of a value broken over lines behind other text, two characters at the end of the first may be read. Of one
 of more than 32 KiB, or of all if they have more than 64 KiB together, pieces of less than 48 encoded
 characters are not recognised; of the short lines of all, and of what a parser makes of their passwords, the
-first thousands are looked for encoded. Nor is, of any, what a program itself makes unreadable (compressed,
+first thousands are looked for encoded. In an output full of pieces of large secrets, what is between them
+disappears as well. Nor is, of any, what a program itself makes unreadable (compressed,
 encrypted, hashed, reversed), or a dump that puts something between the bytes (`xxd` without -p). A build
 that wants to give away its secret can.
 

@@ -10,14 +10,15 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from .in_turns import sorted_in_turns
-from .many_words import ManyWords
 from .pieces import Form, Pieces
+from .sieve import Searched
 from .words import Match, Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .encoded import Encoded
+    from .many_words import ManyWords
 
 # The characters of the shortest form that is looked for within words.
 MIN_FORM = 4
@@ -26,6 +27,8 @@ MIN_FORM = 4
 _WRITTEN_OUT = 1024
 # Characters of all words for which the automaton takes a few MiB.
 _FEW = 32 * 1024
+# At each character of a text the automaton looks through so many, with which words begin.
+_FEW_BEGINNINGS = 64
 # Of many words, those of so many characters and more are looked for by themselves.
 _LONGER = 8
 # A text that has no beginning of a beginning of so many characters needs no search.
@@ -59,12 +62,12 @@ class Index:
 
     def find(self, text: str) -> Iterator[Match]:
         """Yield where forms and pieces of forms stand, in no order, and maybe one over another."""
-        written, text = text, folded(text)
-        yield from chain.from_iterable(words.find(text) for words in self._whole)
-        for match in chain.from_iterable(pieces.find(text) for pieces in self._pieces):
+        searched = Searched(folded(text))
+        yield from chain.from_iterable(words.find(searched) for words in self._whole)
+        for match in chain.from_iterable(pieces.find(searched) for pieces in self._pieces):
             # A dash at the end of a piece is no space.
-            start = match.start + (written[match.start] == " ")
-            yield match._replace(start=start, end=match.end - (written[match.end - 1] == " "))
+            start = match.start + (text[match.start] == " ")
+            yield match._replace(start=start, end=match.end - (text[match.end - 1] == " "))
 
     def beginning(self, text: str) -> int:
         """Return how many characters at the end of *text* begin a form, and are no more of it."""
@@ -106,8 +109,10 @@ class _Beginnings:
 
 
 def _words(whole: dict[str, tuple[bool, bool]]) -> Sequence[Words | ManyWords]:
-    if sum(map(len, whole)) <= _FEW:
+    if sum(map(len, whole)) <= _FEW and len({word[0] for word in whole}) <= _FEW_BEGINNINGS:
         return (Words(whole),)
+    from .many_words import ManyWords  # noqa: PLC0415 - with numpy, which few builds need
+
     # Of beginnings as short as the shortest words' a text may be full.
     lengths = (MIN_FORM, _LONGER), (_LONGER, inf)
     return [

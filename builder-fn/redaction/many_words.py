@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .in_turns import sorted_in_turns
+from .numbered import NumberedSieve
 from .words import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .sieve import Searched
     from .words import Match
 
-# One of so many places of random text looks like the beginning of a word at first.
-_RARELY = 8
+# So many places of a text that look like words are read; from then on, the longest is taken to stand at each.
+_MOST_READ = 2048
 _NONE = -1
 _BEFORE, _AFTER = 1, 2
 
@@ -27,12 +30,10 @@ class ManyWords:
     """Words of at least *least* characters, each with whether it has bits before and after it."""
 
     def __init__(self, words: Mapping[str, tuple[bool, bool]], least: int) -> None:
-        self._least = least
-        bits = (len(words) * _RARELY).bit_length()
-        self._mask = (1 << bits) - 1
-        self._maybe = bytearray(1 << bits)
-        for word in words:
-            self._maybe[hash(word[:least]) & self._mask] = 1
+        self._sieve = NumberedSieve(len(words), least)
+        beginnings = "".join([word[:least] for word in words])
+        self._sieve.add(beginnings, range(0, len(beginnings), least))
+        del beginnings
         self._words = sorted_in_turns(words, str)
         # The longest word that one begins with, and the bits of one with those of all that it begins with.
         self._shorter = array("i")
@@ -51,15 +52,15 @@ class ManyWords:
     def __len__(self) -> int:
         return len(self._words)
 
-    def find(self, text: str) -> Iterator[Match]:
+    def find(self, searched: Searched) -> Iterator[Match]:
         """Yield where words stand; those that overlap or touch as one."""
-        return merged(self._places(text)) if self._words else iter(())
+        return merged(self._places(searched)) if self._words else iter(())
 
-    def _places(self, text: str) -> Iterator[tuple[int, int, bool, bool]]:
+    def _places(self, searched: Searched) -> Iterator[tuple[int, int, bool, bool]]:
         """Yield the longest word at each place; what stands within it needs no mark of its own."""
-        least, maybe, mask = self._least, self._maybe, self._mask
-        looked_at = range(len(text) - least + 1)
-        for at in [at for at in looked_at if maybe[hash(text[at : at + least]) & mask]]:
+        text = searched.text
+        places = self._sieve.places(searched, 1)
+        for at, _number in islice(places, _MOST_READ):
             around = text[at : at + self._longest]
             number = bisect_right(self._words, around) - 1
             while number != _NONE and not around.startswith(self._words[number]):
@@ -68,3 +69,5 @@ class ManyWords:
                 bits = self._bits[number]
                 end = at + len(self._words[number])
                 yield at, end, bool(bits & _BEFORE), bool(bits & _AFTER)
+        for at, _number in places:
+            yield at, min(at + self._longest, len(text)), False, False

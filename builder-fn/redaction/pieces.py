@@ -14,15 +14,18 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from math import inf
 from typing import TYPE_CHECKING
 
 from .encoded import Encoded
 from .in_turns import sorted_in_turns
+from .sieve import HashSieve
 from .words import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from .sieve import Searched, Sieve
     from .words import Match
 
 # By a run: the characters of a seed, the distance between seeds of a form, and that between the places of a
@@ -40,16 +43,17 @@ _BETWEEN = "\r"
 
 # Forms of so many characters are one text together: a string more for each would take as much memory.
 _SHORT = 1024
+# The bit of a number from which on it says in which bucket a seed is.
+_BUCKET = 36
+_NO_PLACE = -1
 # Of a form so many characters are encoded at once while its seeds are taken.
 _BLOCK = 16 * 1024
-
-# One of so many places of random text looks like a seed at first, and has to be compared.
-_RARELY = 8
 # Of seeds that are taken for one another, so many are compared one by one; more are kept in order.
 _COMPARED = 3
-# Of seeds at so many places, so many are compared in a text at once; from then on, what begins
-# or ends as any of them do is taken for a piece. A large secret full of one long text is, and its output.
-_MOST_COMPARED = 128
+# So many seeds of a text are compared with very many forms, and so many that stand at more places; from then
+# on, what begins or ends as any of them do is taken for a piece. An output full of pieces of large secrets
+# is, or one of a large secret that is full of one long text.
+_MOST_COMPARED, _MOST_COMMON = 256, 128
 # Seeds with the same text around are one, if so few others were between them: rows of one character.
 _RECENT = 4096
 
@@ -70,17 +74,22 @@ class Form:
     begins: bool = False
 
 
-# How far to either side of a seed its form goes on in a text, and whether it ends there with bits.
-_Around = tuple[int, int, bool, bool]
-_NOWHERE: _Around = (-1, -1, False, False)
-_COMMON: _Around = (-2, -2, False, False)  # at many places: left for later
+# Where a piece begins and ends, and whether bits of it stand before and after it.
+_Piece = tuple[int, int, bool, bool]
+# How far to either side of a seed its form goes on in a text, whether it ends there with bits, and the place
+# of the seed that goes on the farthest.
+_Around = tuple[int, int, bool, bool, int]
+_NOWHERE: _Around = (-1, -1, False, False, 0)
+_COMMON: _Around = (-2, -2, False, False, 0)  # at many places: left for later
 
 
 class Pieces:
     """Forms of which *run* characters in a row are as good as all."""
 
     def __init__(self, run: int, forms: Sequence[Form]) -> None:
-        many = sum(len(form.text) for form in forms) > _FEW
+        characters = sum(len(form.text) for form in forms)
+        many = characters > _FEW
+        self._most = _MOST_COMPARED if many else inf
         self._size, between, self._step = _SEEDS["many" if many else "few"][run]
         self._run = run
         self._reach = run - self._size  # so far from a seed is the end of a run that holds it
@@ -88,103 +97,123 @@ class Pieces:
         self._starts = array("I")  # of each source, as if all stood one behind the other
         # A run goes on for so much of it, to one side of a seed at least.
         far = self._size + (self._reach + 1) // 2
-        self._seeds = _Seeds(self._seeds_of(forms, between), far)
+        count = characters // between + len(forms)
+        self._sieve = _sieve(count, self._size, far, many=many)
+        places, numbers = array("I"), array("q")
+        for start, offsets, block in self._seeds_of(forms, between):
+            places.extend([start + offset for offset in offsets])
+            numbers.extend(self._sieve.add(block, offsets))
+        self._seeds = _Seeds(places, numbers)
+        del places, numbers
         self._seeds.keep_in_order(self._read_on, self._read_back)
 
-    def find(self, text: str) -> Iterator[Match]:
+    def find(self, searched: Searched) -> Iterator[Match]:
         """Yield the pieces; those that overlap or touch as one."""
-        size, reach = self._size, self._reach
-        maybe, mask = self._seeds.maybe, self._seeds.mask
-        looked_at = range(0, len(text) - size + 1, self._step)
-        known: dict[str, _Around] = {}  # much output repeats itself
-        found: list[tuple[int, int, bool, bool]] = []
-        common: list[int] = []
-        for at in [at for at in looked_at if maybe[hash(text[at : at + size]) & mask]]:
-            number = hash(text[at : at + size])
-            if not maybe[number & mask] & 1 << (number >> 40 & 7):
-                continue
-            beside = text[at - reach if at > reach else 0 : at + size + reach]
-            around = known.get(beside)
-            if around is None:
-                around = self._around(beside, min(reach, at))
-                if len(beside) == size + 2 * reach:  # and at no end of the text
-                    known[beside] = around
-            if around is _COMMON:
-                common.append(at)
-            elif around is not _NOWHERE:
-                before, after, bits_before, bits_after = around
-                found.append((at - before, at + size + after, bits_before, bits_after))
+        text, size, reach = searched.text, self._size, self._reach
+        numbers = dict(self._sieve.places(searched, self._step))
+        around = self._compared(text, numbers, self._most, postponing=True)
+        found, common = self._pieces(text, list(numbers), around)
         if common:
             # What is at few places is quickly compared, and what is at many is often beside it.
             left = _not_within(list(merged(found)), common, size, reach, len(text))
-            found = sorted((*found, *self._common_pieces(text, left)))
+            around = self._compared(text, numbers, _MOST_COMMON, postponing=False)
+            found = sorted((*found, *self._pieces(text, left, around)[0]))
         return merged(found)
 
-    def _common_pieces(self, text: str, places: list[int]) -> Iterator[tuple[int, int, bool, bool]]:
-        """Yield the pieces with seeds at *places*; of very many, what may be one."""
+    def _compared(
+        self, text: str, numbers: Mapping[int, int], most: float, *, postponing: bool
+    ) -> Callable[[int], _Around]:
+        """Return what tells how far forms go on around a seed's place; after *most*, as far as may be."""
         size, reach = self._size, self._reach
-        known: dict[str, _Around] = {}
+        known: dict[str, _Around] = {}  # much output repeats itself
 
         def around(at: int) -> _Around:
-            beside = text[max(at - reach, 0) : at + size + reach]
-            if len(beside) != size + 2 * reach:
-                return self._around(beside, min(reach, at), postponing=False)
+            left = min(at, reach)
+            beside = text[at - left : at + size + reach]
+            if len(beside) != size + 2 * reach:  # at an end of the text
+                return self._around(beside, left, numbers[at], postponing=postponing)
             if (found := known.get(beside)) is None:
-                if len(known) == _MOST_COMPARED:
-                    return reach, reach, False, False
-                found = known[beside] = self._around(beside, reach, postponing=False)
+                if len(known) >= most:
+                    return reach, reach, False, False, _NO_PLACE
+                found = self._around(beside, left, numbers[at], postponing=postponing)
+                known[beside] = found
             return found
 
-        number = 0
+        return around
+
+    def _pieces(
+        self, text: str, places: Sequence[int], around: Callable[[int], _Around]
+    ) -> tuple[list[_Piece], list[int]]:
+        """Return the pieces with seeds at *places*, but for those that add nothing; and the common ones."""
+        size, reach = self._size, self._reach
+        found: list[_Piece] = []
+        common: list[int] = []
+        number = start = end = 0
         while number < len(places):
             at = places[number]
-            before, after, bits_before, bits_after = around(at)
             number += 1
-            if before < 0:
+            if start <= at - reach and at + size + reach <= end:
+                # From here to the last place like this one, all lies within what was found.
+                number = bisect_right(places, end - size - reach, number)
                 continue
-            yield at - before, at + size + after, bits_before, bits_after
-            if before == after == reach:
-                # What lies between this and another one like it, which it touches, can add nothing.
-                other = bisect_right(places, at + size + 2 * reach, number) - 1
-                if other > number and around(places[other])[:2] == (reach, reach):
-                    number = other
+            before, after, bits_before, bits_after, place = around(at)
+            if before < 0:
+                if before == _COMMON[0]:
+                    common.append(at)
+                continue
+            first, last = at - before, at + size + after
+            if after == reach and place != _NO_PLACE:
+                more, bits_after = self._goes_on(text, last, place + size + after)
+                last += more
+            found.append((first, last, bits_before, bits_after))
+            start, end = (min(start, first), max(end, last)) if first <= end else (first, last)
+        return found, common
 
-    def _around(self, text: str, left: int, *, postponing: bool = True) -> _Around:
+    def _goes_on(self, text: str, at: int, place: int) -> tuple[int, bool]:
+        """Return how far *text* reads on as the form at *place*, and whether this ends there with bits."""
+        source, start = self._source(place)
+        reached, block = start, self._size
+        while True:
+            stretch = source[reached : reached + block]
+            same = _in_common(stretch, text[at : at + block])
+            reached, at = reached + same, at + same
+            if same < block:
+                return reached - start, source[reached : reached + 1] == _END
+            block = min(4 * block, _BLOCK)
+
+    def _around(self, text: str, left: int, number: int, *, postponing: bool = True) -> _Around:
         """Return how far forms go on around the seed that stands in *text* at *left*, if it is in a run."""
         size, seeds = self._size, self._seeds
-        seed = text[left : left + size]
-        first, last = seeds.among(seed)
-        if last - first == 1 and (whole := self._whole(seeds.on[first], text, left)):
-            return whole
-        if last - first <= _COMPARED:
-            places = [place for place in seeds.on[first:last] if self._read(place) == seed]
-            if not places:
-                return _NOWHERE
-            on, back = text[left:], seed + text[:left][::-1]
-            after, bits_after = _farthest(map(self._read_on, places), on)
-            before, bits_before = _farthest(map(self._read_back, places), back)
-        else:
-            on, back = text[left:], seed + text[:left][::-1]
+        first, last = seeds.among(number)
+        on = text[left:]
+        if last - first > _COMPARED:
+            back = text[left : left + size] + text[:left][::-1]
             if postponing:
-                return _COMMON if seeds.goes_far(on, back) else _NOWHERE
-            after, bits_after = _farthest_in_order(seeds.on, first, last, self._read_on, on)
-            before, bits_before = _farthest_in_order(seeds.back, first, last, self._read_back, back)
+                return _COMMON
+            after, bits_after, place = _farthest_in_order(seeds.on[first:last], self._read_on, on)
+            before, bits_before, _ = _farthest_in_order(seeds.back[first], self._read_back, back)
+        else:
+            before = after = place = 0
+            bits_before = bits_after = False
+            for one in seeds.on[first:last]:
+                source, at = self._source(one)
+                begin = max(at - self._reach - 1, 0)
+                stretch = source[begin : at + size + self._reach + 1]
+                same, bits = _read_alike(stretch[at - begin :], on)
+                if same < size:
+                    continue
+                if same >= after:
+                    bits_after = bits or (bits_after and same == after)
+                    after, place = same, one
+                same, bits = _read_alike(
+                    stretch[: at - begin + size][::-1], text[: left + size][::-1]
+                )
+                if same >= before:
+                    bits_before = bits or (bits_before and same == before)
+                    before = same
         if after < size or before + after - size < self._run:
             return _NOWHERE
-        return before - size, after - size, bits_before, bits_after
-
-    def _whole(self, place: int, text: str, left: int) -> _Around | None:
-        """Return the same for a seed at one *place*, if all of *text* stands there, as it mostly does."""
-        source, at = self._source(place)
-        start, end = at - left, at - left + len(text)
-        if len(text) < self._run or start < 0 or source[start:end] != text:
-            return None
-        bits_before = start > 0 and source[start - 1 : start] == _END
-        return left, len(text) - left - self._size, bits_before, source[end : end + 1] == _END
-
-    def _read(self, place: int) -> str:
-        source, at = self._source(place)
-        return source[at : at + self._size]
+        return before - size, after - size, bits_before, bits_after, place
 
     def _read_on(self, place: int) -> str:
         """Return the seed at *place* with what stands behind it, as far as it matters."""
@@ -201,8 +230,10 @@ class Pieces:
         number = bisect_right(self._starts, place) - 1
         return self._sources[number], place - self._starts[number]
 
-    def _seeds_of(self, forms: Sequence[Form], between: int) -> Iterator[tuple[int, str]]:
-        """Lay the forms one behind the other, and yield the places of their seeds, and these."""
+    def _seeds_of(
+        self, forms: Sequence[Form], between: int
+    ) -> Iterator[tuple[int, Sequence[int], str]]:
+        """Lay the forms one behind the other; yield where stretches begin, their seeds, and their text."""
         short = [form for form in forms if len(form.text) <= _SHORT]
         marked = [f"{_END * form.before}{form.text}{_END * form.after}{_BETWEEN}" for form in short]
         start = self._add_source("".join(marked))
@@ -225,7 +256,7 @@ class Pieces:
 
     def _seeds_in(
         self, source: str | Encoded, start: int, first: int, length: int, between: int
-    ) -> Iterator[tuple[int, str]]:
+    ) -> Iterator[tuple[int, Sequence[int], str]]:
         size, reach = self._size, self._reach
         recent: set[tuple[int, str]] = set()
         last = first + length - size
@@ -233,6 +264,7 @@ class Pieces:
         for block_at in range(first, last + 1, step):
             base = max(block_at - reach - 1, 0)
             block = source[base : block_at + step + size + reach]
+            offsets = array("I")
             for at in range(block_at - base, min(last + 1, block_at + step) - base, between):
                 left = min(at, reach + 1)
                 around = left, block[at - left : at + size + reach + 1]
@@ -241,64 +273,49 @@ class Pieces:
                 if len(recent) >= _RECENT:
                     recent.clear()
                 recent.add(around)
-                yield start + base + at, block[at : at + size]
+                offsets.append(at)
+            yield start + base, offsets, block
 
 
 class _Seeds:
-    """The places of seeds, by the seeds' hashes."""
+    """The places of seeds, by the seeds' numbers."""
 
-    def __init__(self, seeds: Iterator[tuple[int, str]], far: int) -> None:
-        self._far = far
-        places, hashes = array("I"), array("q")
-        for place, seed in seeds:
-            places.append(place)
-            hashes.append(hash(seed))
-        self.maybe = _flags(
-            len(places)
-        )  # by its hash, and then by eight more bits, if a text may be a seed
-        self.mask = len(self.maybe) - 1
+    def __init__(self, places: array[int], numbers: array[int]) -> None:
         self._buckets = (1 << len(places).bit_length()) - 1
         counts = array("I", bytes(4 * (self._buckets + 2)))
-        for number in hashes:
-            self.maybe[number & self.mask] |= 1 << (number >> 40 & 7)
-            counts[(number & self._buckets) + 1] += 1
+        for number in numbers:
+            counts[(number >> _BUCKET & self._buckets) + 1] += 1
         self._firsts = array("I", accumulate(counts))
         free = array("I", self._firsts)
         self.on = array("I", bytes(4 * len(places)))
-        for number, place in zip(hashes, places, strict=True):
-            bucket = number & self._buckets
+        for number, place in zip(numbers, places, strict=True):
+            bucket = number >> _BUCKET & self._buckets
             self.on[free[bucket]] = place
             free[bucket] += 1
-        self.back = self.on
-        self._goes_far = _flags(0)
+        self.back: dict[int, array[int]] = {}
 
-    def among(self, seed: str) -> tuple[int, int]:
-        """Return from where to where in `on` and `back` the places of *seed* are, with some others."""
-        bucket = hash(seed) & self._buckets
+    def among(self, number: int) -> tuple[int, int]:
+        """Return from where to where in `on` the places of its seed are, with some others."""
+        bucket = number >> _BUCKET & self._buckets
         return self._firsts[bucket], self._firsts[bucket + 1]
 
-    def goes_far(self, on: str, back: str) -> bool:
-        """Tell whether a seed that is at many places may go on as in *on*, or as in *back*, far enough."""
-        flags, mask = self._goes_far, len(self._goes_far) - 1
-        return bool(flags[hash(on[: self._far]) & mask] or flags[hash(back[: self._far]) & mask])
-
     def keep_in_order(self, read_on: Callable[[int], str], read_back: Callable[[int], str]) -> None:
-        """Sort places that are taken for one another by what stands behind and before them."""
-        buckets = [pair for pair in pairwise(self._firsts) if pair[1] - pair[0] > _COMPARED]
-        self._goes_far = _flags(2 * sum(last - first for first, last in buckets))
-        mask = len(self._goes_far) - 1
-        self.back = array("I", self.on) if buckets else self.on
-        for first, last in buckets:
-            places = self.on[first:last]
-            for order, read in ((self.on, read_on), (self.back, read_back)):
-                order[first:last] = array("I", sorted_in_turns(places, read))
-                for place in places:
-                    self._goes_far[hash(read(place)[: self._far]) & mask] = 1
+        """Sort places that are taken for one another by what stands behind them, and in `back`, by where they
+        begin in `on`, by what stands before them.
+        """
+        for first, last in pairwise(self._firsts):
+            if last - first > _COMPARED:
+                places = self.on[first:last]
+                self.on[first:last] = array("I", sorted_in_turns(places, read_on))
+                self.back[first] = array("I", sorted_in_turns(places, read_back))
 
 
-def _flags(count: int) -> bytearray:
-    """Return room for a flag for each of *count* hashes, and so much that few others share one."""
-    return bytearray(1 << (count * _RARELY).bit_length())
+def _sieve(count: int, size: int, far: int, *, many: bool) -> Sieve:
+    if not many:
+        return HashSieve(count, size, far)
+    from .numbered import NumberedSieve  # noqa: PLC0415 - with numpy, which few builds need
+
+    return NumberedSieve(count, size, far)
 
 
 def _marked(form: Form) -> str | Encoded:
@@ -328,26 +345,23 @@ def _not_within(
     return left
 
 
-def _farthest(found: Iterator[str], text: str) -> tuple[int, bool]:
-    """Return how much of the beginning of *text* one of *found* begins with, and whether one ends there."""
-    most, ends = 0, False
-    for one in found:
-        size = _in_common(one, text)
-        if size >= most:
-            ends = one.startswith(_END, size) or (ends and size == most)
-            most = size
-    return most, ends
+def _read_alike(one: str, text: str) -> tuple[int, bool]:
+    """Return how many characters of both are alike, and whether *one* ends there with bits."""
+    same = _in_common(one, text)
+    return same, one.startswith(_END, same)
 
 
 def _farthest_in_order(
-    places: array[int], first: int, last: int, read: Callable[[int], str], text: str
-) -> tuple[int, bool]:
-    """Do the same for *places*, from *first* to *last*, that are in the order of what is read there."""
-    at = bisect_left(places, text, first, last, key=read)
-    most = max(_in_common(read(places[one]), text) for one in (at - 1, at) if first <= one < last)
+    places: array[int], read: Callable[[int], str], text: str
+) -> tuple[int, bool, int]:
+    """Return the most that *text* and what is read at one of *places* begin with alike, whether a form ends
+    there with bits, and that place. They are in the order of what is read there.
+    """
+    at = bisect_left(places, text, key=read)
+    most, place = max((_in_common(read(one), text), one) for one in places[max(at - 1, 0) : at + 1])
     ended = text[:most] + _END
-    at = bisect_left(places, ended, first, last, key=read)
-    return most, at < last and read(places[at]).startswith(ended)
+    at = bisect_left(places, ended, key=read)
+    return most, at < len(places) and read(places[at]).startswith(ended), place
 
 
 def _in_common(one: str, other: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from .forms import forms_of, short_forms_of
 from .index import Index
+from .sieve import Searched
 from .views import View, as_shown, unwrapped, views_of
 from .words import Words
 
@@ -93,7 +94,7 @@ class Redactor:
                     seen.add(line.text)
                     for start, end in self._found(index, line, text):
                         secret[start:end] = b"\1" * (end - start)
-            for match in self._short.find(view.text):
+            for match in self._short.find(Searched(view.text)):
                 start, end = view.origin(match.start, match.end)
                 secret[start:end] = b"\1" * (end - start)
         return secret
@@ -137,6 +138,7 @@ class RedactedLines:
         self._redactor = redactor
         self._context = ""  # what came out, unredacted, if it may go on in the next line
         self._held: list[str] = []
+        self._secret_in_held = bytearray()
 
     def feed(self, lines: Iterable[str]) -> list[str]:
         """Return the lines that can be read by now."""
@@ -148,25 +150,31 @@ class RedactedLines:
             self._held.append(line)
             size += len(line) + 1
             if size > _BATCH:
-                shown += self._take(finished=False)
+                shown += self._take()
                 size = 0
-        return shown + self._take(finished=False) if size else shown
+        return shown + self._take() if size else shown
 
     def finish(self) -> list[str]:
         """Return the lines still held back, when no more will come."""
-        return self._take(finished=True) if self._held else []
+        lines, self._held = self._held, []
+        ends = accumulate((len(line) + 1 for line in lines), initial=0)
+        return [
+            _replaced(line, self._secret_in_held[begin : begin + len(line)])
+            for line, begin in zip(lines, ends, strict=False)
+        ]
 
-    def _take(self, *, finished: bool) -> list[str]:
+    def _take(self) -> list[str]:
         lines = [self._context, *self._held] if self._context else self._held
         text = "\n".join(lines)
         ends = list(accumulate((len(line) + 1 for line in lines), initial=0))
         secret = self._redactor.secret_in(text)
         first = len(lines) - len(self._held)
-        count = len(lines) if finished else max(first, self._finished(text, ends))
+        count = max(first, self._finished(text, ends))
         shown = [
             _replaced(text[begin : end - 1], secret[begin : end - 1])
             for begin, end in pairwise(ends[first : count + 1])
         ]
+        self._secret_in_held = secret[ends[count] :]
         size = max(ends[count] - 1, 0)
         self._context = self._to_go_on(text[:size], secret.rfind(1, 0, size) + 1)
         self._held = lines[count:]

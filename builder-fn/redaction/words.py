@@ -10,6 +10,8 @@ import ahocorasick
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from .sieve import Searched
+
 
 class Match(NamedTuple):
     """text[*start*:*end*] is one; bits of it may be in the characters of base64 beside it."""
@@ -36,11 +38,12 @@ class Words:
     def __len__(self) -> int:
         return len(self._found)
 
-    def find(self, text: str) -> Iterator[Match]:
+    def find(self, searched: Searched) -> Iterator[Match]:
         """Yield where words stand; those that overlap or touch as one."""
-        return merged(self._places(text)) if len(self) else iter(())
+        return merged(self._places(searched)) if len(self) else iter(())
 
-    def _places(self, text: str) -> Iterator[tuple[int, int, bool, bool]]:
+    def _places(self, searched: Searched) -> Iterator[tuple[int, int, bool, bool]]:
+        text = searched.text
         for last, (length, before, after) in self._found.iter(text):
             begin, stop = last + 1 - length, last + 1
             if not self._apart or (_begins_apart(text, begin) and _ends_apart(text, stop)):

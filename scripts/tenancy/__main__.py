@@ -12,7 +12,16 @@ from stack.install.completion import is_complete
 from stack.paths import REPOSITORY, Paths
 
 # One module of each package that the function imports.
-_NEEDED = ("ahocorasick", "google.protobuf", "grpc", "h2", "nacl", "prometheus_client", "yaml")
+_NEEDED = (
+    "ahocorasick",
+    "google.protobuf",
+    "grpc",
+    "h2",
+    "nacl",
+    "numpy",
+    "prometheus_client",
+    "yaml",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from function.redaction import Redactor, index, pieces
 from function.redaction.encoded import hexadecimal
 from function.redaction.index import MIN_FORM, Index
+from function.redaction.many_words import ManyWords
 from function.redaction.pieces import Form
+from function.redaction.sieve import Searched
 from function.redaction.words import Words
 
 LETTERS = string.ascii_letters + string.digits
@@ -150,7 +152,7 @@ def test_no_secrets_make_a_text_be_compared_more_than_a_few_times(
 
     monkeypatch.setattr(pieces, "_in_common", counted)
 
-    words = sum(1 for each in made._whole if len(each) for _ in each._places(text))
+    words = sum(1 for each in made._whole if len(each) for _ in each._places(Searched(text)))
     matches = sum(1 for _ in made.find(text))
 
     assert words <= 8 * len(text)
@@ -196,6 +198,53 @@ def test_a_text_full_of_what_stands_at_many_places_is_compared_with_few_of_them(
 
     assert covered(made, f"is {text}!") >= set(range(3, 3 + len(text)))
     assert compared < 1000
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the texts around seeds that were compared with forms."""
+    texts: list[str] = []
+
+    def counted(self: pieces.Pieces, text: str, *others: Any, **options: Any) -> Any:
+        texts.append(text)
+        return around(self, text, *others, **options)
+
+    around = pieces.Pieces._around
+    monkeypatch.setattr(pieces.Pieces, "_around", counted)
+    return texts
+
+
+def test_a_long_piece_is_compared_at_its_ends_alone(compared: list[str]) -> None:
+    value = "".join(CHANCE.choices(LETTERS, k=20_000))
+    made = Index([Form(value, 64)])
+
+    assert covered(made, f"-{value[99:15_000]}-") == set(range(1, 14_902))
+    assert len(compared) < 8
+
+
+@pytest.mark.usefixtures("as_many")
+def test_of_a_text_full_of_pieces_few_are_compared_and_all_are_found(
+    compared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "_MOST_COMPARED", 20)
+    monkeypatch.setattr(pieces, "_COMPARED", 3)
+    value = "".join(CHANCE.choices(LETTERS, k=20_000))
+    form = Form(value, 16)
+    text = "--".join(value[at : at + 20] for at in range(0, 20_000, 40))
+
+    assert covered(Index([form]), text) >= naively_covered([form], text)
+    assert len(compared) < 30
+
+
+def test_words_that_begin_in_very_many_ways_are_kept_as_very_many_are() -> None:
+    beginnings = [chr(0x400 + number) for number in range(100)]
+
+    few = Index([Form(f"{one}word", 64) for one in beginnings[:20]])
+    many = Index([Form(f"{one}word", 64) for one in beginnings])
+
+    assert [type(words) for words in few._whole] == [Words]
+    assert {type(words) for words in many._whole} == {ManyWords}
+    assert covered(many, f"-{beginnings[99]}word-") == set(range(1, 6))
 
 
 LARGE = {

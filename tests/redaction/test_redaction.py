@@ -10,7 +10,7 @@ import textwrap
 import tracemalloc
 import urllib.parse
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml as pyyaml
@@ -22,6 +22,7 @@ from function.buildkit.text.plain_text import plain
 from function.pb import control_pb2 as pb
 from function.redaction import Redactor
 from function.redaction.detection import looks_secret
+from function.redaction.index import Index
 from function.redaction.redactor import _WINDOW
 from function.redaction.views import View, as_shown
 
@@ -766,3 +767,22 @@ def test_no_line_is_lost_and_none_is_moved(case: tuple[bytes, list[str]]) -> Non
 @example("\x1b]0;title\x07text")
 def test_a_view_shows_what_plain_text_does(line: str) -> None:
     assert as_shown(View(line)).text == plain(line)
+
+
+def test_a_line_that_was_held_back_is_not_searched_once_more_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched: list[str] = []
+
+    def counted(self: Index, text: str, find: Any = Index.find) -> Any:
+        searched.append(text)
+        return find(self, text)
+
+    monkeypatch.setattr(Index, "find", counted)
+    lines = Redactor([b"correct horse battery staple"]).lines()
+
+    assert lines.feed(["is correct horse battery staple or", "correct hor"]) == ["is [redacted] or"]
+    times = len(searched)
+    assert lines.finish() == ["correct hor"]
+    assert lines.finish() == []
+    assert len(searched) == times
