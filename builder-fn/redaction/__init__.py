@@ -43,7 +43,7 @@ stands alone, between characters that are neither letters nor digits. An empty v
 Of a value broken over lines behind other text, two characters at the end of the first may be read. Of one
 of more than 32 KiB, or of all if they have more than 64 KiB together, pieces of less than 48 encoded
 characters are not recognised; of the short lines of all, and of what a parser makes of their passwords, the
-first thousands are looked for encoded. In an output full of pieces of large secrets, what is between them
+first thousands are looked for encoded. In an output full of pieces of secrets, what is between them
 disappears as well. Nor is, of any, what a program itself makes unreadable (compressed,
 encrypted, hashed, reversed), or a dump that puts something between the bytes (`xxd` without -p). A build
 that wants to give away its secret can.

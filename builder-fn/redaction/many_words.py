@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from itertools import islice
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .in_turns import sorted_in_turns
-from .numbered import NumberedSieve
+from .numbered import Maybe, Numbered
 from .words import merged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from .sieve import Searched
     from .words import Match
 
+# Words are known by so many of their characters, the most that they have, before they are read.
+_SIZES = (4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48)
 # So many places of a text that look like words are read; from then on, the longest is taken to stand at each.
-_MOST_READ = 2048
+_MOST_READ = 512
 _NONE = -1
 _BEFORE, _AFTER = 1, 2
 
@@ -30,10 +34,10 @@ class ManyWords:
     """Words of at least *least* characters, each with whether it has bits before and after it."""
 
     def __init__(self, words: Mapping[str, tuple[bool, bool]], least: int) -> None:
-        self._sieve = NumberedSieve(len(words), least)
-        beginnings = "".join([word[:least] for word in words])
-        self._sieve.add(beginnings, range(0, len(beginnings), least))
-        del beginnings
+        self._least = least
+        self._beginnings = _beginnings(words, least)
+        by_size = groupby(sorted(words, key=len), key=lambda word: _size(len(word), least))
+        self._by_size = [(size, _beginnings(list(of), size)) for size, of in by_size]
         self._words = sorted_in_turns(words, str)
         # The longest word that one begins with, and the bits of one with those of all that it begins with.
         self._shorter = array("i")
@@ -59,8 +63,8 @@ class ManyWords:
     def _places(self, searched: Searched) -> Iterator[tuple[int, int, bool, bool]]:
         """Yield the longest word at each place; what stands within it needs no mark of its own."""
         text = searched.text
-        places = self._sieve.places(searched, 1)
-        for at, _number in islice(places, _MOST_READ):
+        places = self._may_be_at(searched.once(Numbered))
+        for at in places[:_MOST_READ]:
             around = text[at : at + self._longest]
             number = bisect_right(self._words, around) - 1
             while number != _NONE and not around.startswith(self._words[number]):
@@ -69,5 +73,27 @@ class ManyWords:
                 bits = self._bits[number]
                 end = at + len(self._words[number])
                 yield at, end, bool(bits & _BEFORE), bool(bits & _AFTER)
-        for at, _number in places:
+        for at in places[_MOST_READ:]:
             yield at, min(at + self._longest, len(text)), False, False
+
+    def _may_be_at(self, numbered: Numbered) -> list[int]:
+        """Return the places that look like the beginning of a word, most of it at least."""
+        places = self._beginnings.among(numbered.every(self._least))
+        looks = np.zeros(len(places), np.bool_)
+        for size, beginnings in self._by_size:
+            within = numbered.within(places, size)
+            looks[within[beginnings.among(numbered.at(places[within], size))]] = True
+        at: list[int] = places[looks].tolist()
+        return at
+
+
+def _size(length: int, least: int) -> int:
+    return max((size for size in _SIZES if size <= length), default=least)
+
+
+def _beginnings(words: Collection[str], size: int) -> Maybe:
+    """Return what words begin with, *size* characters of each, which all have them."""
+    maybe = Maybe(len(words))
+    text = Numbered("".join([word[:size] for word in words]))
+    maybe.add(text.at(np.arange(0, len(text), size), size))
+    return maybe

@@ -35,9 +35,9 @@ _OTHER = np.uint64(secrets.randbits(_BITS) | 1)
 _ONE = np.uint64(1)
 _FLAGS = np.left_shift(1, np.arange(8)).astype(np.uint8)
 _HALF, _FLAG, _EIGHT = np.uint64(32), np.uint64(29), np.uint64(7)
-# Bytes for each stretch of a sieve, and for what goes on to one side of it: with two flags for each,
-# one of 300 others is let through, and one of 40.
-_ROOM, _ROOM_BESIDE = 4, 2
+# Bytes for each number of a set: with two flags for each, one of 300 others seems to be in it. Where others
+# were left out before, one of 40 may.
+ROOM, _ROOM_BESIDE = 4, 2
 
 
 class _Powers:
@@ -91,13 +91,18 @@ class Numbered:
         numbers *= self._inverses[places]
         return numbers
 
+    def within(self, places: Places, size: int) -> Places:
+        """Return which of *places* begin a stretch of so many characters."""
+        within: Places = ((places >= 0) & (places + size <= len(self))).nonzero()[0]
+        return within
 
-class _Maybe:
+
+class Maybe:
     """A set of numbers, and of some others: quick to ask for many at once."""
 
-    def __init__(self, room: int) -> None:
-        self._flags = np.zeros(room + 1, np.uint8)
-        self._room = np.uint64(room + 1)
+    def __init__(self, count: int, room: int = ROOM) -> None:
+        self._flags = np.zeros(count * room + 1, np.uint8)
+        self._room = np.uint64(len(self._flags))
 
     def add(self, numbers: Numbers) -> None:
         for each in (numbers, numbers * _OTHER):
@@ -126,11 +131,11 @@ class NumberedSieve:
     """A sieve for very many stretches, for which a text is looked at everywhere."""
 
     def __init__(self, count: int, size: int, far: int = 0) -> None:
-        self._known = _Maybe(count * _ROOM)
+        self._known = Maybe(count)
         self._size = size
         # From a stretch, how far away what goes on begins, and what is known to go on there.
         beside = (0, size - far) if far else ()
-        self._sides = [(moved, _Maybe(count * _ROOM_BESIDE)) for moved in beside]
+        self._sides = [(moved, Maybe(count, _ROOM_BESIDE)) for moved in beside]
         self._far = far
 
     def add(self, text: str, places: Sequence[int]) -> array[int]:
@@ -139,7 +144,7 @@ class NumberedSieve:
         self._known.add(numbers)
         for moved, known in self._sides:
             starts = at + moved
-            known.add(numbered.at(starts[self._within(numbered, starts)], self._far))
+            known.add(numbered.at(starts[numbered.within(starts, self._far)], self._far))
         return array("q", numbers.tobytes())
 
     def places(self, searched: Searched, step: int) -> Iterator[tuple[int, int]]:
@@ -153,11 +158,6 @@ class NumberedSieve:
     def _goes_far(self, numbered: Numbered, at: Places) -> NDArray[np.bool_]:
         goes = np.zeros(len(at), np.bool_)
         for moved, known in self._sides:
-            within = self._within(numbered, at + moved)
+            within = numbered.within(at + moved, self._far)
             goes[within[known.among(numbered.at(at[within] + moved, self._far))]] = True
         return goes
-
-    def _within(self, numbered: Numbered, starts: Places) -> Places:
-        """Return which of *starts* lie so far from both ends of the text."""
-        within: Places = ((starts >= 0) & (starts + self._far <= len(numbered))).nonzero()[0]
-        return within

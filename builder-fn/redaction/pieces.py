@@ -14,7 +14,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from math import inf
 from typing import TYPE_CHECKING
 
 from .encoded import Encoded
@@ -50,10 +49,11 @@ _NO_PLACE = -1
 _BLOCK = 16 * 1024
 # Of seeds that are taken for one another, so many are compared one by one; more are kept in order.
 _COMPARED = 3
-# So many seeds of a text are compared with very many forms, and so many that stand at more places; from then
-# on, what begins or ends as any of them do is taken for a piece. An output full of pieces of large secrets
-# is, or one of a large secret that is full of one long text.
-_MOST_COMPARED, _MOST_COMMON = 256, 128
+# So many seeds of a text are compared, and so many that stand at more places; from then on, what begins or
+# ends as any of them do is taken for a piece. An output full of pieces of secrets is, or one of a large
+# secret that is full of one long text.
+_MOST_COMPARED = {"few": 1024, "many": 256}
+_MOST_COMMON = 128
 # Seeds with the same text around are one, if so few others were between them: rows of one character.
 _RECENT = 4096
 
@@ -89,7 +89,7 @@ class Pieces:
     def __init__(self, run: int, forms: Sequence[Form]) -> None:
         characters = sum(len(form.text) for form in forms)
         many = characters > _FEW
-        self._most = _MOST_COMPARED if many else inf
+        self._most = _MOST_COMPARED["many" if many else "few"]
         self._size, between, self._step = _SEEDS["many" if many else "few"][run]
         self._run = run
         self._reach = run - self._size  # so far from a seed is the end of a run that holds it
@@ -121,7 +121,7 @@ class Pieces:
         return merged(found)
 
     def _compared(
-        self, text: str, numbers: Mapping[int, int], most: float, *, postponing: bool
+        self, text: str, numbers: Mapping[int, int], most: int, *, postponing: bool
     ) -> Callable[[int], _Around]:
         """Return what tells how far forms go on around a seed's place; after *most*, as far as may be."""
         size, reach = self._size, self._reach

@@ -226,7 +226,7 @@ def test_a_long_piece_is_compared_at_its_ends_alone(compared: list[str]) -> None
 def test_of_a_text_full_of_pieces_few_are_compared_and_all_are_found(
     compared: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pieces, "_MOST_COMPARED", 20)
+    monkeypatch.setitem(pieces._MOST_COMPARED, "many", 20)
     monkeypatch.setattr(pieces, "_COMPARED", 3)
     value = "".join(CHANCE.choices(LETTERS, k=20_000))
     form = Form(value, 16)
