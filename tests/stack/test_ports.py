@@ -2,6 +2,7 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,18 @@ def test_names_the_program_that_holds_a_port_and_the_way_out() -> None:
     assert f"Port {port}, wanted for the function" in sentence
     assert f"(pid {os.getpid()})" in sentence
     assert "choose another port with --port" in sentence
+
+
+def test_a_port_that_no_process_is_seen_to_hold_is_waited_for() -> None:
+    with socket.socket() as bound:  # as that of a process that is ending: taken, and nobody listens
+        bound.bind((ports.LOOPBACK, 0))
+        port = bound.getsockname()[1]
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(ports.require, port, "function")
+            with pytest.raises(TimeoutError):
+                waiting.result(0.1)
+            bound.close()
+            waiting.result()
 
 
 def test_a_free_port_can_be_had() -> None:

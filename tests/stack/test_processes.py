@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -9,13 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from stack.daemons import processes
+from stack.daemons import ports, processes
 from stack.daemons.daemon import Daemon
 from stack.daemons.processes import Process
 from stack.paths import Paths
 from stack.running import record
 
 from ..live.waiting import wait_until
+from .headless import COMMAND, wait_until_headless
 
 # A shell with a child that has a child; each says on the pipe that it is there.
 FAMILY = "sh -c 'echo ready; exec sleep 600' & echo ready; wait"
@@ -47,6 +49,44 @@ def test_a_process_is_alive_until_it_ends(shell: subprocess.Popen[str]) -> None:
     os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
 
     assert not found.alive, "a zombie has ended"
+
+
+@pytest.fixture
+def headless() -> Iterator[tuple[Process, int]]:
+    """Yield a process of which only a second thread lives, which listens, and its port."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE) as started:
+        try:
+            assert started.stdout is not None
+            port = int(started.stdout.readline())
+            wait_until_headless(started.pid)
+            yield identity(started.pid), port
+        finally:
+            started.kill()
+
+
+def test_a_process_is_alive_and_ending_until_its_last_thread_ends(
+    headless: tuple[Process, int], shell: subprocess.Popen[str]
+) -> None:
+    process, port = headless
+    assert process.alive
+    assert process.ending
+    assert not identity(shell.pid).ending
+
+    process.send(signal.SIGKILL)
+    wait_until(lambda: not (process.alive or process.ending))
+
+    ports.require(port, "test")
+
+
+def test_the_port_of_a_stopped_daemon_is_free(
+    headless: tuple[Process, int], tmp_path: Path
+) -> None:
+    process, port = headless
+
+    Daemon(name="headless", process=process, log=tmp_path / "log").stop(grace=0.0)
+
+    with socket.socket() as listener:
+        listener.bind((ports.LOOPBACK, port))
 
 
 def test_another_process_under_the_same_id_is_not_the_process(

@@ -15,8 +15,10 @@ from stack.paths import Paths
 from stack.running import record
 from stack.running.upkeep import Part, Started, Upkeep
 
+from . import headless
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from stack.daemons.daemon import Daemon
@@ -33,6 +35,7 @@ class Stack:
 
     paths: Paths
     sleepers: list[Sleeper] = field(default_factory=list)
+    command: Sequence[str] = ("sleep", "600")
 
     def up(self, made_from: str = "", asked: int | None = None) -> tuple[str, str]:
         part = Part(
@@ -48,7 +51,7 @@ class Stack:
         folder = self.paths.state
         started = daemon.launch(
             "sleeper",
-            ["sleep", "600"],
+            self.command,
             account=Account(os.getuid(), os.getgid(), folder),
             environment=os.environ,
             folder=folder,
@@ -97,6 +100,15 @@ def test_what_died_is_started_again(stack: Stack) -> None:
     stack.up()
     stack.sleepers[0].daemon.kill()
     assert stack.up() == ("", "")
+    assert record.load(stack.paths)["sleeper"].pid == stack.sleepers[1].daemon.pid
+
+
+def test_what_is_about_to_end_is_replaced_on_its_port(stack: Stack) -> None:
+    stack.command = headless.COMMAND
+    address, _ = stack.up(asked=ports.free())
+    headless.wait_until_headless(stack.sleepers[0].daemon.pid)
+    assert stack.up() == (address, "")
+    assert not stack.sleepers[0].daemon.alive
     assert record.load(stack.paths)["sleeper"].pid == stack.sleepers[1].daemon.pid
 
 

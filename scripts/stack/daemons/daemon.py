@@ -98,7 +98,6 @@ class Daemon:
             time.sleep(POLL_SECONDS)
             members = living | self.members()
         self._namespaces.release()
-        # A process counts as ended with its first thread, but can be waited for with its last.
         self._reap(REAP_SECONDS)
 
     def _reap(self, seconds: float = 0.0) -> None:

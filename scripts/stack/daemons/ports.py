@@ -3,6 +3,8 @@
 import http.client
 import secrets
 import socket
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import StackError
@@ -11,6 +13,8 @@ LOOPBACK = "127.0.0.1"
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_ENDING_SECONDS = 10.0  # on a busy machine a process of many threads takes a second or two
+_POLL_SECONDS = 0.02
 _LOWEST, _HIGHEST = 10_240, 65_535
 _TRIES = 100
 _LISTENING = "0A"  # TCP_LISTEN in the kernel's include/net/tcp_states.h
@@ -33,12 +37,20 @@ def free() -> int:
 
 
 def require(port: int, purpose: str, option: str = "") -> None:
-    """Raise a sentence that names the holder when the port is taken."""
-    if not _is_free(port):
-        choice = f", or choose another port with {option}" if option else ""
-        raise StackError(
-            f"Port {port}, wanted for the {purpose}, is in use by {_holder(port)}: stop it{choice}."
-        )
+    """Raise a sentence that names the holder when the port is taken.
+
+    A port that no process is seen to hold is waited for: a process that is ending gives its sockets up last.
+    """
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while not _is_free(port):
+        holder = _holder(port)
+        if holder or time.monotonic() >= deadline:
+            choice = f", or choose another port with {option}" if option else ""
+            raise StackError(
+                f"Port {port}, wanted for the {purpose}, is in use by {holder or 'another program'}:"
+                f" stop it{choice}."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def answers(host: str, port: int) -> bool:
@@ -72,12 +84,13 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _holder(port: int) -> str:
+def _holder(port: int) -> str | None:
     inodes = _listening_inodes(port)
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and _holds(folder, inodes):
-            return f"{(folder / 'comm').read_text().strip()} (pid {folder.name})"
-    return "another program"
+        with suppress(OSError):  # it has ended meanwhile
+            if folder.name.isdigit() and _holds(folder, inodes):
+                return f"{(folder / 'comm').read_text().strip()} (pid {folder.name})"
+    return None
 
 
 def _listening_inodes(port: int) -> set[str]:
@@ -91,7 +104,4 @@ def _listening_inodes(port: int) -> set[str]:
 
 
 def _holds(folder: Path, inodes: set[str]) -> bool:
-    try:
-        return any(str(entry.readlink()) in inodes for entry in (folder / "fd").iterdir())
-    except OSError:
-        return False
+    return any(str(entry.readlink()) in inodes for entry in (folder / "fd").iterdir())

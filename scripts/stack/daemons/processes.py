@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -16,7 +17,14 @@ class Process:
 
     @property
     def alive(self) -> bool:
+        """Return whether any of its threads lives: the last one to end closes its files and its sockets."""
         return find(self.pid) == self
+
+    @property
+    def ending(self) -> bool:
+        """Return whether it lives, but its first thread has ended, as when the process was told to end."""
+        status = _status(self.pid)
+        return status is not None and status.process == self and status.ending
 
     def send(self, number: signal.Signals) -> None:
         """Signal the process if it still lives, and no later one under its id."""
@@ -24,6 +32,14 @@ class Process:
             # Alive after the opening: then the descriptor is this process, and stays it.
             if self.alive:
                 signal.pidfd_send_signal(descriptor, number)
+
+
+class _Status(NamedTuple):
+    """A living process, as /proc tells of it."""
+
+    process: Process
+    parent: int
+    ending: bool
 
 
 class UserNamespaces:
@@ -73,9 +89,9 @@ class UserNamespaces:
 
 
 def find(pid: int) -> Process | None:
-    """Find the process with this id, unless it has ended (a zombie has ended)."""
+    """Find the process with this id, unless it has ended (a zombie without other threads has ended)."""
     status = _status(pid)
-    return None if status is None else status[0]
+    return status and status.process
 
 
 def family(process: Process, namespaces: UserNamespaces | None = None) -> set[Process]:
@@ -85,7 +101,7 @@ def family(process: Process, namespaces: UserNamespaces | None = None) -> set[Pr
     """
     held = UserNamespaces() if namespaces is None else namespaces
     children: dict[int, list[Process]] = {}
-    living = dict(_living())
+    living = {each.process: each.parent for each in _living()}
     for child, parent in living.items():
         children.setdefault(parent, []).append(child)
     members: set[Process] = set()
@@ -109,13 +125,13 @@ def _opened(pid: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _living() -> Iterator[tuple[Process, int]]:
+def _living() -> Iterator[_Status]:
     for name in os.listdir("/proc"):  # noqa: PTH208 - called often, and ten times as fast
         if name.isdigit() and (status := _status(int(name))):
             yield status
 
 
-def _status(pid: int) -> tuple[Process, int] | None:
+def _status(pid: int) -> _Status | None:
     try:
         with open(f"/proc/{pid}/stat", errors="replace") as file:  # noqa: PTH123 - as above
             text = file.read()
@@ -123,9 +139,11 @@ def _status(pid: int) -> tuple[Process, int] | None:
         return None
     # proc_pid_stat(5): the command, field 2, stands in parentheses and may hold any character.
     fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    state, parent, threads, started = fields[0], *(int(fields[at]) for at in (1, 17, 19))
+    # The first thread is a zombie while others live, and those hold all that the process had open.
+    if state == "X" or (state == "Z" and threads <= 1):
         return None
-    return Process(pid, int(fields[19])), int(fields[1])
+    return _Status(Process(pid, started), parent, ending=state == "Z")
 
 
 def _user_namespace(pid: int) -> int | None:

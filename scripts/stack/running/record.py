@@ -23,8 +23,8 @@ class Entry:
     made_from: str
 
     @property
-    def alive(self) -> bool:
-        return Process(self.pid, self.started).alive
+    def process(self) -> Process:
+        return Process(self.pid, self.started)
 
     @property
     def port(self) -> int | None:
@@ -33,7 +33,7 @@ class Entry:
         return int(number) if number.isdigit() else None
 
     def daemon(self, name: str) -> Daemon:
-        return Daemon(name=name, process=Process(self.pid, self.started), log=Path(self.log))
+        return Daemon(name=name, process=self.process, log=Path(self.log))
 
 
 def entry(daemon: Daemon, address: str, made_from: str) -> Entry:
@@ -52,7 +52,7 @@ def load(paths: Paths) -> dict[str, Entry]:
         return {}
     stored = json.loads(paths.record.read_text())
     entries = {name: Entry(**fields) for name, fields in stored.items()}
-    return {name: found for name, found in entries.items() if found.alive}
+    return {name: found for name, found in entries.items() if found.process.alive}
 
 
 def save(paths: Paths, entries: Mapping[str, Entry]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..daemons import ports
-from ..daemons.daemon import Daemon
+from ..daemons.daemon import STOP_SECONDS, Daemon
 from ..paths import Paths
 from . import record
 
@@ -17,7 +17,10 @@ class Started(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One daemon of the stack. `start` is given the port, or None for any free one."""
+    """One daemon of the stack. `start` is given the port, or None for any free one.
+
+    One that is replaced may take `grace` seconds to end by itself.
+    """
 
     name: str
     made_from: str
@@ -25,6 +28,7 @@ class Part:
     asked: int | None = None
     default: int | None = None
     option: str = ""
+    grace: float = STOP_SECONDS
 
 
 class Upkeep:
@@ -42,10 +46,11 @@ class Upkeep:
         """Return the daemon's address, and a remark for the terminal when it was already running."""
         found = self._entries.get(part.name)
         port = part.asked or (found.port if found else part.default)
-        if found and found.made_from == part.made_from and found.port == port:
+        kept = found and found.made_from == part.made_from and found.port == port
+        if found and kept and not found.process.ending:
             return found.address, " (already running)"
         if found:
-            found.daemon(part.name).stop()
+            found.daemon(part.name).stop(part.grace)
             del self._entries[part.name]
             record.save(self._paths, self._entries)
         if port:

@@ -177,6 +177,7 @@ def _function(  # noqa: PLR0913 - private
         asked=asked,
         default=default,
         option="--port",
+        grace=function.STOP_SECONDS,
         start=start,
     )
     url, remark = upkeep.keep_or_start(part)
