@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 class BuildRecord:
     """A build as any replica can tell of it. Times are in seconds since 1970, by the daemon's clock.
 
+    *created* is when it was accepted, before its wait in line.
     *error* is what the build's owner told, or would have; of a failed step it has all but the output,
     which is in the log.
     """
@@ -203,6 +204,11 @@ class Attempt:
         results = build.Result.Results
         return BuildResult(digest=results[min(results)].digest if results else "")
 
+    def _created(self, record: pb.BuildHistoryRecord) -> float:
+        """Return when the build was accepted: its claim tells, since *record* may come after the line."""
+        claim = self.records.get(Part.CLAIM, record)
+        return min(each.CreatedAt.ToNanoseconds() for each in (record, claim)) / 1e9
+
     def _completed(self, record: pb.BuildHistoryRecord, state: State) -> float | None:
         """Return when it ended for all but the daemon, if the daemon still works on it."""
         ended = [record] if _ended(record) or state is not State.FAILED else self.records.values()
@@ -221,7 +227,7 @@ class Attempt:
             ref=self.ref,
             annotations=annotations_of(record),
             state=state,
-            created=record.CreatedAt.ToNanoseconds() / 1e9,
+            created=self._created(record),
             completed=self._completed(record, state),
             result=result,
             error=error,

@@ -163,6 +163,22 @@ def test_of_one_name_the_record_counts_that_came_last() -> None:
     assert told(record(ended=True), record()).ended
 
 
+@pytest.mark.parametrize("claim", [HELD, RELEASED, DIED])
+def test_a_build_was_created_when_it_was_accepted_and_not_when_it_left_the_line(
+    claim: pb.BuildHistoryRecord,
+) -> None:
+    assert told(claim, record(created=150)).created == 100.0
+    assert told(claim, record(created=150, ended=True)).created == 100.0
+    assert told(claim, record(created=150, error=(UNKNOWN, "no"))).created == 100.0
+
+
+def test_a_build_that_was_refused_in_line_was_created_when_it_was_accepted() -> None:
+    refused = verdict(BuildTimedOut("It waited too long."))
+    refused.CreatedAt.seconds += 50
+
+    assert told(RELEASED, refused).created == 100.0
+
+
 def test_a_journal_ends_as_its_writer_said() -> None:
     result = BuildResult(digest="sha256:1", size=5, platforms=("linux/amd64",))
     good = record(attrs=journal_attrs(ANNOTATIONS), ended=True)

@@ -269,13 +269,27 @@ def test_records_are_the_newest_first(daemon: FakeBuildkitd, search: Search) -> 
     refs = [Ref(f"{number:032x}") for number in range(5)]
     for created, ref in enumerate(refs):
         daemon.history.add(record(ref=ref, created=100 + created, ended=True))
-    daemon.history.add(record(Part.CLAIM, ref=refs[4], attrs=CLAIMED, ended=True))
+    daemon.history.add(record(Part.CLAIM, ref=refs[4], attrs=CLAIMED, created=104, ended=True))
     daemon.history.add(record(Part.CANCEL, ref=Ref(ID), attrs={}, created=500, ended=True))
 
     found = search.records(limit=3)
 
     assert [each.ref for each in found] == [refs[4], refs[3], refs[2]]
     assert [request.Limit for request in daemon.history.requests] == [12]
+
+
+def test_records_are_in_the_order_in_which_the_builds_were_accepted(
+    daemon: FakeBuildkitd, search: Search
+) -> None:
+    first, second = Ref("1" * 32), Ref("2" * 32)
+    for ref, accepted, began in ((first, 100, 140), (second, 110, 120)):
+        daemon.history.add(record(Part.CLAIM, ref=ref, attrs=CLAIMED, created=accepted, ended=True))
+        daemon.history.add(record(ref=ref, created=began, ended=True))
+
+    assert [(each.ref, each.created) for each in search.records(limit=3)] == [
+        (second, 110.0),
+        (first, 100.0),
+    ]
 
 
 def test_records_go_on_beside_those_that_have_ended(daemon: FakeBuildkitd, search: Search) -> None:
