@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def daemon() -> Iterator[FakeBuildkitd]:
+    fake = FakeBuildkitd()
+    fake.start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def hasty() -> Iterator[FakeBuildkitd]:
+    """Yield a daemon that does not wait long for what does not come."""
     fake = FakeBuildkitd(registration_seconds=0.05, job_seconds=0.05, session_seconds=0.5)
     fake.start()
     yield fake
@@ -26,14 +35,14 @@ def daemon() -> Iterator[FakeBuildkitd]:
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
-def test_the_fake_holds_to_the_daemons_contract(daemon: FakeBuildkitd, claim: Claim) -> None:
+def test_the_fake_holds_to_the_daemons_contract(hasty: FakeBuildkitd, claim: Claim) -> None:
     def script(build: object) -> dict[str, str]:
         build.session()  # type: ignore[attr-defined]
         return {}
 
-    daemon.solver.script = script
-    with daemon.control() as control, daemon.control() as other:
-        claim(Party(control=control, other=other, ref_taken_seconds=daemon.ref_taken_seconds))
+    hasty.solver.script = script
+    with hasty.control() as control, hasty.control() as other:
+        claim(Party(control=control, other=other, ref_taken_seconds=hasty.ref_taken_seconds))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -75,7 +75,7 @@ def never() -> bool:
 def test_a_job_that_comes_twice_is_built_once(
     daemon: FakeBuildkitd, builder: Builder, another: Builder, running: Running
 ) -> None:
-    asked = job(claimed=True)
+    asked = job(claimed=True, once=True)
     first = begun(builder.build(asked), running)
 
     second = another.build(asked)
@@ -93,7 +93,7 @@ def test_a_job_that_comes_twice_is_built_once(
 def test_a_job_that_has_been_built_is_not_built_again(
     daemon: FakeBuildkitd, builder: Builder, another: Builder
 ) -> None:
-    asked = job(claimed=True)
+    asked = job(claimed=True, once=True)
     first = builder.build(asked)
     list(first.lines())
     daemon.wait_until(lambda: daemon.history.completed(asked.build_id))
@@ -110,7 +110,7 @@ def test_a_job_that_failed_fails_again_without_being_built(
     daemon: FakeBuildkitd, builder: Builder, another: Builder
 ) -> None:
     daemon.solver.script = scripts.fail
-    asked = job(claimed=True)
+    asked = job(claimed=True, once=True)
     with pytest.raises(BuildFailed):
         list(builder.build(asked).lines())
     built = len(daemon.solver.requests)
@@ -124,7 +124,7 @@ def test_a_job_that_failed_fails_again_without_being_built(
 def test_a_follower_of_a_replica_that_stops_builds_the_job_itself(
     daemon: FakeBuildkitd, builder: Builder, another: Builder, running: Running
 ) -> None:
-    asked = job(claimed=True)
+    asked = job(claimed=True, once=True)
     first = begun(builder.build(asked), running)
     second = another.build(asked)
     lines = iter(second.lines())
@@ -226,7 +226,7 @@ def test_a_job_without_room_is_followed_where_it_runs(
     daemon: FakeBuildkitd, another: Builder, running: Running, tmp_path: Path
 ) -> None:
     full = Builder(settings(daemon, tmp_path, max_builds=1, max_waiting=0))
-    asked = job(claimed=True)
+    asked = job(claimed=True, once=True)
     elsewhere = begun(another.build(asked), running)
     running.begun.clear()
     own = begun(full.build(job()), running)

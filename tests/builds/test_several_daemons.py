@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from function.buildkit.rpc import liveness
 from function.builds import build as building
 from function.builds import placing
 from function.builds.build import Build
@@ -334,8 +335,10 @@ class TestRedelivery:
         assert build.result
 
     def test_a_single_daemon_is_asked_no_more_than_before(
-        self, fakes: list[FakeBuildkitd], tmp_path: Path
+        self, fakes: list[FakeBuildkitd], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        # One that is silent for a second is asked whether it is there.
+        monkeypatch.setattr(liveness, "_QUIET_SECONDS", 60 * PATIENCE)
         only = replica(fakes[:1], tmp_path)
         asked = call()
 

@@ -22,7 +22,7 @@ from function.pb import control_pb2 as pb
 from function.pb import gateway_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from function.buildkit.rpc.control import Control
 
@@ -51,10 +51,20 @@ class Held:
         self.bridge = LLBBridge(control.channel, self.ref)
         request = pb.SolveRequest(Ref=self.ref, **fields)  # type: ignore[arg-type]
         self.call = control.solve.future(request)
-        self.inputs = self.bridge.inputs(timeout=PATIENCE).result().Definitions
+        self.inputs = self._inputs()
 
     def end(self, request: gateway_pb2.ReturnRequest = EMPTY) -> None:
         self.bridge.return_(request).result()
+
+    def _inputs(self) -> Mapping[str, bytes]:
+        """Ask until the daemon has the build, of which it may hear later."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.bridge.inputs(timeout=PATIENCE).result().Definitions
+            except grpc.RpcError as exc:
+                if exc.code() is not grpc.StatusCode.NOT_FOUND or time.monotonic() > deadline:
+                    raise
 
     def warn(self, url: str) -> None:
         request = gateway_pb2.WarnRequest(

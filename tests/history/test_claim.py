@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -189,12 +190,14 @@ def test_a_claim_that_came_long_after_the_look_is_made_again(
     attempt: int | None,
 ) -> None:
     """Let another replica have it in between, so that its ref is free again."""
-    monkeypatch.setattr(claims, "_REF_TAKEN_SECONDS", daemon.ref_taken_seconds)
+    now = 0.0
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=time.sleep)
+    monkeypatch.setattr(claims, "time", clock)
     daemon.hold("Solve")
     with ThreadPoolExecutor(1) as threads:
         claiming = threads.submit(claim, control)
         daemon.wait_at("Solve")
-        time.sleep(1.2 * daemon.ref_taken_seconds)
+        now = claims._REF_TAKEN_SECONDS + 1.0
         if meanwhile:
             daemon.history.add(meanwhile)
         daemon.let_go("Solve")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,11 +93,12 @@ def test_a_daemon_that_says_no_such_job_meanwhile_is_asked_again(
     daemon.hold("Solve")
     build = asked(control)
     daemon.wait_at("Solve")
-    threading.Timer(2 * NO_SUCH_JOB_SECONDS, lambda: daemon.let_go("Solve")).start()
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(build.is_ours)
+        daemon.wait_until(lambda: daemon.reached(INPUTS) > 1)
+        daemon.let_go("Solve")
 
-    assert build.is_ours()
-
-    assert daemon.reached(INPUTS) > 1
+        assert asking.result(PATIENCE)
 
 
 def test_a_build_that_never_comes_is_the_daemons_fault(
