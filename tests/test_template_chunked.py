@@ -88,13 +88,13 @@ def test_refuses_what_is_no_chunk(wire: bytes) -> None:
 def test_bounds_what_is_not_the_body(first: bytes, then: bytes) -> None:
     body = ChunkedBody()
     body.decode(first)
-    begun = time.process_time()
+    begun = time.thread_time()
 
     with pytest.raises(Refused) as raised:
         decode_all(body, then[: 512 << 10])
 
     assert "far more bytes around its chunks" in raised.value.sentence
-    assert time.process_time() - begun < 0.05
+    assert time.thread_time() - begun < 0.2
 
 
 def test_a_large_body_earns_no_right_to_endless_trailers() -> None:
@@ -112,8 +112,8 @@ def test_chunks_of_one_byte_cost_little() -> None:
     body = ChunkedBody()
     taken = []
     for _ in range(5):
-        begun = time.process_time()
+        begun = time.thread_time()
         assert body.decode(wire) == b"x" * (MIB // 6)
-        taken.append(time.process_time() - begun)
+        taken.append(time.thread_time() - begun)
 
-    assert min(taken) < 0.020
+    assert min(taken) < 0.1  # it is 0.01; a loop over chunks takes ten times as long

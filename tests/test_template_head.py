@@ -152,10 +152,10 @@ def test_bounds_the_number_of_headers() -> None:
 
 
 def test_a_header_of_spaces_and_a_control_character_costs_nothing() -> None:
-    begun = time.process_time()
+    begun = time.thread_time()
 
     assert refused("GET / HTTP/1.1", "Host: a", "X: " + " " * 32000 + "\x01")[0] == 400
-    assert time.process_time() - begun < 0.005
+    assert time.thread_time() - begun < 0.1  # quadratic time would be a second
 
 
 @given(st.binary(max_size=200))

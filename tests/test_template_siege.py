@@ -164,7 +164,7 @@ def test_a_head_that_does_not_come_to_an_end_is_refused(start: Start) -> None:
 
     assert answer.startswith(b"HTTP/1.1 408")
     assert document(answer)["reason"] == "too_slow"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_body_that_drips_is_refused(start: Start) -> None:
@@ -242,15 +242,15 @@ def test_a_body_waits_for_room_before_it_is_refused(start: Start) -> None:
 
 
 def test_large_bodies_do_not_wait_for_each_other(start: Start) -> None:
-    served = start(body_budget=str(64 * MIB), body_wait="60s")
+    served = start(body_budget=str(64 * MIB), body_wait="100s")
     begun = time.monotonic()
 
-    found = attacks.large_bodies(served.address, 4, 25 * MIB, seconds=30, close=True)
+    found = attacks.large_bodies(served.address, 4, 25 * MIB, seconds=60, close=True)
 
     statuses = sorted(answer[9:12] for answer in found)
     assert statuses[:2] == [b"200", b"200"]
     assert set(statuses) == {b"200", b"503"}
-    assert time.monotonic() - begun < 25
+    assert time.monotonic() - begun < 60
 
 
 def test_bodies_that_drip_make_room_for_others(start: Start) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import threading
-import time
 import tracemalloc
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -140,18 +140,29 @@ def test_under_one_key_one_look_is_one_content_however_many_build_at_once(
     assert len(dict(chosen)) == len(set(chosen))
 
 
-def test_a_new_content_is_hashed_while_it_is_sent_and_a_known_one_before() -> None:
-    keys = SharedKeys()
-    large = tree(bytes(64 * MIB))
-    begun = time.monotonic()
+def test_a_new_content_is_hashed_while_it_is_sent_and_a_known_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashing, may_end = threading.Event(), threading.Event()
+    content = shared_key._content
+
+    def held(entry: Entry) -> bytes:
+        hashing.set()
+        assert may_end.wait(30)
+        return content(entry)
+
+    monkeypatch.setattr(shared_key, "_content", held)
+    keys, large = SharedKeys(), tree(bytes(2 * MIB))
+
     key = keys.choose("image", large)
-    new = time.monotonic() - begun
-    begun = time.monotonic()
 
-    assert keys.choose("image", large) == key
-    known = time.monotonic() - begun
-
-    assert new < known / 4
+    assert hashing.wait(30)
+    with ThreadPoolExecutor(1) as threads:
+        known = threads.submit(keys.choose, "image", large)
+        with pytest.raises(TimeoutError):
+            known.result(0.05)
+        may_end.set()
+        assert known.result(30) == key
 
 
 def test_contents_that_cannot_be_remembered_leave_a_key_that_is_not_used_again(

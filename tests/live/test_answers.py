@@ -157,7 +157,7 @@ def test_a_failed_builds_steps_say_which_failed(builder: str) -> None:
 
 def test_a_silent_step_that_is_cut_off_has_taken_until_then(builder: str) -> None:
     dockerfile = f'FROM debian:trixie-slim\nENV A={once()}\nRUN ["sleep", "60"]\n'
-    config = {**WITHOUT_PUSH, "timeout": "3s"}
+    config = {**WITHOUT_PUSH, "timeout": "8s"}
     answer = build(builder, Request({"Dockerfile": dockerfile}, config=config))
 
     assert answer.document["reason"] == "build_timed_out"

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
     from .conftest import StartFunction
 
-# From the daemon's death to the end of the answer: the promise is 5 s, the rest is for a busy machine.
-PATIENCE = 8.0
+# From the daemon's death to the end of the answer: a bound against hanging, which a busy machine keeps. The
+# promise is 5 s, which scripts/drill measures.
+PATIENCE = 25.0
 PUSH_SECONDS = 30.0
 NAP = "60.75"  # tells our step from everything else that sleeps on this machine
 
@@ -45,9 +46,10 @@ SLEEPING = Request(
 )
 QUICK = Request({"Dockerfile": "FROM scratch\nCOPY . /\n", "a": "a"}, config={"skipPush": True})
 LARGE = Request(
-    {"Dockerfile": "FROM scratch\nCOPY large /\n", "large": bytes(256 << 20)},
+    {"Dockerfile": "FROM scratch\nCOPY large /\n", "large": bytes(32 << 20)},
     config={"skipPush": True},
 )
+SENT_BYTES = 4 << 20
 
 
 @contextmanager
@@ -68,12 +70,21 @@ def function(daemon: Buildkitd, start_function: StartFunction) -> Iterator[Funct
         yield started
 
 
-def test_killed_during_the_upload_of_a_context(daemon: Buildkitd, function: Function) -> None:
-    with stream(function.url, LARGE) as response:
-        read_until(response, "load build context")
-        daemon.kill()
-        with answers_soon():
-            rest = list(documents(response))
+def test_killed_during_the_upload_of_a_context(
+    daemon: Buildkitd, start_function: StartFunction
+) -> None:
+    with (
+        Relay(daemon.address) as relay,
+        start_function(relay.address) as function,
+    ):
+        relay.hold(after=SENT_BYTES)
+        with stream(function.url, LARGE) as response:
+            read_until(response, "load build context")
+            wait_until(lambda: relay.holds)
+            daemon.kill()
+            relay.let_go()
+            with answers_soon():
+                rest = list(documents(response))
     assert_lost(rest[-1])
     assert not any("COPY large" in entry for line in rest for entry in line["log"])
 

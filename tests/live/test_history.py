@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from function.history import BuildRecord, Claim, Follow
 
 # From a replica's death to the report of it: the promise is seconds, the rest is for a busy machine.
-SOON = 8.0
+SOON = 25.0  # a bound against hanging, which a busy machine keeps
 WAIT = 30.0
 
 QUICK = "FROM scratch\nCOPY . /\n"

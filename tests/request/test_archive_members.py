@@ -522,10 +522,10 @@ def test_tiny_pax_records_are_bounded(kind: bytes, record: bytes) -> None:
     header = bytes(Header(name="pax", type=kind, data=record * ((1 << 20) // len(record))))
     body = header * 95 + bytes(file("a")) + END
 
-    begun = time.process_time()
+    begun = time.thread_time()
     with pytest.raises(ArchiveError, match="PAX records by the thousand"):
         read(body)
-    assert time.process_time() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 def test_thirty_records_to_a_member_are_read() -> None:
@@ -538,10 +538,10 @@ def test_a_keyword_without_its_end_is_looked_for_once() -> None:
     """Look for the "=" once, and not for each record through all that follows."""
     body = bytes(Header(name="pax", type=b"x", data=b"4 a\n" * (1 << 18))) * 50
 
-    begun = time.process_time()
+    begun = time.thread_time()
     with pytest.raises(ArchiveError, match="malformed record"):
         read(body)
-    assert time.process_time() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(

@@ -378,7 +378,7 @@ def test_any_words_of_a_registry_are_survived(words: str, step: str) -> None:
     "piece", ["a", "/", "a/", ": ", "failed to x: ", "https://", "[", "exceed "]
 )
 def test_an_endless_message_takes_no_time(piece: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     for beginning in ("", "failed to push a/b:1: ", "failed to copy: httpReadSeeker: "):
         explain(beginning + piece * 1_000_000, piece * 1_000)
-    assert time.monotonic() - started < 30  # quadratic time would be hours
+    assert time.thread_time() - started < 30  # quadratic time would be hours
