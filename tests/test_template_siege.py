@@ -99,7 +99,7 @@ def start_either(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cal
 @contextmanager
 def running(_held: list[socket.socket]) -> Iterator[None]:
     """Give the server the time to read what was sent, before others come."""
-    time.sleep(0.3)
+    time.sleep(1.0)
     yield
 
 
@@ -132,7 +132,7 @@ def test_above_the_connection_limit_those_make_room_that_ask_for_nothing(start: 
     served = start(connection_limit="50")
     with (
         attacks.held_open(
-            served.address, 1, [b"GET /slow?seconds=2 HTTP/1.1\r\nHost: a\r\n\r\n"]
+            served.address, 1, [b"GET /slow?seconds=4 HTTP/1.1\r\nHost: a\r\n\r\n"]
         ) as kept,
         running(kept),
         attacks.held_open(served.address, 200, BEGINNINGS),
@@ -146,8 +146,7 @@ def test_above_the_connection_limit_those_make_room_that_ask_for_nothing(start: 
 def test_when_requests_hold_all_connections_probes_are_still_answered(start: Start) -> None:
     served = start(connection_limit="20", threads="2")
     slow = b"GET /slow?seconds=60 HTTP/1.1\r\nHost: a\r\n\r\n"
-    with attacks.held_open(served.address, 20, [slow]):
-        time.sleep(0.3)
+    with attacks.held_open(served.address, 20, [slow]) as held, running(held):
         assert document(attacks.answer_to(served.address, attacks.GET))["reason"] == "busy"
         with Prober(served.address) as probes:
             time.sleep(0.5)
