@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -79,20 +80,30 @@ def builder(start_function: StartFunction, shared_daemon: str) -> Iterator[str]:
 
 @pytest.fixture
 def start_daemon(machine: Machine, mirror: str) -> Iterator[Callable[..., buildkitd.Buildkitd]]:
-    """Start daemons that a test may break; they are stopped with it."""
-    with ExitStack() as started:
+    """Start daemons that a test may break; they end with it.
 
-        def start(*plain_http: str, **options: object) -> buildkitd.Buildkitd:
-            daemon = buildkitd.start(
-                machine,
-                mirror=mirror,
-                plain_http=plain_http,
-                **options,  # type: ignore[arg-type]
-            )
-            started.callback(daemon.stop)
-            return daemon
+    They are killed first: one that is asked to end waits ten seconds for what a function still has open.
+    """
+    started: list[buildkitd.Buildkitd] = []
 
-        yield start
+    def start(*plain_http: str, **options: object) -> buildkitd.Buildkitd:
+        daemon = buildkitd.start(
+            machine,
+            mirror=mirror,
+            plain_http=plain_http,
+            **options,  # type: ignore[arg-type]
+        )
+        started.append(daemon)
+        return daemon
+
+    def end(daemon: buildkitd.Buildkitd) -> None:
+        daemon.kill()
+        daemon.stop()
+
+    yield start
+
+    with ThreadPoolExecutor() as threads:  # which remove their folders beside each other
+        list(threads.map(end, reversed(started)))
 
 
 @pytest.fixture

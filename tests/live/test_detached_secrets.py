@@ -29,22 +29,21 @@ if TYPE_CHECKING:
 SAY = 'RUN --mount=type=secret,id=token echo "said $(cat /run/secrets/token)"'
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def keys() -> KeyPair:
     return KeyPair.generate()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def replicas(
-    machine: Machine,
-    keys: KeyPair,
-    start_daemon: Callable[..., Buildkitd],
-    start_function: StartFunction,
+    machine: Machine, keys: KeyPair, shared_daemon: str, start_function: StartFunction
 ) -> Iterator[tuple[str, str]]:
-    daemon = start_daemon().address
     with with_keys(machine, keys) as folder:
         settings = {"secret_mount_path": str(folder)}
-        with start_function(daemon, **settings) as one, start_function(daemon, **settings) as other:
+        with (
+            start_function(shared_daemon, **settings) as one,
+            start_function(shared_daemon, **settings) as other,
+        ):
             yield one.url, other.url
 
 
@@ -77,7 +76,7 @@ def test_another_replica_shows_the_redacted_log_and_the_result(
     assert live.document["status"] == result.document["status"] == "success"
     for answer in (live, result):
         assert any(f"said {REDACTED}" in entry for entry in answer.log)
-    assert [entry["buildId"] for entry in listed.document["builds"]] == [build_id]
+    assert build_id in [entry["buildId"] for entry in listed.document["builds"]]
     told = live.body + result.body + listed.body + command(there, "logs", build_id).body
     assert token.encode() not in told
 

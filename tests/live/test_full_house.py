@@ -47,6 +47,20 @@ def occupied(url: str, gate: Gate) -> Iterator[str]:
         response.read()
 
 
+@contextmanager
+def all_occupied(url: str, gates: list[Gate]) -> Iterator[None]:
+    """Have a build wait at each of *gates* until the end of the block."""
+    with ExitStack() as streams:
+        builds = [streams.enter_context(stream(url, running(gate.command))) for gate in gates]
+        for each in builds:
+            read_until(each, "arrived")
+        yield
+        for gate in gates:
+            gate.open()
+        for each in builds:
+            each.read()
+
+
 def test_a_caller_that_finds_the_line_full_is_told_when_to_come_again(
     start_function: StartFunction, shared_daemon: str
 ) -> None:
@@ -84,9 +98,8 @@ def test_all_but_builds_are_answered_while_every_place_and_the_line_are_taken(
         ExitStack() as builds,
     ):
         url = function.url
-        for _ in range(PLACES):
-            gate = builds.enter_context(Gate())
-            builds.enter_context(occupied(url, gate))
+        gates = [builds.enter_context(Gate()) for _ in range(PLACES)]
+        builds.enter_context(all_occupied(url, gates))
         for _ in range(WAITING):
             assert builds.enter_context(stream(url, QUICK)).readline()
         detached = str(build(url, QUICK.detached()).document["buildId"])
