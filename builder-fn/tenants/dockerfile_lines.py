@@ -6,6 +6,7 @@ found here is for people: nothing is decided by it.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ from ..errors import ConfigError
 from ..registry.reference import Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _MAX_BYTES = 1 << 20  # of a Dockerfile that is worth the search
+_MAX_JSON = 64 << 10  # characters: what it says takes many times as much memory
+_BOM = b"\xef\xbb\xbf"
 _COMMENTS = ("#", "//")
-_SYNTAX = re.compile(r"\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVES = frozenset({"syntax", "escape", "check"})
+_DIRECTIVE = re.compile(r"([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
 _ASSIGNED = re.compile(r"""([A-Za-z_][A-Za-z0-9_]*)=("[^"]*"|'[^']*'|\S*)""")
 _VARIABLE = re.compile(
     r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}|([A-Za-z_][A-Za-z0-9_]*))"
@@ -27,20 +31,42 @@ _GIT_START = re.compile(r"^(?:[a-z+]+://)?(?:[^/@]*@)?", re.IGNORECASE)
 
 
 def syntax_of(dockerfile: bytes) -> tuple[str, int | None]:
-    """Return the image that `# syntax=` names, and the line; nothing if there is none.
+    """Return the image that is named to read a Dockerfile, and the line; nothing if there is none.
 
-    It is for the plain forms at the top of a file alone, a comment of Dockerfiles or of Go (moby/buildkit
-    v0.32.2 frontend/dockerfile/parser/directives.go has others).
+    As moby/buildkit v0.32.2 finds it (frontend/dockerfile/parser/directives.go): in directives at the top, in
+    comments of Dockerfiles or of Go, below a line that begins with "#!"; else in a file that is JSON.
     """
-    lines = dockerfile[:_MAX_BYTES].decode(errors="replace").split("\n")
+    text = dockerfile[:_MAX_BYTES].removeprefix(_BOM).decode(errors="replace")
+    lines = text.split("\n")
+    above = 1 if text.startswith("#!") else 0
     for mark in _COMMENTS:
-        for number, line in enumerate(lines, start=1):
-            found = line.startswith(mark) and _SYNTAX.fullmatch(line.removeprefix(mark))
-            if not found:
-                break
-            if found[1].lower() == "syntax":
-                return found[2].split()[0], number
-    return "", None
+        for number, name, value in _directives(lines, above, mark):
+            if name == "syntax":
+                return value.split(" ")[0], number
+    syntax = _syntax_in_json("\n".join(lines[above:]))
+    return syntax, 1 + above if syntax else None
+
+
+def _directives(lines: Sequence[str], above: int, mark: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, name and value of each directive, up to the first line that is none."""
+    seen = set[str]()
+    for number, line in enumerate(lines[above:], start=1 + above):
+        found = line.startswith(mark) and _DIRECTIVE.fullmatch(line.removeprefix(mark).lstrip())
+        name = found[1].lower() if found else ""
+        if not found or name in seen or name not in _DIRECTIVES:
+            return
+        seen.add(name)
+        yield number, name, found[2]
+
+
+def _syntax_in_json(text: str) -> str:
+    if len(text) > _MAX_JSON or not text.lstrip().startswith("{"):
+        return ""
+    try:
+        syntax = json.loads(text).get("syntax")
+    except (ValueError, RecursionError):
+        return ""
+    return syntax if isinstance(syntax, str) else ""
 
 
 def line_of(source: str, dockerfile: bytes, build_args: Mapping[str, str]) -> int | None:

@@ -106,10 +106,9 @@ class Restrictions:
             )
 
     def require_frontend(self, config: BuildConfig, dockerfile: bytes) -> None:
-        """Refuse an image that is plainly to read the Dockerfile and may not. Raises PolicyRefused.
+        """Refuse an image that is to read the Dockerfile and may not. Raises PolicyRefused.
 
-        No registry is asked for it then. One that is named in another way the daemon refuses, once it has
-        found it.
+        No registry is asked for it then. One that is not found here the daemon refuses, once it has found it.
         """
         syntax, line = self._syntax(config, dockerfile)
         if self._is_stood_in_for(syntax):
@@ -208,7 +207,7 @@ class Restrictions:
 
     def _syntax(self, config: BuildConfig, dockerfile: bytes) -> tuple[str, int | None]:
         """Return the image that is asked to read the Dockerfile, and the line that does so."""
-        argument = config.build_args.get(_SYNTAX)
+        argument = config.build_args.get(_SYNTAX, "").strip().split(" ")[0]
         return (argument, None) if argument else dockerfile_lines.syntax_of(dockerfile)
 
     def _is_stood_in_for(self, syntax: str) -> bool:

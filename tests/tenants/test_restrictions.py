@@ -163,8 +163,9 @@ def test_a_frontend_that_is_not_allowed_is_refused_before_anybody_is_asked_for_i
     assert "Ask the operator" in str(raised.value)
     assert raised.value.failed_step
     assert raised.value.failed_step.line == 2
-    with pytest.raises(PolicyRefused, match=re.escape(rule)):
-        found.require_frontend(config(buildArgs={"BUILDKIT_SYNTAX": syntax}), PLAIN)
+    for argument in (syntax, f" {syntax} option"):
+        with pytest.raises(PolicyRefused, match=re.escape(rule)):
+            found.require_frontend(config(buildArgs={"BUILDKIT_SYNTAX": argument}), PLAIN)
 
 
 @pytest.mark.parametrize(
