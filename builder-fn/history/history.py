@@ -120,7 +120,7 @@ class History:
     def follow(self, build_id: str, viewer: Viewer = ALL) -> Follow | None:
         """Return a build that any replica runs or ran; None if there is none. The caller closes it."""
         with self._client.asking() as control:
-            search = self._searching(control, viewer)
+            search = self._searching(control, viewer, math.inf, math.inf)
             for attempt in search.attempts(build_id):
                 if record := attempt.record():
                     return Follow(
@@ -223,13 +223,12 @@ class History:
         self,
         control: Control,
         viewer: Viewer,
-        patience: float = math.inf,
-        running_patience: float = math.inf,
+        patience: float,
+        running_patience: float,
     ) -> Search:
-        patience = min(patience, self._client.patience)
         return Search(
             control,
-            patience=patience,
+            patience=min(patience, self._client.patience),
             running_patience=running_patience,
             memory=self._memory,
             images=self._client.images,

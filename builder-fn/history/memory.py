@@ -58,18 +58,17 @@ class Memory:
         self._begun_at: float | None = None  # the latest reading
         self._read_at: float | None = None  # the beginning of the latest that came to its end
 
-    def attempts(self, build_id: str, *, listen: bool = True) -> Sequence[Attempt] | None:
-        """Return the attempts at a build that has ended for good, the last one first; None of any other.
+    def attempts(self, build_id: str) -> Sequence[Attempt] | None:
+        """Return the attempts at a build that has ended for good, the last one first; None of any other."""
+        return self._ended.attempts(build_id)
 
-        With *listen* more will be known when the next one asks.
-        """
-        found = self._ended.attempts(build_id)
-        if not listen or not self._ended.may_listen():
-            return found
+    def listen(self, *, read: bool) -> None:
+        """Listen, so that more is known when the next one asks; *read* after a question without answer."""
+        if not self._ended.may_listen():
+            return
         self._listener.listen()
-        if found is None and self._is_due():
+        if read and self._is_due():
             threading.Thread(target=self._read, name="history", daemon=True).start()
-        return found
 
     def heard(self, build_id: str) -> Sequence[Attempt] | None:
         """Return what was heard of a build's attempts that ended; None unless all that there is was read."""

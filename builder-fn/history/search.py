@@ -122,16 +122,18 @@ class Search:
         """
         if not is_build_id(build_id):
             return ()
-        # To begin a build is no question, and shall not make the replica read a history.
-        listen = not may_be_new
+        ended = self._remembered(build_id)
         # One whose own end was not heard of may still run there, after its owner has left it.
-        if any(each.build for each in self._remembered(build_id, listen=False)):
-            return self._remembered(build_id, listen=listen)
+        if any(each.build for each in ended):
+            self._listen_on(may_be_new=may_be_new, read=False)
+            return ended
         active = self._attempts(build_id, active_only=True)
         if active and (active[0].is_held or self._is_all_of(active[0])):
             return active
         if not active:
-            ended = self._remembered(build_id, listen=listen)
+            # It may have ended meanwhile.
+            ended = self._remembered(build_id)
+            self._listen_on(may_be_new=may_be_new, read=not ended)
             if ended or self._is_new(build_id, may_be=may_be_new):
                 return ended
         return self._attempts(build_id, active_only=False)
@@ -146,9 +148,14 @@ class Search:
         seems_new = may_be or (heard is not None and not heard)
         return seems_new and self._is_all_of(Attempt(Ref(build_id)))
 
-    def _remembered(self, build_id: str, *, listen: bool) -> Sequence[Attempt]:
-        found = self._memory.attempts(build_id, listen=listen) if self._memory else None
+    def _remembered(self, build_id: str) -> Sequence[Attempt]:
+        found = self._memory.attempts(build_id) if self._memory else None
         return self._seen(found or ())
+
+    def _listen_on(self, *, may_be_new: bool, read: bool) -> None:
+        # To begin a build is no question, and shall not make the replica read a history.
+        if self._memory and not may_be_new:
+            self._memory.listen(read=read)
 
     def _is_anothers(self, heard: Sequence[Attempt]) -> bool:
         """Tell whether the viewer may not see a build; a request to cancel it does not say whose it is."""

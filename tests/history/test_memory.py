@@ -195,11 +195,11 @@ def test_after_a_gap_it_reads_again_but_not_all_the_time(
     daemon.wait_until(lambda: history._cancellations.unbroken_since is None)
     daemon.start()
     daemon.wait_until(lambda: history._cancellations.unbroken_since is not None)
-    history._memory.attempts(ID)
+    history._memory.listen(read=True)
     assert readings(daemon) == 1
 
     monkeypatch.setattr(memory, "_PAUSE_SECONDS", 0.0)
-    history._memory.attempts(ID)
+    history._memory.listen(read=True)
 
     daemon.wait_until(lambda: readings(daemon) == 2)
 
