@@ -73,7 +73,8 @@ class Askers:
     def warnings(self) -> list[str]:
         """Return sentences for the operator, after a look at all files. Raises NotReady."""
         weaknesses = [key.weakness for key in self.known_keys()]
-        warnings = [self._file.warning, *self._doubles(), self._open_daemons, *weaknesses]
+        doubles = (*self._doubles(), *self._sealing_doubles())
+        warnings = [self._file.warning, *doubles, self._open_daemons, *weaknesses]
         return [warning for warning in warnings if warning]
 
     def known_keys(self) -> list[Key]:
@@ -165,6 +166,24 @@ class Askers:
                 yield (
                     f'The payload secret "{key.name}" is a key of the tenants file as well, and counts as '
                     "that alone: give the operator another one."
+                )
+
+    def _sealing_doubles(self) -> Iterator[str]:
+        """Say which tenants have an operator's key for build secrets, that all others' keys are made from."""
+        tenants = self.tenants
+        if tenants is None or not any(each.sealing_keys for each in tenants.tenants.values()):
+            return
+        try:
+            names = {key.public_key: key.name for key in secret_files.sealing_keys(self._settings)}
+        except NotReady:  # which is said where the key is used
+            return
+        for tenant in tenants.tenants.values():
+            held = sorted({names.get(key.public_key, "") for key in tenant.sealing_keys} - {""})
+            for name in held:
+                yield (
+                    f'The sealingKey of the tenant {tenant.name} is the operator\'s "{name}": what is sealed '
+                    "for one opens for the other, and whoever has it can open other tenants' build secrets. "
+                    "Give the tenant one of its own, or none."
                 )
 
     @property

@@ -177,6 +177,28 @@ def test_a_payload_secret_that_a_tenant_has_makes_no_operator(
     assert 'The payload secret "payload-secret" is a key of the tenants file as well' in warning
 
 
+def test_warns_of_a_sealing_key_that_a_tenant_has_from_the_operator(
+    askers: Askers, folder: Path
+) -> None:
+    write(folder, sealingKey=[OTHER_SEALING, SEALING])
+    assert askers.warnings() == []
+
+    (folder / "build-secrets-key-2026").write_text(SEALING)
+    [warning] = askers.warnings()
+    assert (
+        """sealingKey of the tenant acme is the operator's "build-secrets-key-2026":""" in warning
+    )
+    assert SEALING not in warning
+
+    # The lowest bits of a key are not looked at (RFC 7748, section 5).
+    (folder / "build-secrets-key-2026").write_text(
+        base64.b64encode(b"\x07" + bytes(range(1, 32))).decode()
+    )
+    assert askers.warnings() == [warning]
+    (folder / "build-secrets-key-2026").write_text("no key at all")
+    assert askers.warnings() == []
+
+
 def test_a_tenant_that_is_taken_out_can_sign_no_more(askers: Askers, folder: Path) -> None:
     assert asking(askers, BETAS)
     (folder / "builder-tenants").write_text(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -192,11 +193,13 @@ def test_refuses_yaml_with_its_fault(changed: str, said: str) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_refuses_one_sealing_key_for_two() -> None:
-    sealing = {"sealingKey": "A" * 43 + "="}
+@pytest.mark.parametrize(
+    "other", [bytes(32), b"\x07" + bytes(30) + b"\x80"], ids=["equal", "as good"]
+)
+def test_refuses_one_sealing_key_for_two(other: bytes) -> None:
     content = json.loads(file(("tenants", "acme", SECRET), ("tenants", "beta", OTHER)))
-    for tenant in content["tenants"].values():
-        tenant.update(sealing)
+    for tenant, key in zip(content["tenants"].values(), (bytes(32), other), strict=True):
+        tenant["sealingKey"] = base64.b64encode(key).decode()
 
     with pytest.raises(Malformed, match="one sealingKey for acme and beta") as caught:
         parsed(json.dumps(content).encode())
