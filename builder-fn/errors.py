@@ -199,10 +199,11 @@ class RecordsOff(BuilderError):
     status = 501
     code = "records_off"
 
-    def __init__(self) -> None:
+    def __init__(self, unless: str = "") -> None:
+        """Say so; *unless* says what else it may be that there are none."""
         super().__init__(
             "buildkitd keeps no records of builds, so none can be asked about, detached or redelivered. "
-            "Have its operator set maxEntries under [history] in buildkitd.toml to 1 or more."
+            f"{unless}Have its operator set maxEntries under [history] in buildkitd.toml to 1 or more."
         )
 
 

@@ -34,6 +34,8 @@ _log = logging.getLogger("builder-fn")
 # Made at one time. Each has a thread and, to each daemon, a connection; the one that was used longest ago
 # goes when there are more, and is made again when it is asked for.
 _MOST_POOLS = 64
+# Others than a tenant's own are not asked for its builds: how long that takes would tell what goes on there.
+_BEFORE = "One from before your builds had a buildkitd of their own is found by the operator of the builder."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,22 @@ class Pool:
         settings: Settings,
         metrics: Metrics,
         *,
-        lookup: bool = False,
+        is_everybodys: bool = False,
         ended: EndedBuilds | None = None,
     ) -> Pool:
-        """Open the pool at *urls*, with the settings' daemons that drain if *lookup*. Raises NotReady.
+        """Open the pool at *urls*; everybody's has the settings' daemons that drain. Raises NotReady.
 
         What is heard of builds that ended is kept in *ended*, beside other pools'.
         """
         daemons = Daemons(
             urls,
-            lookup_urls=settings.buildkit_lookup_url if lookup else (),
+            lookup_urls=settings.buildkit_lookup_url if is_everybodys else (),
             tls=settings.buildkit_tls,
             patience=settings.daemon_patience,
             builds=settings.daemon_builds,
             ended=ended,
         )
-        finder = Finder(daemons)
+        finder = Finder(daemons, hint="" if is_everybodys else _BEFORE)
         placing = Placing(daemons, finder, metrics)
         return cls(daemons, finder, placing, AllReplicas(daemons))
 

@@ -48,7 +48,7 @@ class Replica:
             daemons=lambda: pools.watched(),  # noqa: PLW0108 - they are made below
             tenants=lambda: askers.tenant_names,
         )
-        everybodys = Pool.at(settings.buildkit_url, settings, metrics, lookup=True)
+        everybodys = Pool.at(settings.buildkit_url, settings, metrics, is_everybodys=True)
         pools = Pools(everybodys, askers, settings, metrics)
         return cls(
             settings=settings,

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 # Builds whose place a replica remembers; a hundred bytes each.
 _MOST_REMEMBERED = 1_000
 
+# Nobody can tell that from a daemon that keeps none.
+_NONE_YET = "Or none was begun there yet, and this one neither. "
+
 
 class Finder:
     """Safe for use by many threads."""
 
-    def __init__(self, daemons: Daemons) -> None:
+    def __init__(self, daemons: Daemons, *, hint: str = "") -> None:
+        """Look on *daemons*; *hint* is for those that ask for a build which none of them has."""
         self._daemons = daemons
+        self._hint = hint
         self._lock = threading.Lock()
         self._places: OrderedDict[str, str] = OrderedDict()  # build id to worker id
 
@@ -99,10 +104,10 @@ class Finder:
         said = [answer for _, answer in answers]
         if True not in said:
             unavailable = next((each for each in said if isinstance(each, Unavailable)), None)
-            return unavailable or RecordsOff()
+            return unavailable or RecordsOff(f"{_NONE_YET}{self._hint and f'{self._hint} '}")
         return NotFound(
             f'There is no build "{build_id}": its record may be older than buildkitd keeps them, or it has '
-            "never been begun."
+            f"never been begun.{self._hint and f' {self._hint}'}"
         )
 
     def _record(self, daemon: Daemon, build_id: str, viewer: Viewer) -> BuildRecord | None:

@@ -10,7 +10,7 @@ import pytest
 
 from function.builds import pools
 from function.builds.builder import Builder
-from function.errors import DaemonUnavailable, NotFound, Unavailable
+from function.errors import DaemonUnavailable, NotFound, RecordsOff, Unavailable
 from function.history.viewer import ALL, Viewer
 
 from .jobs import job, run, settings, shorten_waits
@@ -98,6 +98,27 @@ def test_questions_about_a_tenants_builds_ask_its_own_daemon(builder: Builder) -
     followed = builder.follow(acmes, lambda: False, viewer=Viewer("acme"))
     run(followed)
     assert followed.result
+
+
+def test_a_tenant_that_gets_a_pool_is_told_who_finds_its_builds_of_before(
+    builder: Builder, tmp_path: Path, own: FakeBuildkitd
+) -> None:
+    before, never = built(builder, "beta"), "0" * 32
+    write(tmp_path, beta=own.url)
+
+    with pytest.raises(RecordsOff, match=r"none was begun there yet.* found by the operator"):
+        builder.record(before, Viewer("beta"))
+    built(builder, "beta")
+    said = {}
+    for build_id in (before, never):
+        with pytest.raises(NotFound, match="is found by the operator of the builder") as raised:
+            builder.record(build_id, Viewer("beta"))
+        said[build_id] = str(raised.value).replace(build_id, "ID")
+    assert said[before] == said[never]
+    assert builder.record(before).ref.build_id == before
+    with pytest.raises(NotFound) as raised:
+        builder.record(never)
+    assert "operator" not in str(raised.value)
 
 
 def test_an_operator_sees_the_builds_of_all_pools(builder: Builder) -> None:
