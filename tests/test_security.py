@@ -1,4 +1,4 @@
-"""The tables of attacks in builder-fn/README.md: each row names tests, and those are there."""
+"""The tables of attacks in two READMEs: each row names tests, and those are there."""
 
 from __future__ import annotations
 
@@ -11,28 +11,36 @@ from stack.paths import REPOSITORY
 if TYPE_CHECKING:
     from pathlib import Path
 
-_README = REPOSITORY / "builder-fn" / "README.md"
+_PARTS = (
+    (REPOSITORY / "builder-fn" / "README.md", "\n## Security\n"),
+    (
+        REPOSITORY / "builder-fn" / "tenants" / "README.md",
+        "\n## What one tenant can do to another\n",
+    ),
+)
 _USUAL = "tests/test_template_siege.py"
 _NAMED = re.compile(r"`(?:(tests/[\w/]+\.py|…)(?:::)?)?(test_\w+)?`")
 _CODE = re.compile(r"`([\w/]+\.py)`")
 
 
-def tables() -> dict[str, list[list[str]]]:
-    """Return the rows of each table of the part about security, by the table's first heading."""
-    _, _, text = _README.read_text().partition("\n## Security\n")
-    text, _, _ = text.partition("\n## ")
-    found: dict[str, list[list[str]]] = {}
-    for block in text.split("\n\n"):
-        lines = block.splitlines()
-        if len(lines) > 2 and re.fullmatch(r"[|-]+", lines[1]):
-            heading, _, *rows = [[*map(str.strip, line.strip("|").split(" | "))] for line in lines]
-            found[f"{heading[0]}/{heading[-1]}"] = rows
+def tables() -> list[tuple[str, list[list[str]]]]:
+    """Return the last heading and the rows of each table of the parts about attacks."""
+    found = []
+    for readme, heading in _PARTS:
+        _, _, text = readme.read_text().partition(heading)
+        for block in text.partition("\n## ")[0].split("\n\n"):
+            lines = block.strip().splitlines()
+            if len(lines) > 2 and re.fullmatch(r"[|-]+", lines[1]):
+                first, _, *rows = [
+                    [*map(str.strip, line.strip("|").split(" | "))] for line in lines
+                ]
+                found.append((first[-1], rows))
     return found
 
 
 def with_tests() -> list[list[str]]:
-    found = [row for name, rows in tables().items() if name.endswith("/test") for row in rows]
-    assert len(found) > 30
+    found = [row for heading, rows in tables() if heading == "test" for row in rows]
+    assert len(found) > 50
     return found
 
 
@@ -48,12 +56,11 @@ def test_each_attack_has_a_test_that_is_there(row: list[str]) -> None:
     for path, test in named:
         before = {None: _USUAL, "…": before}.get(path, path)
         assert (REPOSITORY / before).is_file()
-        if test:
-            assert test in defined(REPOSITORY / before)
+        assert test in defined(REPOSITORY / before)
 
 
 def test_what_bounds_memory_is_where_the_table_says() -> None:
-    [rows] = [rows for name, rows in tables().items() if name.endswith("/by")]
+    [rows] = [rows for heading, rows in tables() if heading == "by"]
     folders = (REPOSITORY / "builder-fn", REPOSITORY / "template" / "python3-http")
     files = [file for row in rows for file in _CODE.findall(row[-1])]
     assert len(files) > 10
