@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..buildkit import BuildResult, PushedImage, SolveSpec
+from ..buildkit.progress.backlog import Backlog
 from ..daemon_errors import translated
 from ..errors import (
     BuildCancelled,
@@ -107,7 +108,7 @@ class PlatformBuilds:
         self._offer: Offer | None = (
             offer  # until the end, lest the request's body outlive the build
         )
-        self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
+        self._events = Backlog[_Event]()
         self._lock = threading.Lock()
         self._closed = False
         self._begun: list[Solve] = []
@@ -130,7 +131,7 @@ class PlatformBuilds:
         pushes = bool(self._order.spec.names)
         while waited_for:
             try:
-                event = self._events.get(timeout=_TICK_SECONDS)
+                event = self._events.get(_TICK_SECONDS)
             except queue.Empty:
                 yield []
                 continue
@@ -194,6 +195,7 @@ class PlatformBuilds:
             self._offer = None
             over = [*self._over]
             running = [solve for solve in self._begun if solve not in over]
+        self._events.close()
         with ExitStack() as closing:
             for solve in over:
                 closing.callback(solve.close)
@@ -297,7 +299,7 @@ class PlatformBuilds:
             with translated():
                 for lines in solve:
                     if lines:
-                        self._events.put(_Event(part, lines))
+                        self._events.put(_Event(part, lines), sum(map(len, lines)))
                 part.result = solve.result()
         except BaseException:
             with self._lock:

@@ -116,14 +116,12 @@ class Follow:
     def _lines(self) -> Iterator[list[str]]:
         if not self._attempt.is_journal:
             self._log = DaemonLog(self._attempt.pushed_names)
-        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._status = StatusStream(
-            self._control, str(self.record.ref), into=events.put, heard=self._liveness.heard
-        )
+        ref = str(self.record.ref)
+        self._status = StatusStream(self._control, ref, heard=self._liveness.heard)
         looked_at = time.monotonic()
         while True:
             try:
-                event = events.get(timeout=_TICK_SECONDS)
+                event: Any = self._status.get(_TICK_SECONDS)
             except queue.Empty:
                 if self._attempt.lingers:
                     return

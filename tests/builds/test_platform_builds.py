@@ -7,10 +7,11 @@ import json
 import weakref
 from contextlib import nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from function.buildkit.progress.backlog import Backlog
 from function.builds import platform_builds
 from function.builds.builder import Builder
 from function.builds.followed import BEGUN_AGAIN
@@ -28,6 +29,7 @@ from function.history import History, State
 
 from ..fake_buildkitd import scripts
 from ..fake_buildkitd.failure import Failure
+from ..live.waiting import wait_until
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
@@ -185,6 +187,49 @@ class TestParts:
         log = [line for line in run(builder.follow(asked.build_id, lambda: False)) if line]
         assert any(line.startswith(f"{ARM64} #") for line in log)
         wait_until_quiet(cluster)
+
+    def test_what_a_slow_caller_has_not_read_is_not_kept_here(
+        self, cluster: Cluster, builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        backlog = Counting()
+        monkeypatch.setattr(platform_builds, "Backlog", {platform_builds._Event: lambda: backlog})
+        running = Running()
+
+        def talking(build: FakeBuild) -> Mapping[str, str]:
+            with build.step("[1/1] RUN yes"):
+                running.begun.set()
+                build.wait_for(running.may_end)
+                for _ in range(500):
+                    build.prints("[1/1] RUN yes", b"y" * 60_000 + b"\n")
+            return scripts.export(build)
+
+        cluster.arm64[0].solver.script = talking
+        lines = begun(builder.build(job(options=BOTH)), running)
+
+        running.may_end.set()
+        wait_until(lambda: backlog.is_full)
+        before = backlog.size
+        log = [line for each in lines for line in each]
+
+        assert before < 10 << 20
+        assert backlog.size > 500 * 60_000
+        assert sum(line.endswith("y" * 60_000) for line in log) == 500
+
+
+class Counting(Backlog[Any]):
+    """Counts the bytes that were put, or were to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes >= self._most_bytes
+
+    def put(self, item: Any, size: int = 0) -> None:
+        self.size += size
+        super().put(item, size)
 
 
 class TestFailing:

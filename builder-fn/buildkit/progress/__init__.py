@@ -1,6 +1,7 @@
 """A build's Status responses, made into what people and callers read.
 
 status_stream    Status, read in a thread
+backlog          what that has read, within a bound
 printer          log lines
 build_log        a build's log with its steps, for one that is followed
 steps            the Dockerfile's steps, how long each took, and which were cached

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from ...pb import control_pb2 as pb
+from .backlog import Backlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,22 +29,23 @@ AT_HAND_SECONDS = 0.001
 class StatusStream:
     """Reads from construction on, until the daemon or `cancel` ends it."""
 
-    def __init__(
-        self,
-        control: Control,
-        ref: str,
-        *,
-        into: Callable[[object], None],
-        heard: Callable[[], None],
-    ) -> None:
-        """Call *into* with each StatusResponse, then with STATUS_ENDED; call *heard* whenever one comes."""
-        self._into = into
+    def __init__(self, control: Control, ref: str, *, heard: Callable[[], None]) -> None:
+        """Call *heard* whenever a StatusResponse comes."""
         self._heard = heard
+        self._backlog = Backlog[object]()
         self._call = control.status(pb.StatusRequest(Ref=ref))
         threading.Thread(target=self._read, name="status", daemon=True).start()
 
+    def get(self, seconds: float) -> object:
+        """Return the next StatusResponse, and STATUS_ENDED after the last one. Raises queue.Empty.
+
+        What is not taken is not read from the daemon either, but for a little.
+        """
+        return self._backlog.get(seconds)
+
     def cancel(self) -> None:
         self._call.cancel()
+        self._backlog.close()
 
     def _read(self) -> None:
         try:
@@ -51,7 +53,7 @@ class StatusStream:
             for response in self._call:
                 waited = time.monotonic() - asked > AT_HAND_SECONDS
                 self._heard()
-                self._into(response)
+                self._backlog.put(response, response.ByteSize())
                 if waited and is_output_alone(response):
                     time.sleep(GATHERING_SECONDS)
                 asked = time.monotonic()
@@ -59,7 +61,7 @@ class StatusStream:
             # What became of the build says more. It is the call itself, which leads back to here.
             exc.with_traceback(None)
         finally:
-            self._into(STATUS_ENDED)
+            self._backlog.put(STATUS_ENDED)
 
 
 def is_output_alone(response: pb.StatusResponse) -> bool:
