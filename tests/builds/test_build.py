@@ -7,6 +7,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -162,6 +163,31 @@ def test_the_session_offers_the_context_and_the_operators_credentials(
     assert isinstance(found["dockerfile"], dict)
     assert found["dockerfile"]["Dockerfile"] == b"FROM scratch\nCOPY . /\n"
     assert found["credentials"] == "a password"
+
+
+def test_a_caller_that_reads_once_the_image_is_pushed_gets_the_whole_log(
+    daemon: FakeBuildkitd, builder: Builder
+) -> None:
+    running, pushed = Running(), Event()
+
+    def script(build: FakeBuild) -> dict[str, str]:
+        with build.step("[1/1] RUN yes"):
+            running.begun.set()
+            build.wait_for(running.may_end)
+            for _ in range(500):
+                build.prints("[1/1] RUN yes", b"y" * 60_000 + b"\n")
+        exported = dict(scripts.export(build))
+        pushed.set()
+        return exported
+
+    daemon.solver.script = script
+    lines = begun(builder.build(job()), running)
+    running.may_end.set()
+    assert pushed.wait(PATIENCE)
+
+    log = [line for each in lines for line in each]
+
+    assert sum(line.endswith("y" * 60_000) for line in log) == 500
 
 
 def test_a_build_that_is_to_be_the_same_each_time_is_sent_as_a_whole(

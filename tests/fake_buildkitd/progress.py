@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .monitor import Monitor
 
+_MOST_LOG_BYTES = 1 << 20
+
 Dated = TypeVar("Dated", pb.VertexStatus, pb.VertexLog)
 
 
@@ -53,7 +55,27 @@ class Progress:
                 seen += len(news)
             if not news:
                 return
-            yield merged(news)
+            yield from in_messages(merged(news))
+
+
+def in_messages(response: pb.StatusResponse) -> Iterator[pb.StatusResponse]:
+    """Yield *response* in as many messages as the daemon sends (client/status.go, Marshal).
+
+    All but its log is in the first. Above 1 MiB each piece of that follows in one of its own, and then one
+    without any; only warnings are in all of them.
+    """
+    logs = [*response.logs]
+    size = begin = 0
+    for end, log in enumerate(logs, start=1):
+        size += len(log.msg)
+        if size > _MOST_LOG_BYTES:
+            del response.logs[:]
+            response.logs.extend(logs[begin:end])
+            yield response
+            response, begin = pb.StatusResponse(warnings=response.warnings), end
+    del response.logs[:]
+    response.logs.extend(logs[begin:])
+    yield response
 
 
 def merged(responses: Sequence[pb.StatusResponse]) -> pb.StatusResponse:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import urllib.error
 import urllib.request
 from typing import Any
 
-from .caller import NDJSON, Answer, Request, build
+from .caller import NDJSON, Answer, Request, build, documents, stream
+from .waiting import wait_until
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
@@ -208,3 +210,27 @@ def test_a_build_of_many_long_steps_still_ends_its_stream_with_a_line(builder: s
     assert answer.document["stepsOmitted"] > 0
     assert len(shown) + answer.document["stepsOmitted"] > 110
     assert shown[-1]["name"].startswith("[110/110] COPY a ")
+
+
+def is_there(image: str) -> bool:
+    host, _, rest = image.partition("/")
+    try:
+        return bool(manifest(f"{host}/{rest.replace(':', '@')}"))
+    except urllib.error.HTTPError:
+        return False
+
+
+def test_a_caller_that_reads_once_the_image_is_there_gets_the_whole_log(
+    builder: str, mirror: str
+) -> None:
+    """The daemon tells such a one in many messages, the end of the push in the first of them."""
+    image = f"{mirror}/slow:{once()}"
+    steps = f"RUN yes {'y' * 99} | head -c 30000000 # {once()}\n"
+    request = Request({"Dockerfile": f"FROM debian:trixie-slim\n{steps}"}, image)
+    with stream(builder, request) as response:
+        wait_until(lambda: is_there(image))
+        told = list(documents(response))
+
+    assert told[-1]["status"] == "success"
+    lines = [line for document in told for line in document["log"]]
+    assert sum(line.endswith("y" * 99) for line in lines) == 300_000

@@ -7,6 +7,7 @@ build_log        a build's log with its steps, for one that is followed
 steps            the Dockerfile's steps, how long each took, and which were cached
 phases           where the time went
 pushes           when the registry has the image
+split_responses  a response in several messages, the ends of steps last
 chronology       a long response in the order of time
 times            the daemon's times as numbers
 vertex_warning   warnings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from .chronology import chronological
 from .printer import Printer
 from .pushes import Pushes
+from .split_responses import SplitResponses
 from .steps import Steps
 
 if TYPE_CHECKING:
@@ -39,18 +40,23 @@ class DaemonLog:
         """Watch for pushes under *names*."""
         self.printer = Printer()
         self.pushes = Pushes(names)
+        self._split = SplitResponses()
         self._steps = Steps()
 
     def update(self, response: pb.StatusResponse) -> list[str]:
-        self.pushes.update(response)
-        lines: list[str] = []
-        for piece in chronological(response):
-            self._steps.update(piece)
-            lines += self.printer.update(piece)
-        return lines
+        return self._lines(self._split.arrived(response))
 
     def finish(self) -> list[str]:
-        return self.printer.finish()
+        return [*self._lines(self._split.finish()), *self.printer.finish()]
+
+    def _lines(self, responses: Iterable[pb.StatusResponse]) -> list[str]:
+        lines: list[str] = []
+        for response in responses:
+            self.pushes.update(response)
+            for piece in chronological(response):
+                self._steps.update(piece)
+                lines += self.printer.update(piece)
+        return lines
 
     @property
     def steps(self) -> tuple[Step, ...]:

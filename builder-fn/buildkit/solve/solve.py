@@ -22,6 +22,7 @@ from ..progress.phases import Phases
 from ..progress.printer import Printer
 from ..progress.pushes import Pushes
 from ..progress.redacted_status import redacted_status
+from ..progress.split_responses import SplitResponses
 from ..progress.status_stream import AT_HAND_SECONDS, GATHERING_SECONDS, is_output_alone
 from ..progress.steps import Steps
 from ..rpc.control import INFO, SOLVE, STATUS, solve_message
@@ -88,6 +89,7 @@ class Solve:
         self._redactor = redactor
         self._spec = spec
         self._printer = Printer(redactor)
+        self._split = SplitResponses()
         self._steps = Steps()
         self._phases = Phases()
         self._updated = time.monotonic()
@@ -146,7 +148,8 @@ class Solve:
                     self._liveness.require()
                 yield []
                 shown_at = time.monotonic()
-        if lines := self._printer.finish():
+        last = [line for piece in self._split.finish() for line in self._told(piece)]
+        if lines := [*last, *self._printer.finish()]:
             yield lines
 
     @property
@@ -271,6 +274,9 @@ class Solve:
     def _take(self, response: pb.StatusResponse) -> list[str]:
         """Return the log lines that *response* adds."""
         self._updated = time.monotonic()
+        return [line for piece in self._split.arrived(response) for line in self._told(piece)]
+
+    def _told(self, response: pb.StatusResponse) -> list[str]:
         status = redacted_status(response, self._redactor)
         self._steps.update(status)
         self._phases.update(status)

@@ -98,7 +98,7 @@ def test_no_more_is_read_than_a_little_that_nobody_has_taken() -> None:
 
 def until_quiet(heard: list[float]) -> None:
     """Wait until nothing was heard for a second."""
-    wait_until(lambda: heard and time.monotonic() - heard[-1] > 1)
+    wait_until(lambda: bool(heard) and time.monotonic() - heard[-1] > 1)
 
 
 def until_ended(name: str) -> None:
