@@ -1,9 +1,9 @@
 """Pure. Puts the end of a step behind its output, where the daemon tells both in several messages.
 
-Whoever reads slower than a daemon tells gets much in one response, and that in several messages if it has more
-than 1 MiB of output: all ends of steps in the first, more output in those that follow, and none in the last
-(moby/buildkit v0.32.2 client/status.go, Marshal). Taken as they come, a line would be cut in two where its
-step ends, and a secret with it, and a push would seem to end the log.
+Whoever reads slower than a daemon tells gets much in one response, and that in several messages if it has
+more than 1 MiB of output: all ends of steps in the first, more output in those that follow, and none in the
+last (moby/buildkit v0.32.2 client/status.go, Marshal). Taken as they come, a line would be cut in two where
+its step ends, and a secret with it, and a push would seem to end the log.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class SplitResponses:
         if not _is_split(response):
             yield response
             return
-        self._ends = pb.StatusResponse(vertexes=filter(_has_ended, response.vertexes))
+        ended = [vertex for vertex in response.vertexes if _has_ended(vertex)]
+        self._ends = pb.StatusResponse(vertexes=ended)
         begun = pb.StatusResponse()
         begun.CopyFrom(response)
         for vertex in filter(_has_ended, begun.vertexes):
