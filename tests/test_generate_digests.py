@@ -31,6 +31,7 @@ class Registry:
     address: str = ""
     says_digest: bool = True
     wants_token: bool = False
+    token: bytes = b'{"access_token": "a-token"}'
     lacks: str = "?"
     asked: list[tuple[str, str]] = field(default_factory=list)
 
@@ -46,7 +47,7 @@ def registry() -> Iterator[Registry]:
         def answer(self) -> None:
             kept.asked.append((self.command, self.path))
             if self.path.startswith("/token?"):
-                self.reply(200, b'{"access_token": "a-token"}')
+                self.reply(200, kept.token)
             elif kept.wants_token and self.headers["Authorization"] != "Bearer a-token":
                 realm = f'realm="http://{kept.address}/token",service="the service",scope="repository:x:pull"'
                 self.reply(401, b"", {"WWW-Authenticate": f"Bearer {realm}"})
@@ -160,6 +161,23 @@ def test_an_anonymous_token_is_asked_for_where_the_registry_says(
         ("GET", "/token?service=the+service&scope=repository%3Ax%3Apull"),
         ("HEAD", "/v2/library/x/manifests/1"),
     ]
+
+
+@pytest.mark.parametrize(
+    "token", [b"", b"{}", b"[" * 100_000, b'{"token": "a\\u001b"}', b'{"token": 1}']
+)
+def test_a_token_that_is_none_is_an_error_of_one_sentence(
+    registry: Registry, tmp_path: Path, token: bytes
+) -> None:
+    registry.wants_token, registry.token = True, token
+    (tmp_path / "Dockerfile").write_text("FROM x:1\n")
+
+    ended = generate(f"--mirror=docker.io=http://{registry.address}", tmp_path / "Dockerfile")
+
+    assert ended.returncode == 1
+    assert "does not answer for x:1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "\x1b" not in ended.stderr
 
 
 def test_a_registry_that_says_no_digest_has_its_manifest_read(
