@@ -195,9 +195,10 @@ class Metrics:
         """
         if key not in self._keys and len(self._keys) >= MOST_KEYS:
             key = OTHER
-        self._keys.add(key)
-        for outcome in _OUTCOMES:
-            self._builds.labels(outcome=outcome, key=key)
+        if key not in self._keys:
+            self._keys.add(key)
+            for outcome in _OUTCOMES:
+                self._builds.labels(outcome=outcome, key=key)
         return key
 
     def build_ended(self, report: BuildReport) -> None:

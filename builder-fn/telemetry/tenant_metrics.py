@@ -98,7 +98,10 @@ class TenantMetrics:
 
         Of requests that are refused those for *reasons*, and of builds those that come to *outcomes*.
         """
-        for tenant in sorted({self._label(name) for name in self._names()}):
+        names = self._names()
+        # Not label by label: of ten thousand names that took five seconds (measured).
+        shown = sorted(names)[:MOST_NAMES]
+        for tenant in (*shown, OTHER) if len(names) > MOST_NAMES else shown:
             for counter in (self._seconds, self._received, self._sent, self._pushed):
                 counter.labels(tenant=tenant)
             for outcome in outcomes:
@@ -147,9 +150,8 @@ class TenantMetrics:
         names = self._names()
         if tenant not in names:
             return OTHER
-        if len(names) <= MOST_NAMES:
-            return tenant
-        return tenant if tenant in sorted(names)[:MOST_NAMES] else OTHER
+        before = 0 if len(names) <= MOST_NAMES else sum(name < tenant for name in names)
+        return tenant if before < MOST_NAMES else OTHER
 
 
 def _nothing() -> None:

@@ -147,3 +147,27 @@ def test_a_tenant_is_shown_before_there_is_anything_to_count() -> None:
 
     assert counted.samples()["requests_refused_total", "acme", TenantLimit.code] == 0
     assert counted.samples()["builds_total", "acme", SUCCESS] == 0
+
+
+def test_a_scrape_looks_once_who_the_tenants_are_however_many_they_are() -> None:
+    looks = 0
+
+    def names() -> Collection[str]:
+        nonlocal looks
+        looks += 1
+        return [f"{number:04}" for number in range(MOST_NAMES + 50)]
+
+    metrics = TenantMetrics(CollectorRegistry(), names)
+
+    metrics.expect([TenantLimit.code], [SUCCESS])
+
+    assert looks == 1
+
+
+def test_of_many_tenants_the_first_by_name_have_labels() -> None:
+    counted = Counted(*(f"{number:04}" for number in reversed(range(MOST_NAMES + 1))))
+
+    for tenant in ("0000", f"{MOST_NAMES - 1:04}", f"{MOST_NAMES:04}"):
+        counted.metrics.refused(tenant, TenantLimit.code)
+
+    assert {name[1] for name in counted.samples()} == {"0000", f"{MOST_NAMES - 1:04}", OTHER}
