@@ -87,7 +87,7 @@ class SourcePattern:
     @property
     def is_place(self) -> bool:
         """Tell whether it names a place within a registry, and not a whole one or all of them."""
-        return bool(self.host) and _STAR not in self.parts[0]
+        return bool(self.host) and any(part.strip(_STAR) for part in self.parts)
 
     def is_registry_beside(self, registries: Collection[str]) -> bool:
         """Tell whether it names a whole registry, none of *registries*, and not Docker Hub."""

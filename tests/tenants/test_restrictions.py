@@ -111,7 +111,7 @@ def test_who_shares_its_own_cache_reads_no_private_image_of_an_isolated_tenant()
 
 
 @pytest.mark.parametrize("own", [["registry.example/acme/**"], []])
-@pytest.mark.parametrize("pattern", ["beta.example/**", "beta.example/*", "beta.example/*/private"])
+@pytest.mark.parametrize("pattern", ["beta.example/**", "beta.example/*", "beta.example/*/*"])
 def test_a_registry_that_is_another_tenants_alone_holds_its_private_images(
     pattern: str, own: list[str]
 ) -> None:
@@ -123,6 +123,28 @@ def test_a_registry_that_is_another_tenants_alone_holds_its_private_images(
     assert found.refusal_of_image(Reference.parse(f"{image}:1"))
     assert found.refusal_of_image(Reference.parse(f"{image}@sha256:{'0' * 64}"))
     assert not found.refusal_of_image(Reference.parse("debian"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image"),
+    [
+        ("registry.example/beta-*", "registry.example/beta-private"),
+        ("registry.example/beta-*/**", "registry.example/beta-1/private"),
+        ("registry.example/*-beta/*", "registry.example/1-beta/private"),
+        ("registry.example/*/beta", "registry.example/any/beta"),
+        ("beta-*/**", "docker.io/beta-1/private"),
+        ("beta-*", "beta-private"),
+    ],
+)
+def test_a_place_whose_name_has_stars_holds_its_private_images(pattern: str, image: str) -> None:
+    beta = {"keys": [{"name": "1", "secret": "beta" * 16}], "images": [pattern]}
+
+    found = beside(beta, images=["registry.example/acme/**", "docker.io/acme/**"])
+
+    assert found.refusal_of_image(Reference.parse(f"{image}:1"))
+    assert found.refusal_of_image(Reference.parse(f"{image}@sha256:{'0' * 64}"))
+    for name in ("debian", "registry.example/base/python", "registry.example/acme/beta"):
+        assert not found.refusal_of_image(Reference.parse(name))
 
 
 @pytest.mark.parametrize(
