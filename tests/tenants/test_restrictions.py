@@ -212,6 +212,8 @@ def test_what_asks_for_buildkits_own_frontend_gets_the_one_that_is_built_in(synt
     dockerfile = f"# syntax={syntax}\nFROM debian\n".encode()
 
     assert of_tenant().frontend_attrs(config(), dockerfile)["cmdline"] == syntax
+    as_windows_writes_it = b"\xef\xbb\xbf" + dockerfile.replace(b"\n", b"\r\n")
+    assert of_tenant().frontend_attrs(config(), as_windows_writes_it)["cmdline"] == syntax
     by_argument = config(buildArgs={"BUILDKIT_SYNTAX": syntax})
     assert of_tenant().frontend_attrs(by_argument, PLAIN)["cmdline"] == syntax
 
