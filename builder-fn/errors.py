@@ -118,6 +118,8 @@ class MethodNotAllowed(RequestError):
 class BodyTooLarge(RequestError):
     status = 413
     code = "too_large"
+    # Whether the limit is the settings' or a tenant's own.
+    remedy = "Leave out what the build does not need, or ask the operator of the builder for more."
 
 
 class ArchiveError(RequestError):

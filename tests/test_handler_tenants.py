@@ -272,6 +272,8 @@ def test_limits_of_a_tenant_are_its_own(provider: Provider) -> None:
 
         answer = provider.build(ACME, image)
         assert (answer.status_code, answer.get_json()["reason"]) == (413, "too_large")
+        assert "for your builds" in answer.get_json()["error"]
+        assert "ask the operator of the builder for more" in answer.get_json()["error"]
         assert provider.build(BETA, "registry.example/beta/fn:1").status_code == 200
 
 

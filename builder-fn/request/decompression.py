@@ -61,7 +61,8 @@ def decompressed(
     for piece in pieces:
         if len(unpacked) + len(piece) > limit:
             raise BodyTooLarge(
-                f"The archive unpacks to more than {limit} bytes, the most this builder takes."
+                f"The archive unpacks to more than {limit} bytes, the most for your builds. "
+                f"{BodyTooLarge.remedy}"
             )
         reserve(len(piece))
         unpacked += piece

@@ -58,7 +58,9 @@ def assemble(
 
 
 def too_many(most: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The archive has more than {most} entries, the most this builder takes.")
+    return BodyTooLarge(
+        f"The archive has more than {most} entries, the most for your builds. {BodyTooLarge.remedy}"
+    )
 
 
 def name_bytes(entry: Entry) -> int:
@@ -73,7 +75,7 @@ def name_bytes(entry: Entry) -> int:
 def names_too_long(most: int) -> BodyTooLarge:
     return BodyTooLarge(
         f"The paths, symlink targets and attributes in the archive take more than {most} bytes of memory, "
-        "the most this builder takes."
+        f"the most this builder takes. {BodyTooLarge.remedy}"
     )
 
 

@@ -167,7 +167,7 @@ class _Index:
         if self._context_bytes > self._limits.context_bytes:
             raise BodyTooLarge(
                 f"The files below context/ have more than {self._limits.context_bytes} bytes, "
-                "holes included, the most this builder takes."
+                f"holes included, the most for your builds. {BodyTooLarge.remedy}"
             )
 
     def _keep_document(self, name: str, member: Member) -> None:
