@@ -207,8 +207,10 @@ class Restrictions:
 
     def _syntax(self, config: BuildConfig, dockerfile: bytes) -> tuple[str, int | None]:
         """Return the image that is asked to read the Dockerfile, and the line that does so."""
-        argument = config.build_args.get(_SYNTAX, "").strip().split(" ")[0]
-        return (argument, None) if argument else dockerfile_lines.syntax_of(dockerfile)
+        argument = config.build_args.get(_SYNTAX)
+        if not argument:
+            return dockerfile_lines.syntax_of(dockerfile)
+        return argument.strip().partition(" ")[0], None  # what follows it is for that image
 
     def _is_stood_in_for(self, syntax: str) -> bool:
         """Tell whether BuildKit's own frontend is used though *syntax* asks for an image."""

@@ -214,7 +214,7 @@ def test_what_asks_for_buildkits_own_frontend_gets_the_one_that_is_built_in(synt
     assert of_tenant().frontend_attrs(config(), dockerfile)["cmdline"] == syntax
     as_windows_writes_it = b"\xef\xbb\xbf" + dockerfile.replace(b"\n", b"\r\n")
     assert of_tenant().frontend_attrs(config(), as_windows_writes_it)["cmdline"] == syntax
-    by_argument = config(buildArgs={"BUILDKIT_SYNTAX": syntax})
+    by_argument = config(buildArgs={"BUILDKIT_SYNTAX": f" {syntax} and more"})
     assert of_tenant().frontend_attrs(by_argument, PLAIN)["cmdline"] == syntax
 
 
