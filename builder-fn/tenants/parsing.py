@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 LEAST_SECRET = 32
 _SECRET = re.compile(rf"[!-~]{{{LEAST_SECRET},}}")
 _SEALING_KEY = re.compile(r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")  # the base64 of 32 bytes
-_URL = re.compile(r"tcp://[^\s/,]+:[0-9]{1,5}|unix:///[^\s,]+")
+_HOST_NAME = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+# From 1 to 65535, as the schema has to say it.
+_PORT = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_URL = re.compile(rf"tcp://(?:{_HOST_NAME}):(?:{_PORT})|unix:///[^\s,]+")
 
 # A tenant's name stands in metrics, logs and records; it is shaped as a label of DNS (RFC 1123).
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")

@@ -48,7 +48,7 @@ class ImagePattern:
         if _STAR in domain:
             raise ValueError(f"must have its registry written out, not {quoted(text)}")
         if any(_ALL in part and part != _ALL for part in rest.split("/")):
-            raise ValueError(f'has "{_ALL}" beside other characters of a part, in {quoted(text)}')
+            raise ValueError(f"has two stars beside other characters of a part, in {quoted(text)}")
         name = f"{domain}/{rest.replace(_ALL, _ANY).replace(_STAR, _ANY)}"
         try:
             judged = Reference.parse(name)

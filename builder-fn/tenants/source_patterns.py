@@ -77,7 +77,7 @@ class SourcePattern:
                 f"{quoted(text)}"
             )
         if any(_ALL in part and part != _ALL for part in parts):
-            raise ValueError(f'has "{_ALL}" beside other characters of a part, in {quoted(text)}')
+            raise ValueError(f"has two stars beside other characters of a part, in {quoted(text)}")
         return cls(text, cls.of_host(host).host, parts)
 
     def covers(self, other: SourcePattern) -> bool:

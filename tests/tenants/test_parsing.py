@@ -99,6 +99,9 @@ def test_a_tenant_without_more_than_a_key_has_nothing() -> None:
         (tenants(keys=[{"name": "1", "secret": f"{SECRET}ü"}]), "of ASCII"),
         (tenants(sealingKey=[]), "acme.sealingKey must be the base64 of 32 bytes"),
         (tenants(buildkitUrl="a:1234"), "acme.buildkitUrl must be"),
+        (tenants(buildkitUrl="tcp://a:65536"), "acme.buildkitUrl must be"),
+        (tenants(buildkitUrl="tcp://a:0"), "acme.buildkitUrl must be"),
+        (tenants(buildkitUrl="tcp://a#b:1234"), "acme.buildkitUrl must be"),
         (tenants(registryAuth={"auths": {"r": {"auth": "?"}}}), "registryAuth cannot be used"),
         (tenants(limits={"buildTimeout": "0s"}), "must be a duration"),
         (tenants(share=0), "acme.share must be a whole number from 1 on"),
@@ -256,3 +259,21 @@ def test_what_everybody_reads_of_a_malformed_file_names_no_customer(content: byt
 
     assert NAMED in str(caught.value)
     assert NAMED not in caught.value.public
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"images": ["registry.example/acme**"]}, "has two stars beside other characters"),
+        ({"images": ["registry.example/a:1"]}, "must name repositories, without a tag"),
+        ({"policy": {"git": {"allow": ["git.example/a**"]}}}, "has two stars beside"),
+        ({"policy": {"hosts": {"allow": ["a b"]}}}, "must be a host"),
+    ],
+)
+def test_what_everybody_reads_of_a_malformed_pattern_says_what_is_wrong(
+    members: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        parsed(_with(**members))
+
+    assert said in caught.value.public

@@ -80,6 +80,11 @@ URLS = st.sampled_from(
         "unix://b",
         " tcp://a:1 ",
         "tcp://[::1]:1234",
+        "tcp://a:0",
+        "tcp://a:65535",
+        "tcp://a:65536",
+        "tcp://a?b:1",
+        "tcp://me@a:1",
     ]
 )
 HOSTS = st.lists(
