@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from function.buildkit import DaemonUnavailable, SolveFailed, SolveSpec, Trouble
+from function.buildkit import Client, DaemonUnavailable, SolveFailed, SolveSpec, Trouble
 from function.buildkit.image.content import KnownImages
 from function.buildkit.progress.redactor import NOTHING_SECRET
 from function.buildkit.rpc import liveness
@@ -315,6 +317,30 @@ def test_a_daemon_that_falls_silent_is_given_up(daemon: FakeBuildkitd, running: 
 
         with pytest.raises(DaemonUnavailable) as raised:
             lines_of(build)
+
+    assert raised.value.trouble is Trouble.SILENT
+
+
+def test_a_proxy_that_has_lost_the_daemon_is_given_up_though_it_pings() -> None:
+    greeting, ping = b"\0\0\0\x04\0\0\0\0\0", b"\0\0\x08\x06\0\0\0\0\0" + bytes(8)
+    ended = threading.Event()
+
+    def proxy(listening: socket.socket) -> None:
+        peer, _ = listening.accept()
+        with peer, suppress(OSError):
+            peer.sendall(greeting)
+            while not ended.wait(SHORT / 10):
+                peer.sendall(ping)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as threads:
+        threads.submit(proxy, listening)
+        client = Client(f"tcp://127.0.0.1:{listening.getsockname()[1]}", patience=SHORT)
+        with closing(client.solve(SolveSpec(ref=REF, names=()), {}, shared_key="k")) as build:
+            try:
+                with pytest.raises(DaemonUnavailable) as raised:
+                    lines_of(build)
+            finally:
+                ended.set()
 
     assert raised.value.trouble is Trouble.SILENT
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS = 0, 1, 3, 4
 _PUSH_PROMISE, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 5, 6, 7, 8, 9
 
+# What a proxy says by itself, though nobody is behind it.
+_OF_THE_CONNECTION = {_SETTINGS, _PING, _GOAWAY}
+
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 
 _HEADER_TABLE_SIZE, _ENABLE_PUSH, _INITIAL_WINDOW_SIZE, _MAX_HEADER_LIST_SIZE = 1, 2, 4, 6
@@ -51,6 +54,9 @@ _MOST_TABLE_BYTES = 4096
 _CANCEL = 8
 # What a reset means to gRPC (grpc/grpc doc/PROTOCOL-HTTP2.md, Errors); INTERNAL where it says no more.
 _RESETS = {7: Code.UNAVAILABLE, _CANCEL: Code.CANCELLED, 11: Code.RESOURCE_EXHAUSTED}
+
+# Such as a web server, or a daemon that wants TLS.
+_NOT_HTTP2 = "what answers at its address does not speak HTTP/2"
 
 
 class ConnectionBroken(Exception):
@@ -90,6 +96,8 @@ class Http2Client:
         self._unacknowledged = 0
         self.calls: dict[int, Call] = {}
         self.takes_calls = True  # until the daemon says goodbye
+        self._is_greeted = False  # each end begins with its settings
+        self.words = 0  # frames that had to do with calls
         settings = {_ENABLE_PUSH: 0, _INITIAL_WINDOW_SIZE: _RECEIVE_WINDOW_BYTES}
         settings[_MAX_HEADER_LIST_SIZE] = _MAX_HEADER_BYTES
         body = b"".join(_SETTING.pack(*each) for each in settings.items())
@@ -143,7 +151,8 @@ class Http2Client:
             high, low, kind, flags, number = _HEADER.unpack_from(data, position)
             length = high << 8 | low
             if length > MAX_FRAME_BYTES:
-                raise ConnectionBroken(f"a frame of {length} bytes")
+                said = f"a frame of {length} bytes" if self._is_greeted else _NOT_HTTP2
+                raise ConnectionBroken(said)
             end = position + _HEADER_BYTES + length
             if end > size:
                 break
@@ -180,6 +189,7 @@ class Http2Client:
         if self._block is not None and kind != _CONTINUATION:
             raise ConnectionBroken("headers that do not go on")
         if take := self._takers.get(kind):  # what is not known is to be passed over
+            self.words += kind not in _OF_THE_CONNECTION
             take(flags, number, payload)
 
     def _data(self, flags: int, number: int, payload: bytes) -> None:
@@ -260,6 +270,7 @@ class Http2Client:
     def _settings(self, flags: int, _number: int, payload: bytes) -> None:
         if flags & _ACK:
             return
+        self._is_greeted = True
         for name, value in _SETTING.iter_unpack(payload[: len(payload) // 6 * 6]):
             if name == _INITIAL_WINDOW_SIZE:
                 for call in self.calls.values():

@@ -51,8 +51,7 @@ class Connection:
         self._events = 0
         self._closed = False
         self.waited_for = False
-        self.heard_at = time.monotonic()
-        self.served_at = self.heard_at
+        self.served_at = time.monotonic()
 
     @property
     def is_idle(self) -> bool:
@@ -145,8 +144,9 @@ class Connection:
         then()
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the daemon and take what comes; tell whether anything did."""
+        """Wait for the daemon and take what comes; tell whether it was word of any call."""
         self.waited_for = True
+        before = self._client.words
         try:
             if self._closed:
                 time.sleep(seconds)
@@ -154,9 +154,11 @@ class Connection:
             if self._events != self.events:
                 self._events = self.events
                 self._poll.register(self._socket, self._events)
-            return bool(self._poll.poll(seconds * 1000)) and self.serve()
+            came = bool(self._poll.poll(seconds * 1000)) and self.serve()
         except (OSError, ValueError):  # it was closed meanwhile
             return False
+        else:
+            return came and self._client.words > before
         finally:
             self.served_at = time.monotonic()
             self.waited_for = False
@@ -206,8 +208,6 @@ class Connection:
             pass
         except (OSError, ConnectionBroken) as exc:
             self._lose(str(exc))
-        if came:
-            self.heard_at = time.monotonic()
         return came
 
     def _written(self) -> int:

@@ -501,6 +501,13 @@ def test_what_breaks_the_rules_breaks_the_connection(raw: bytes) -> None:
         exchange.client.receive(raw)
 
 
+def test_what_speaks_something_else_is_called_so() -> None:
+    client = Http2Client("localhost", "http")
+
+    with pytest.raises(ConnectionBroken, match="does not speak HTTP/2"):
+        client.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_no_bytes_do_more_than_break_the_connection(pieces: list[bytes]) -> None:
     exchange = Exchange()

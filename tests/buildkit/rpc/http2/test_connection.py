@@ -84,6 +84,23 @@ def test_a_wait_ends_without_news_when_its_time_is_over(pair: tuple[Connection, 
     assert not connection.wait(SOON)
 
 
+def test_what_a_proxy_says_by_itself_is_no_word_of_the_daemon(
+    pair: tuple[Connection, Peer],
+) -> None:
+    connection, peer = pair
+    call = connection.ask("/a", b"request")
+    peer.hear()
+    for _ in range(3):
+        peer.h2.ping(bytes(8))
+        peer.say()
+        assert not connection.wait(SOON)
+
+    peer.answer(call.number, b"answer")
+
+    assert connection.wait(PATIENCE)
+    assert connection.take(call) == [b"answer"]
+
+
 def test_more_than_the_socket_takes_at_once_arrives(pair: tuple[Connection, Peer]) -> None:
     connection, peer = pair
     size = 8 << 20
