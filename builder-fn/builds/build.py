@@ -48,12 +48,12 @@ from .placing import Placed
 from .platform_builds import Order, PlatformBuilds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..buildkit import Solve, Step
     from ..daemons.daemon import Daemon
-    from ..history import Journal
+    from ..history import Journal, Ref
     from ..registry.docker_config import RegistryAuth
     from .admission import Place
     from .job import Job
@@ -86,12 +86,12 @@ class Build:
         build_secrets: BuildSecrets,
         place: Place | TenantPlace,
         *,
-        begin: Callable[[Job, Collection[Daemon]], Placed | Ongoing],
+        begin: Callable[[Job, Mapping[Daemon, Ref]], Placed | Ongoing],
     ) -> None:
         """Take *place* and the claim of *placed* over.
 
-        *begin* gives the job another daemon than those that were lost, or leads to what it has become
-        elsewhere.
+        *begin* gives the job another daemon than those that were lost, with the refs it had there, or leads
+        to what it has become elsewhere.
         """
         config = job.bundle.config
         self.id = job.build_id
@@ -317,7 +317,7 @@ class Build:
 
     def _go_elsewhere(self) -> None:
         lost = self._daemon
-        placed = self._begin(self._job, (lost,))
+        placed = self._begin(self._job, {lost: self._ref})
         if self._claim is not None:
             self._claim.release()
             self._claim = None
@@ -345,7 +345,7 @@ class Build:
             if claim:
                 claim.release()
 
-        history.forget(ref)
+        # Until it has a place elsewhere, who cancels it may find it here.
         self._replica.background.start(end, name=f"verdict {ref}")
         if solve:
             solve.close()

@@ -33,14 +33,14 @@ from .tenant_limits.all_replicas import counted
 from .tenant_limits.place import TenantPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..answers.ongoing import Ongoing
     from ..config import Settings
     from ..daemons.daemon import Daemon
     from ..daemons.finding import Finder
     from ..daemons.pool import Daemons
-    from ..history import BuildRecord, Follow, Viewer
+    from ..history import BuildRecord, Follow, Ref, Viewer
     from ..tenants import Principal
     from .admission import Place
     from .job import Job
@@ -159,10 +159,10 @@ class Builder:
         place.leave()
         return placed
 
-    def _placed(self, job: Job, lost: Collection[Daemon] = ()) -> Placed | FollowedBuild:
+    def _placed(self, job: Job, lost: Mapping[Daemon, Ref] = {}) -> Placed | FollowedBuild:
         """Give *job* a daemon that is none of *lost*, or follow what it has become already.
 
-        Raises like `build`.
+        See Placing.place. Raises like `build`.
         """
         placing = self.replica.pools.of(job.principal).placing
         for _ in range(_MOST_PLACINGS):

@@ -19,7 +19,7 @@ from ..history import Ref, State
 from ..telemetry.metrics import FIRST
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..daemons.daemon import Daemon
     from ..daemons.finding import Finder
@@ -61,14 +61,14 @@ class Placing:
         self._finder = finder
         self._metrics = metrics
 
-    def place(self, job: Job, *, lost: Collection[Daemon] = ()) -> Placed | None:
+    def place(self, job: Job, *, lost: Mapping[Daemon, Ref] = {}) -> Placed | None:
         """Choose the daemon for *job*, not one of *lost*, and claim it there if it is to be claimed.
 
-        None if *job* has become a build already: it can be followed. Raises DaemonUnavailable, Busy,
-        RecordsOff.
+        What is left on those under the refs that it had there is not *job* any more. None if *job* has become
+        a build already: it can be followed. Raises DaemonUnavailable, Busy, RecordsOff.
         """
         is_one = self._daemons.is_one
-        if job.once and not is_one and self._is_anywhere(job):
+        if job.once and not is_one and self._is_anywhere(job, lost):
             return None
         config = job.bundle.config
         tried = [*lost]
@@ -79,7 +79,7 @@ class Placing:
             claim: Claim | None = None
             if job.claimed:
                 try:
-                    claim = self._claimed(job, daemon)
+                    claim = self._claimed(job, daemon, lost)
                 except DaemonUnavailable as exc:
                     if is_one:
                         raise
@@ -92,7 +92,7 @@ class Placing:
             self._metrics.placed(choice)
             return Placed(daemon, claim, choice, pools)
 
-    def _claimed(self, job: Job, daemon: Daemon) -> Claim | None:
+    def _claimed(self, job: Job, daemon: Daemon, lost: Mapping[Daemon, Ref]) -> Claim | None:
         """Claim *job* on *daemon*; None if it has become a build already."""
         claim = daemon.history.claim(job.build_id, job.annotations, is_new=not job.once)
         self._finder.remember(job.build_id, daemon)
@@ -101,7 +101,7 @@ class Placing:
         try:
             if job.detached:  # its id is answered before it has begun
                 daemon.history.wait_until_on_record(claim)
-            if not job.once or self._daemons.is_one or self._may_stay(job, daemon, claim):
+            if not job.once or self._daemons.is_one or self._may_stay(job, daemon, claim, lost):
                 return claim
         except BaseException:
             claim.release()
@@ -109,13 +109,13 @@ class Placing:
         claim.release()
         return None
 
-    def _is_anywhere(self, job: Job) -> bool:
-        found = self._found(job, self._asked(job))
+    def _is_anywhere(self, job: Job, lost: Mapping[Daemon, Ref]) -> bool:
+        found = self._found(job, self._asked(job), lost)
         if found:
             self._finder.remember(job.build_id, next(iter(found)))
         return bool(found)
 
-    def _may_stay(self, job: Job, daemon: Daemon, claim: Claim) -> bool:
+    def _may_stay(self, job: Job, daemon: Daemon, claim: Claim, lost: Mapping[Daemon, Ref]) -> bool:
         """Tell whether the claim on *daemon* is to be kept: of two the one that ranks higher, in the end."""
         if not job.detached:
             with suppress(RecordsOff):  # then nobody can be found by any record
@@ -126,7 +126,7 @@ class Placing:
             ranks = {each.worker_id: rank for rank, each in enumerate(order)}
             own = ranks.get(daemon.worker_id, 0)
             others = [other for other in order if other.worker_id != daemon.worker_id]
-            found = self._found(job, others)
+            found = self._found(job, others, lost)
             if not found:
                 return True
             goes = not any(stays or ranks[other.worker_id] < own for other, stays in found.items())
@@ -135,12 +135,18 @@ class Placing:
                 return False
             time.sleep(_POLL_SECONDS)
 
-    def _found(self, job: Job, daemons: Sequence[Daemon]) -> dict[Daemon, bool]:
+    def _found(
+        self, job: Job, daemons: Sequence[Daemon], lost: Mapping[Daemon, Ref]
+    ) -> dict[Daemon, bool]:
         """Return those of *daemons* that have the build, and whether it runs there, or has ended.
 
         That is begun only by a claim that is to stay.
         """
-        searched = daemons[:_SEARCHED]
+        given_up = {daemon.worker_id: ref for daemon, ref in lost.items()}
+        searched = [
+            *daemons[:_SEARCHED],
+            *(daemon for daemon in daemons[_SEARCHED:] if daemon.worker_id in given_up),
+        ]
 
         def look(daemon: Daemon) -> bool | None:
             """Tell whether it stays there; None if it is not there, or may be repeated."""
@@ -150,6 +156,8 @@ class Placing:
                     return False if is_claimed else None
                 record = daemon.history.record(job.build_id, may_be_new=True, seconds=seconds)
             if record is None or record.repeatable:
+                return None
+            if record.ref == given_up.get(daemon.worker_id):
                 return None
             return record.state is not State.QUEUED
 

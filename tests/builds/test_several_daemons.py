@@ -41,9 +41,10 @@ from ..history.records import record
 from .jobs import Running, begun, job, run, settings, shorten_waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from function.answers.ongoing import Ongoing
     from function.builds.job import Job
     from function.daemons.daemon import Daemon
     from function.history import ActiveBuild
@@ -254,8 +255,8 @@ class TestRedelivery:
         asked = call()
         looks = builder.replica.pools.everybodys.placing._is_anywhere
 
-        def others(job: Job) -> bool:
-            found = looks(job)
+        def others(job: Job, lost: Mapping[Daemon, Ref]) -> bool:
+            found = looks(job, lost)
             with fakes[1].control():
                 fakes[1].history.add(record(Part.CLAIM, ref=Ref(job.build_id)))
             return found
@@ -276,8 +277,8 @@ class TestRedelivery:
         everybodys = builder.replica.pools.everybodys
         looks = everybodys.placing._is_anywhere
 
-        def others(job: Job) -> bool:
-            found = looks(job)
+        def others(job: Job, lost: Mapping[Daemon, Ref]) -> bool:
+            found = looks(job, lost)
             with fakes[1].control():
                 fakes[1].history.add(record(Part.CLAIM, ref=Ref(job.build_id)))
                 fakes[1].history.add(record(ref=Ref(job.build_id)))
@@ -298,8 +299,8 @@ class TestRedelivery:
         place = everybodys.placing.place
         given_up = iter([True])
 
-        def gives_up_first(job: Job, **but: Collection[Daemon]) -> placing.Placed | None:
-            return None if next(given_up, False) else place(job, **but)
+        def gives_up_first(job: Job, **lost: Mapping[Daemon, Ref]) -> placing.Placed | None:
+            return None if next(given_up, False) else place(job, **lost)
 
         monkeypatch.setattr(everybodys.placing, "place", gives_up_first)
 
@@ -457,6 +458,24 @@ class TestLoss:
         assert b"daemon_retries_total 1.0" in text
         assert b"daemon_faults_total 1.0" in text
         assert b'builds_placed_total{choice="failover"} 2.0' in text
+
+    def test_what_it_has_left_on_a_daemon_in_trouble_is_not_followed(
+        self, fakes: list[FakeBuildkitd], builder: Builder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though its journal there says that it runs, until that hears of the end."""
+        fakes[0].solver.script = full
+        build = builder.build(asked := call(options={"buildArgs": {"TOKEN": "s3cr3t-and-long"}}))
+        assert isinstance(build, Build)
+        ends: list[Callable[[], object]] = []
+        monkeypatch.setattr(builder.replica.background, "start", lambda end, **_: ends.append(end))
+
+        run(build)
+
+        assert build._followed is None
+        assert [len(solved(fake)) for fake in fakes] == [1, 1, 0]
+        for end in ends:
+            end()
+        assert builder.record(asked.build_id).state is State.SUCCEEDED
 
     @pytest.mark.parametrize("retries", [0, 1])
     def test_where_others_are_in_trouble_as_well_that_is_told(
@@ -679,6 +698,32 @@ class TestLoss:
         fakes[1].wait_until(
             lambda: isinstance(another.record(asked.build_id).error, BuildCancelled)
         )
+
+    def test_it_is_cancelled_while_it_is_being_placed_again(
+        self,
+        fakes: list[FakeBuildkitd],
+        builder: Builder,
+        another: Builder,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        fakes[0].solver.script = full
+        build = builder.build(asked := call(options={"buildArgs": {"TOKEN": "s3cr3t-and-long"}}))
+        assert isinstance(build, Build)
+        begin = build._begin
+
+        def cancelled_meanwhile(job: Job, lost: Mapping[Daemon, Ref]) -> placing.Placed | Ongoing:
+            assert another.cancel(asked.build_id).state is State.RUNNING
+            assert build._cancelled.wait(PATIENCE)
+            return begin(job, lost)
+
+        build._begin = cancelled_meanwhile
+        # That it has ended on its first daemon is said there later.
+        monkeypatch.setattr(builder.replica.background, "start", lambda *_, **__: None)
+
+        with pytest.raises(BuildCancelled):
+            run(build)
+
+        assert [len(solved(fake)) for fake in fakes] == [1, 0, 0]
 
     @pytest.mark.parametrize("how", ["dies", "falls silent"])
     def test_one_in_line_whose_daemon_is_lost_is_claimed_elsewhere(
