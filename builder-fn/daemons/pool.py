@@ -82,6 +82,7 @@ class Daemons:
         self._starting = threading.Lock()
         self._refreshing = threading.Lock()
         self._started = threading.Event()
+        self._looked = threading.Event()  # once, at the name server
         self._closed = threading.Event()
         self._resolved: dict[str, list[Address]] = {}
         self._unresolved: set[str] = set()  # as of the last look
@@ -278,20 +279,38 @@ class Daemons:
         with self._starting:
             if self._started.is_set():
                 return
-            self.refresh()
+            if any(map(has_name, (*self._urls, *self._lookup_urls))):
+                self._begin(self._look_and_keep_fresh)
+                # The resolver knows no deadline: with a name server that is silent it takes half a minute.
+                self._looked.wait(self._patience + QUESTION_SECONDS)
+            else:
+                self.refresh()
+                if self._only is None:  # what is down among several may come back
+                    self._begin(self._keep_fresh)
             self._started.set()
-        # Fixed addresses do not change, but what is down among several may come back.
-        if self._only is None or any(map(has_name, (*self._urls, *self._lookup_urls))):
-            threading.Thread(target=self._keep_fresh, name="daemons", daemon=True).start()
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="daemons", daemon=True).start()
+
+    def _look_and_keep_fresh(self) -> None:
+        self._look()
+        self._looked.set()
+        self._keep_fresh()
 
     def _keep_fresh(self) -> None:
         while not self._closed.wait(_REFRESH_SECONDS):
-            try:
-                self.refresh()
-            except Interrupted:
+            if not self._look():
                 return
-            except Exception:  # noqa: BLE001 - logged; the next look may go well
-                _log.exception("unexpected error")
+
+    def _look(self) -> bool:
+        """Refresh what is known; False as the process ends."""
+        try:
+            self.refresh()
+        except Interrupted:
+            return False
+        except Exception:  # noqa: BLE001 - logged; the next look may go well
+            _log.exception("unexpected error")
+        return True
 
     def _addresses(self, urls: Sequence[str]) -> list[Address]:
         found: list[Address] = []

@@ -19,6 +19,7 @@ from function.history.refs import Part, Ref
 from function.telemetry.metrics import FAILOVER, FIRST, SPILLED
 
 from ..history.records import record
+from ..live.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +182,33 @@ class TestAddresses:
 
         assert three.all() == before
         assert len([each for each in caplog.records if "has no address" in each.message]) == 1
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_a_name_server_that_is_silent_holds_nobody_up(
+        self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        monkeypatch.setattr(pool, "_REFRESH_SECONDS", 0.1)
+        for each in (1, 2):
+            cluster.start(each)
+        cluster.tell(1, 2)
+        answers = threading.Event()
+
+        def slowly(host: str, port: int) -> list[str]:
+            answers.wait()
+            return cluster.names(host, port)
+
+        urls = [URL.format(cluster.port), LOOKUP_URL.format(cluster.port)][:number]
+        found = Daemons(urls, tls=None, patience=0.01, builds=8, resolve=slowly)
+        try:
+            if number == 1:  # the client asks by itself, and complains of it
+                assert [each.address.url for each in found.all()] == urls
+            else:
+                with pytest.raises(DaemonUnavailable):
+                    found.choose(KEY)
+                assert not found.knows_all()
+        finally:
+            answers.set()
+        wait_until(lambda: ids(found.all()) == ["worker-1", "worker-2"], 10.0)
 
     def test_what_has_left_is_asked_for_a_while_and_gets_no_builds(
         self, cluster: Cluster, three: Daemons
