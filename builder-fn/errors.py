@@ -240,7 +240,7 @@ class DaemonUnavailable(Unavailable):
 
 
 class PlatformUnavailable(Unavailable):
-    """Of a build for several platforms, a daemon that builds some of them went, and there is no other.
+    """Says that the daemon of some of a build's platforms went, and that there is no other for them.
 
     The one that keeps the build's record is still there.
     """

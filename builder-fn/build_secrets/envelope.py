@@ -72,7 +72,7 @@ class SealingKey:
 
     @property
     def public_key(self) -> str:
-        """In base64, as clients want it."""
+        """Return the key in base64, as clients want it."""
         return base64.b64encode(bytes(PrivateKey(self.private_key).public_key)).decode()
 
     @property

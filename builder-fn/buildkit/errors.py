@@ -36,7 +36,7 @@ class Misconfigured(BuildkitError):
 
 
 class Trouble(enum.Enum):
-    """Why a daemon cannot be spoken to."""
+    """Tells why a daemon cannot be spoken to."""
 
     TLS = "the TLS handshake failed"
     NO_ADDRESS = "its host has no address"

@@ -288,7 +288,7 @@ class Place:
 
     @property
     def said(self) -> str:
-        """What the build waits for, in words for its caller; nothing once it may start."""
+        """Say what the build waits for, in words for its caller; nothing once it may start."""
         position = self.position
         return f"Waiting for a build place: number {position} in line." if position else ""
 

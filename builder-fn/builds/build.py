@@ -173,7 +173,7 @@ class Build:
 
     @property
     def warnings(self) -> tuple[BuildWarning, ...]:
-        """Ours of the request, then the daemon's of the Dockerfile."""
+        """Return ours of the request, then the daemon's of the Dockerfile."""
         running = self._followed or self._solve
         return (*self._warnings, *(running.warnings if running else ()))
 

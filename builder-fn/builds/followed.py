@@ -92,7 +92,7 @@ class FollowedBuild:
 
     @property
     def record(self) -> BuildRecord:
-        """As it was last seen."""
+        """Return the build's record as it was last seen."""
         return self._follow.record
 
     @property

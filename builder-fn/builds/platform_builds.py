@@ -151,7 +151,7 @@ class PlatformBuilds:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Those that have started so far, by platform."""
+        """Return those that have started so far, by platform."""
         return tuple(step for part in (*self._parts, self._index) for step in part.steps)
 
     @property

@@ -40,7 +40,7 @@ _BEFORE = "One from before your builds had a buildkitd of their own is found by 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Some daemons, which of them has a build, which gets one, and what tenants have there."""
+    """Holds some daemons together with what finds a build there, places one, and counts tenants' builds."""
 
     daemons: Daemons
     finder: Finder

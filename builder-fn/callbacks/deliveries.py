@@ -50,7 +50,7 @@ class Delivery:
 
     @property
     def id(self) -> str:
-        """The same whenever the same result of a build goes to the same address, so that it can be told.
+        """Return the same id whenever the same result of a build goes to the same address.
 
         A build that was interrupted may have another result later.
         """

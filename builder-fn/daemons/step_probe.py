@@ -36,7 +36,7 @@ _READ_EXECUTE, _READ_WRITE_EXECUTE = 5, 7
 
 
 class StepProbe:
-    """What one daemon's step has found; safe for use by many threads.
+    """Finds out by a step of one daemon; safe for use by many threads.
 
     The first question begins to find out.
     """
@@ -58,7 +58,7 @@ class StepProbe:
 
     @property
     def found(self) -> bool | None:
-        """What is known by now, which is returned at once."""
+        """Return at once what is known by now."""
         with self._lock:
             now = self._clock()
             due = self._checked_at is None or now - self._checked_at >= _CHECK_SECONDS

@@ -62,7 +62,7 @@ class BuildRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """All that the history has of one attempt at a build."""
+    """Holds all that the history has of one attempt at a build."""
 
     ref: Ref
     records: dict[Part, pb.BuildHistoryRecord] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""I/O: why a build's owner ended it, left where any replica can read it.
+"""I/O: leaves word of why a build's owner ended it, where any replica can read it.
 
 The daemon knows no more than that the caller left. If it was the daemon that went, and the build with it,
 the verdict is all that remains of the build; so it is left as soon as there is a daemon again.

@@ -137,7 +137,7 @@ class RegistryAuth:
 
 
 class _MalformedError(Exception):
-    """Why a file cannot be used; whose fault that is depends on whose file it is."""
+    """Says why a file cannot be used; whose fault that is depends on whose file it is."""
 
 
 def _usable(found: _Found | _Unusable) -> _Found:

@@ -15,7 +15,7 @@ def nothing_reserved(_size: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Whom to tell of so many bytes before they are kept; either may raise, to refuse them.
+    """Names whom to tell of so many bytes before they are kept; either may raise, to refuse them.
 
     *unpacked* is for what a compressed body unpacks to, *parsed* for what is made of an archive: entries,
     names, values. What was reserved goes back with the last reference to the two.

@@ -44,7 +44,7 @@ class Askers:
 
     @property
     def tenants(self) -> Tenants | None:
-        """What the tenants file says; None where there are no tenants."""
+        """Return what the tenants file says; None where there are no tenants."""
         tenants = self._file.current()
         if tenants is not None and self._settings.disable_hmac:
             raise NotReady(

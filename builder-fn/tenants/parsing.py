@@ -67,7 +67,7 @@ _LIMITS: Mapping[str, tuple[str, Callable[[object, Where], Any]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenants:
-    """All that the file says."""
+    """Holds all that the file says."""
 
     tenants: Mapping[str, Tenant] = field(default_factory=dict)
     operator_keys: tuple[Key, ...] = ()
@@ -80,7 +80,7 @@ class Tenants:
 
     @property
     def keys(self) -> Iterator[Key]:
-        """All keys of the file, those of operators last."""
+        """Yield all keys of the file, those of operators last."""
         for tenant in self.tenants.values():
             yield from tenant.keys
         yield from self.operator_keys

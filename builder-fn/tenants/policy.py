@@ -1,4 +1,4 @@
-"""Pure. What builds may use, as the operator's file says it: for all, and for one tenant more narrowly."""
+"""Pure. Reads what builds may use, by the operator's file: for all, and for one tenant more narrowly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LEAST_CPUS, _MOST_CPUS = 0.01, 1024
 
 
 class Digests(enum.IntEnum):
-    """What a base image's name needs beside its tag; the later one is the narrower."""
+    """Says what a base image's name needs beside its tag; the later one is the narrower."""
 
     ANY = 0
     REQUIRED = 1  # a digest, the caller's own or the table's

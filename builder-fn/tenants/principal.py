@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. Without a *tenant* it is an operator, or there are no tenants: then it may do everything."""
+    """Tells who asks. Without a *tenant* that is an operator, who may do everything, as all may without a
+    tenants file.
+    """
 
     key: Key | None = None  # None where nobody has to sign
     tenant: Tenant | None = None
@@ -85,7 +87,7 @@ class Principal:
 
     @property
     def viewer(self) -> Viewer:
-        """What it may see of all builds that there are."""
+        """Return what it may see of all builds that there are."""
         return Viewer(self.name)
 
     def require_push(self, names: Iterable[str]) -> None:

@@ -55,7 +55,7 @@ _USER = re.compile(r"(?<=://)[^/?#@]*@")
 
 @dataclass(frozen=True, kw_only=True)
 class Restrictions:
-    """All that one build is held to; *namespace* is that of an isolated cache, else nothing.
+    """Holds one build to all that restricts it; *namespace* is that of an isolated cache, else nothing.
 
     Where its cache or another tenant's is isolated, *caches_are_apart*: it must not name its way into another
     one. Nor may it read what *others* push, other than what is its *own* as well.
@@ -182,7 +182,7 @@ class Restrictions:
 
     @property
     def _sources(self) -> SourceLimits:
-        """What the build may read.
+        """Return what the build may read.
 
         The daemon asks no registry for an image that it has, if it is named by its digest: so places where
         others push are closed, and with them a whole registry where this one pushes nothing. Where the

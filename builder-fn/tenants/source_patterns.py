@@ -103,7 +103,7 @@ class SourcePattern:
 
     @property
     def refused_images(self) -> str:
-        """The same, of a pattern that refuses: the host may have any port."""
+        """Return the expression of a pattern that refuses: the host may have any port."""
         return refused_images([self])
 
     @property
@@ -123,7 +123,7 @@ class SourcePattern:
 
     @property
     def refused_repositories(self) -> str:
-        """The same, of a pattern that refuses: many hosts do not tell "Acme" from "acme"."""
+        """Return the expression of a pattern that refuses: many hosts do not tell "Acme" from "acme"."""
         host = _host_expression(self.host, _ANY_PORT, dot=True)
         path = _path_expression(self.parts, "[^/#]")
         return rf"git://{host}/(?i:{path})(?:\.git)?/?(?:#(?s:.*))?"

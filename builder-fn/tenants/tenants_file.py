@@ -164,7 +164,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 class _Unreadable(Malformed):
-    """Nothing that stands in a file: the next look may find one that can be read, and is the same."""
+    """Says that there is no file to judge: the next look may find one that can be read, and is the same."""
 
     def __init__(self, why: str) -> None:
         super().__init__(Where(), why)

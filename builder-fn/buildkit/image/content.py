@@ -65,7 +65,7 @@ class KnownImages:
 
 
 class ImageContent:
-    """What is known of one image, blob by blob: give it what is `wanted` until that is nothing."""
+    """Learns of one image, blob by blob: give it what is `wanted` until that is nothing."""
 
     def __init__(self, digest: str, known: KnownImages) -> None:
         self._known = known

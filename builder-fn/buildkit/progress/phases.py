@@ -38,7 +38,7 @@ _NANOSECONDS = 1e9
 
 @dataclass(slots=True)
 class _Span:
-    """In ns since the epoch; 0 for no end yet."""
+    """Lasts from its start to its end, in ns since the epoch; 0 for no end yet."""
 
     phase: str
     started: int

@@ -132,7 +132,7 @@ class Printer:
 
     @property
     def steps(self) -> Iterable[LoggedStep]:
-        """All that were seen, in the order of the log."""
+        """Return all that were seen, in the order of the log."""
         return self._steps.values()
 
     def step(self, digest: str) -> LoggedStep | None:

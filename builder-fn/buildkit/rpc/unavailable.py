@@ -1,4 +1,4 @@
-"""Pure. Why the daemon cannot be spoken to, as the sentence its callers need."""
+"""Pure. Says why the daemon cannot be spoken to, in the sentence that its callers need."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class Solve:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Those that have started so far, in the order of the log."""
+        """Return those that have started so far, in the order of the log."""
         return self._steps.started(silence=time.monotonic() - self._updated)
 
     @property

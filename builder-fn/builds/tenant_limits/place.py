@@ -77,7 +77,7 @@ class TenantPlace:
 
     @property
     def said(self) -> str:
-        """What the build waits for, in words for its caller; nothing once it may start."""
+        """Say what the build waits for, in words for its caller; nothing once it may start."""
         if not self._place.stands_aside:
             return self._place.said
         return (

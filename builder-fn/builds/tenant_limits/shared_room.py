@@ -6,7 +6,7 @@ from collections import Counter
 
 
 class SharedRoom:
-    """So many units of room. Not for use by several threads at once.
+    """Gives out so many units of room. Not for use by several threads at once.
 
     A tenant gets more for as long as it holds less than its share of what is free: alone and with one share
     it comes to half of the room, and whoever comes after it still finds some. So nobody has to say how many

@@ -18,7 +18,7 @@ SETTLED_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How one of a tenant's builds stands among them; *position* is 1 for the first that has to wait.
+    """Tells how one of a tenant's builds stands among them; *position* is 1 for the first that has to wait.
 
     It is 0 if the build is among those that may run, though it may have to prove that for a moment first.
     """

@@ -62,8 +62,10 @@ class Limits:
 
     @property
     def name_bytes(self) -> int:
-        """Of all paths and symlink targets. One header can state 4 KiB for every member after it, and a
-        path as long can imply hundreds of others: a few compressed bytes could fill the memory.
+        """Return the most for all paths and symlink targets.
+
+        One header can state 4 KiB for every member after it, and a path as long can imply hundreds of
+        others: a few compressed bytes could fill the memory.
         """
         return self.entries * _NAME_BYTES
 

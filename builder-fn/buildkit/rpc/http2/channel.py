@@ -36,7 +36,7 @@ def channel_on(connection: Connection) -> grpc.Channel:
 
 
 class Http2Channel:
-    """For use by one thread at a time, but for the answers that nobody waits for."""
+    """Is used by one thread at a time, but for the answers that nobody waits for."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
