@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 import threading
 import time
 from contextlib import ExitStack
@@ -34,6 +33,7 @@ from ..errors import (
     PolicyRefused,
     Unavailable,
 )
+from ..history import unlisted_ref
 from ..history.annotations import build_attrs
 from ..redaction import REDACTED, Redactor, detection
 from ..registry.lookup import RegistryLookup
@@ -70,9 +70,6 @@ _ASK_SECONDS = 4.0
 
 # Bytes of a secret, and of all together, that a build which never began is made a redactor of.
 _SMALL_SECRET, _FEW_SECRETS = 4 * 1024, 16 * 1024
-
-# Longer than a build's id, and so in nobody's list.
-_INTERNAL_REF_BYTES = 24
 
 
 class Build:
@@ -455,7 +452,7 @@ class Build:
         if internal:
             self._journal = self._daemon.history.journal(self._ref, job.annotations)
         spec = SolveSpec(
-            ref=secrets.token_hex(_INTERNAL_REF_BYTES) if internal else str(self._ref),
+            ref=unlisted_ref() if internal else str(self._ref),
             frontend_attrs={
                 **config.frontend_attrs,
                 **self._restrictions.frontend_attrs(config, self._dockerfile),

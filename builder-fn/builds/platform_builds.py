@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import secrets
 import threading
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from ..errors import (
     DaemonUnavailable,
     Unavailable,
 )
+from ..history import unlisted_ref
 from ..telemetry import log_lines
 from ..telemetry.metrics import FIRST
 from ..tenants.platforms import normal_platform
@@ -47,7 +47,6 @@ _log = logging.getLogger("builder-fn")
 
 # How often the caller gets to look at its clock and its client.
 _TICK_SECONDS = 0.25
-_REF_BYTES = 24  # longer than a build's id, and so in nobody's list
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,7 +332,7 @@ class PlatformBuilds:
         names = tuple(name.rpartition(":")[0] for name in spec.names[:1])
         return replace(
             spec,
-            ref=secrets.token_hex(_REF_BYTES),
+            ref=unlisted_ref(),
             frontend_attrs={**spec.frontend_attrs, "platform": pool.label},
             names=names,
             exporter_attrs={**spec.exporter_attrs, "push-by-digest": "true"},
@@ -344,7 +343,7 @@ class PlatformBuilds:
     def _index_spec(self) -> SolveSpec:
         spec = self._order.spec
         return SolveSpec(
-            ref=secrets.token_hex(_REF_BYTES),
+            ref=unlisted_ref(),
             # Else the daemon warns that there are more platforms than its own.
             frontend_attrs={"platform": spec.frontend_attrs["platform"]},
             names=spec.names,

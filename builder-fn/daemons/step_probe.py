@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..buildkit import ANONYMOUS, BuildkitError, SolveFailed, SolveSpec, session_services
 from ..fsutil import Entry, Kind, Tree
+from ..history import unlisted_ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,6 @@ _CHECK_SECONDS = 300.0
 # A daemon that is busy may be long about the smallest step; then nothing is known.
 _PROBE_SECONDS = 30.0
 _ASK_SECONDS = 4.0
-_REF_BYTES = 24
 
 _DOCKERFILE = b'FROM scratch\nARG TARGETARCH\nCOPY probe-$TARGETARCH /probe\nRUN ["/probe"]\n'
 
@@ -100,7 +100,7 @@ def exit_code(
     )
     services = session_services({"context": tree, "dockerfile": tree}, lambda _host: ANONYMOUS)
     spec = SolveSpec(
-        ref=secrets.token_hex(_REF_BYTES),
+        ref=unlisted_ref(),
         frontend_attrs={"no-cache": "", **(attrs or {})},
         internal=True,
     )

@@ -48,7 +48,7 @@ from .ended import EndedBuilds
 from .follow import Follow
 from .history import History
 from .journal import Journal
-from .refs import Ref, is_build_id
+from .refs import Ref, is_build_id, unlisted_ref
 from .standing import State
 from .viewer import ALL, Viewer
 
@@ -65,4 +65,5 @@ __all__ = [
     "State",
     "Viewer",
     "is_build_id",
+    "unlisted_ref",
 ]

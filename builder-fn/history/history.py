@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from .follow import Follow
 from .journal import Journal
 from .memory import Memory
 from .ref_lock import RefLock
+from .refs import unlisted_ref
 from .search import Search
 from .verdict import leave_verdict
 from .viewer import ALL
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 # That are made at one time; each takes the daemon some milliseconds.
 _MOST_CLAIMS = 16
-# Of a ref that is nobody's: longer than a build's id, and so in no list of builds.
-_OTHER_REF_BYTES = 24
 
 
 class History:
@@ -112,7 +110,7 @@ class History:
         By that count all replicas choose the daemons of their builds.
         """
         with self._client.asking() as control:
-            ref, patience = secrets.token_hex(_OTHER_REF_BYTES), self._client.patience
+            ref, patience = unlisted_ref(), self._client.patience
             lock = RefLock(control, ref, {}, patience=patience)
         return lambda: lock.end(gateway_pb2.ReturnRequest(result=gateway_pb2.Result()))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import re
+import secrets
 from dataclasses import dataclass
 
 _ID = r"[0-9a-f]{32}"
@@ -26,6 +27,7 @@ class Part(enum.StrEnum):
 
 
 USUAL_ATTEMPTS = 4
+_UNLISTED_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,6 +58,11 @@ def parsed(text: str) -> tuple[Part, Ref] | None:
     if not match:
         return None
     return Part(match["part"]), Ref(match["id"], int((match["attempt"] or ".1")[1:]))
+
+
+def unlisted_ref() -> str:
+    """Make a ref that no other has, and no list of builds shows, since it is longer than a build's id."""
+    return secrets.token_hex(_UNLISTED_BYTES)
 
 
 def is_build_id(text: str) -> bool:

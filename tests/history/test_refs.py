@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from function.history.refs import USUAL_ATTEMPTS, Part, Ref, filters_of, is_build_id, parsed
+from function.history.refs import (
+    USUAL_ATTEMPTS,
+    Part,
+    Ref,
+    filters_of,
+    is_build_id,
+    parsed,
+    unlisted_ref,
+)
 
 ID = "0123456789abcdef" * 2
 
@@ -56,3 +64,11 @@ def test_the_filters_let_all_records_of_a_build_through_and_no_others() -> None:
     assert {parsed(name) for name in names} == {
         (part, Ref(ID, attempt)) for part in Part for attempt in range(1, USUAL_ATTEMPTS + 1)
     }
+
+
+def test_a_ref_that_is_nobodys_is_in_no_list_and_is_made_once() -> None:
+    made = unlisted_ref()
+
+    assert parsed(made) is None
+    assert not is_build_id(made)
+    assert unlisted_ref() != made
