@@ -7,8 +7,10 @@ found here is for people: nothing is decided by it.
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ..errors import ConfigError
 from ..registry.reference import Reference
@@ -93,7 +95,9 @@ def line_of(source: str, dockerfile: bytes, build_args: Mapping[str, str]) -> in
                 if name in build_args or f"{name}=" not in text
             }
             continue
-        if any(_names(source, each) for each in re.split(r"[\s,=\"\[\]]+", text)):
+        # The second for addresses that have such characters themselves.
+        words = {*re.split(r"[\s,=\"\[\]]+", text), *text.split()}
+        if any(_names(source, each) for each in words):
             return line
         if word.upper() == "FROM":
             variables = {}
@@ -128,7 +132,9 @@ def _names(source: str, word: str) -> bool:
     host, colon, path = written.partition(":")
     if colon and not path[:1].isdigit():  # as ssh writes it
         written = f"{host}/{path}"
-    return written.casefold() == repository.casefold()
+    # With dots and escapes, which the daemon resolves.
+    resolved = posixpath.normpath(unquote(written))
+    return repository.casefold() in (written.casefold(), resolved.casefold())
 
 
 def _is_image(word: str, place: str) -> bool:

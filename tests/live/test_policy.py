@@ -80,6 +80,19 @@ def built(
         ({}, f"// syntax={BASE}\n{FROM}", 1, "policy.frontends.allow"),
         ({}, f"#!/build\n# syntax={BASE}\n{FROM}", 2, "policy.frontends.allow"),
         ({}, f'{{"syntax": "{BASE}"}}', 1, "policy.frontends.allow"),
+        (
+            LIBRARY,
+            f"{FROM}COPY --from=evil.example/a <<EOF /x\nhi\nEOF\n",
+            2,
+            "policy.images.allow",
+        ),
+        (
+            LIBRARY,
+            f"{FROM}RUN --mount=type=cache,target=/x,from=evil.example/a true\n",
+            2,
+            "policy.images.allow",
+        ),
+        (LIBRARY, "ARG B\nFROM ${B:-evil.example/a}\n", 2, "policy.images.allow"),
         ({"images": {"deny": ["debian"]}}, FROM, 1, "policy.images.deny"),
         ({"digests": "required"}, FROM, 1, "policy.digests"),
         (HOSTS, f"{FROM}ADD https://evil.example/x /\n", 2, "policy.hosts.allow"),
@@ -88,6 +101,7 @@ def built(
         (HOSTS, f"{FROM}ADD https://evil.example/a/b.git /\n", 2, "policy.hosts.allow"),
         (HOSTS, f"{FROM}ADD git@evil.example:a/b.git /\n", 2, "policy.hosts.allow"),
         (HOSTS, f"{FROM}ADD https://github.com/evil/b.git /\n", 2, "policy.git.allow"),
+        (HOSTS, f"{FROM}ADD https://github.com/acme/../evil/b.git /\n", 2, "policy.git.allow"),
     ],
 )
 def test_what_a_dockerfile_names_is_refused_with_its_line_and_the_rule(
