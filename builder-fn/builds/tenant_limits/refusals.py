@@ -15,19 +15,22 @@ _REMEDY = "or have the operator raise your limits"
 def line_is_full(limits: Limits, wait: float | None) -> TenantLimit:
     """Refuse a build for which the tenant's line has no place; one is expected in *wait* seconds."""
     running = (
-        "" if limits.builds is None else f"{limits.builds} of your builds may run at once, and "
+        "Of your builds "
+        if limits.builds is None
+        else f"{limits.builds} of your builds may run at once, and "
     )
+    waiting = f"{limits.waiting} may wait, and so many do" if limits.waiting else "none may wait"
     return TenantLimit(
-        f"{running}{limits.waiting} may wait, and so many do. Try again later, send fewer at once "
-        f"(faas-cli's --parallel), {_REMEDY}.",
+        f"{running}{waiting}. Try again later, send fewer at once (faas-cli's --parallel), {_REMEDY}.",
         wait,
     )
 
 
 def hour_is_full(limits: Limits, wait: float) -> TenantLimit:
     """Refuse a build since so many were begun within an hour; one may be begun in *wait* seconds."""
+    builds = "1 build" if limits.builds_per_hour == 1 else f"{limits.builds_per_hour} builds"
     return TenantLimit(
-        f"You have begun {limits.builds_per_hour} builds within an hour, and may not begin more. Try again "
+        f"You have begun {builds} within an hour, and may not begin more. Try again "
         f"in {wait / 60:.0f} min, {_REMEDY}.",
         wait,
     )
