@@ -176,13 +176,17 @@ def attempts(
     daemon: str,
     private: tuple[str, str, str],
     isolated: str = "",
+    *,
+    place: str = "acme/**",
     **members: object,
 ) -> list[Answer]:
-    """Have acme use its image, and then beta try to read it: by its tag, and by its digest."""
+    """Have acme use its image, which is in its *place*, and then beta try to read it: by its tag, and by its
+    digest.
+    """
     registry, digest, _ = private
     auth = {"auths": {registry: {"username": OWNER.username, "password": OWNER.password}}}
     document = tenants_file(
-        {"images": [f"{registry}/acme/**"], "registryAuth": auth},
+        {"images": [f"{registry}/{place}"], "registryAuth": auth},
         {"images": [f"{registry}/beta/**"]},
         **members,
     )
@@ -200,15 +204,17 @@ def attempts(
         ]
 
 
+@pytest.mark.parametrize("place", ["acme/**", "ac*/**", "*/base"])
 def test_anothers_private_base_image_is_read_neither_by_tag_nor_by_digest(
     start_function: StartFunction,
     machine: Machine,
     start_daemon: Callable[..., Buildkitd],
     private: tuple[str, str, str],
+    place: str,
 ) -> None:
     daemon = start_daemon(private[0])
 
-    answers = attempts(start_function, machine, daemon.address, private)
+    answers = attempts(start_function, machine, daemon.address, private, place=place)
 
     assert [answer.document["reason"] for answer in answers] == ["policy_refused"] * 3
     assert all(private[2] not in answer.body.decode() for answer in answers)
