@@ -175,11 +175,11 @@ def test_one_of_many_claims_at_one_time_is_granted(daemon: FakeBuildkitd) -> Non
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "attempt"),
+    ("meanwhile", "is_made"),
     [
-        pytest.param(record(ended=True), None, id="and built"),
-        pytest.param(record(error=(1, "context canceled")), 2, id="and left"),
-        pytest.param(None, 2, id="nothing"),
+        pytest.param(record(ended=True), False, id="and built"),
+        pytest.param(record(error=(1, "context canceled")), True, id="and left"),
+        pytest.param(None, True, id="nothing"),
     ],
 )
 def test_a_claim_that_came_long_after_the_look_is_made_again(
@@ -187,7 +187,7 @@ def test_a_claim_that_came_long_after_the_look_is_made_again(
     control: Control,
     monkeypatch: pytest.MonkeyPatch,
     meanwhile: pb.BuildHistoryRecord | None,
-    attempt: int | None,
+    is_made: bool,
 ) -> None:
     """Let another replica have it in between, so that its ref is free again."""
     now = 0.0
@@ -203,7 +203,8 @@ def test_a_claim_that_came_long_after_the_look_is_made_again(
         daemon.let_go("Solve")
         made = claiming.result(PATIENCE)
 
-    assert (made.ref.attempt if made else None) == attempt
+    # As the second attempt, or a later one if that came too late as well, on a machine that is busy.
+    assert (made is not None and made.ref.attempt > 1) is is_made
     first = daemon.history.completed(REF.of(Part.CLAIM))
     assert first
     assert not first.HasField("error")
