@@ -42,13 +42,11 @@ NONE = ("", None)
         ("#\u00a0syntax=a/b\nFROM a\n", ("a/b", 1)),
         ('{"syntax": "a/b", "from": "a"}', ("a/b", 1)),
         ('#!/usr/bin/env builder\n {\n"syntax": "a/b"}', ("a/b", 2)),
-        ('{"syntax": 1}', NONE),
         ('{"Syntax": "a/b"}', NONE),
         ('["syntax", "a/b"]', NONE),
         ('{"syntax": ' + "[" * 60_000, NONE),
         ("# of=another kind\n# syntax=a/b\nFROM a\n", NONE),
         ("# escape=`\n# check=skip=all\n# syntax=a/b\nFROM a\n", ("a/b", 3)),
-        ("# escape=`\n# escape=`\n# syntax=a/b\nFROM a\n", NONE),
     ],
 )
 def test_the_syntax_stands_at_the_top(dockerfile: str, found: tuple[str, int | None]) -> None:
