@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .encoded import Encoded
     from .many_words import ManyWords
+    from .sieve import Effort
 
 # The characters of the shortest form that is looked for within words.
 MIN_FORM = 4
@@ -60,9 +61,9 @@ class Index:
         del whole
         self._pieces = [Pieces(run, list(of.values())) for run, of in long.items()]
 
-    def find(self, text: str) -> Iterator[Match]:
+    def find(self, text: str, effort: Effort | None = None) -> Iterator[Match]:
         """Yield where forms and pieces of forms stand, in no order, and maybe one over another."""
-        searched = Searched(folded(text))
+        searched = Searched(folded(text), effort)
         yield from chain.from_iterable(words.find(searched) for words in self._whole)
         for match in chain.from_iterable(pieces.find(searched) for pieces in self._pieces):
             # A dash at the end of a piece is no space.

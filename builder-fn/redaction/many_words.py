@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 # Words are known by so many of their characters, the most that they have, before they are read.
 _SIZES = (4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48)
-# So many places of a text that look like words are read; from then on, the longest is taken to stand at each.
-_MOST_READ = 512
+# So many places that look like words are read in all views of a stretch of output; from then on, the longest
+# is taken to stand at each.
+_MOST_READ = 1024
 _NONE = -1
 _BEFORE, _AFTER = 1, 2
 
@@ -64,7 +65,9 @@ class ManyWords:
         """Yield the longest word at each place; what stands within it needs no mark of its own."""
         text = searched.text
         places = self._may_be_at(searched.once(Numbered))
-        for at in places[:_MOST_READ]:
+        most = max(_MOST_READ - searched.effort.spent, 0)
+        searched.effort.spent += min(len(places), most)
+        for at in places[:most]:
             around = text[at : at + self._longest]
             number = bisect_right(self._words, around) - 1
             while number != _NONE and not around.startswith(self._words[number]):
@@ -73,7 +76,7 @@ class ManyWords:
                 bits = self._bits[number]
                 end = at + len(self._words[number])
                 yield at, end, bool(bits & _BEFORE), bool(bits & _AFTER)
-        for at in places[_MOST_READ:]:
+        for at in places[most:]:
             yield at, min(at + self._longest, len(text)), False, False
 
     def _may_be_at(self, numbered: Numbered) -> list[int]:

@@ -49,11 +49,11 @@ _NO_PLACE = -1
 _BLOCK = 16 * 1024
 # Of seeds that are taken for one another, so many are compared one by one; more are kept in order.
 _COMPARED = 3
-# So many seeds of a text are compared, and so many that stand at more places; from then on, what begins or
-# ends as any of them do is taken for a piece. An output full of pieces of secrets is, or one of a large
-# secret that is full of one long text.
-_MOST_COMPARED = {"few": 1024, "many": 256}
-_MOST_COMMON = 128
+# So many seeds are compared in all views of a stretch of output, so many more of those that stand at many
+# places, and so many together; from then on, what begins or ends as any of them do is taken for a piece. An
+# output full of pieces of secrets is, or one of a large secret that is full of one long text.
+_MOST_COMPARED = {"few": 2048, "many": 512}
+_MOST_COMMON, _MOST_OF_ALL = 64, 2560
 # Seeds with the same text around are one, if so few others were between them: rows of one character.
 _RECENT = 4096
 
@@ -111,20 +111,21 @@ class Pieces:
         """Yield the pieces; those that overlap or touch as one."""
         text, size, reach = searched.text, self._size, self._reach
         numbers = dict(self._sieve.places(searched, self._step))
-        around = self._compared(text, numbers, self._most, postponing=True)
+        around = self._compared(searched, numbers, self._most, postponing=True)
         found, common = self._pieces(text, list(numbers), around)
         if common:
             # What is at few places is quickly compared, and what is at many is often beside it.
             left = _not_within(list(merged(found)), common, size, reach, len(text))
-            around = self._compared(text, numbers, _MOST_COMMON, postponing=False)
+            most = min(searched.effort.spent + _MOST_COMMON, _MOST_OF_ALL)
+            around = self._compared(searched, numbers, most, postponing=False)
             found = sorted((*found, *self._pieces(text, left, around)[0]))
         return merged(found)
 
     def _compared(
-        self, text: str, numbers: Mapping[int, int], most: int, *, postponing: bool
+        self, searched: Searched, numbers: Mapping[int, int], most: int, *, postponing: bool
     ) -> Callable[[int], _Around]:
         """Return what tells how far forms go on around a seed's place; after *most*, as far as may be."""
-        size, reach = self._size, self._reach
+        text, effort, size, reach = searched.text, searched.effort, self._size, self._reach
         known: dict[str, _Around] = {}  # much output repeats itself
 
         def around(at: int) -> _Around:
@@ -133,8 +134,9 @@ class Pieces:
             if len(beside) != size + 2 * reach:  # at an end of the text
                 return self._around(beside, left, numbers[at], postponing=postponing)
             if (found := known.get(beside)) is None:
-                if len(known) >= most:
+                if effort.spent >= most:
                     return reach, reach, False, False, _NO_PLACE
+                effort.spent += 1
                 found = self._around(beside, left, numbers[at], postponing=postponing)
                 known[beside] = found
             return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .forms import forms_of, short_forms_of
 from .index import Index
-from .sieve import Searched
+from .sieve import Effort, Searched
 from .views import View, as_shown, unwrapped, views_of
 from .words import Words
 
@@ -88,11 +88,12 @@ class Redactor:
     def _secret_at_once(self, index: Index, text: str) -> bytearray:
         secret = bytearray(len(text))
         seen: set[str] = set()
+        effort = Effort()
         for view in views_of(text):
             for line in unwrapped(view):
                 if line.text not in seen:
                     seen.add(line.text)
-                    for start, end in self._found(index, line, text):
+                    for start, end in self._found(index, line, text, effort):
                         secret[start:end] = b"\1" * (end - start)
             for match in self._short.find(Searched(view.text)):
                 start, end = view.origin(match.start, match.end)
@@ -116,9 +117,9 @@ class Redactor:
         return skipped + line.origin(len(line.text) - length, len(line.text))[0], length
 
     @staticmethod
-    def _found(index: Index, line: View, text: str) -> Iterator[tuple[int, int]]:
+    def _found(index: Index, line: View, text: str, effort: Effort) -> Iterator[tuple[int, int]]:
         """Yield where in *text* something secret stands that *line* shows."""
-        for match in index.find(line.text):
+        for match in index.find(line.text, effort):
             start, end = line.origin(match.start, match.end)
             if match.before and _BASE64.match(text, max(start - 1, 0)):
                 start = max(start - 1, 0)

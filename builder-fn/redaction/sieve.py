@@ -20,11 +20,19 @@ _RARELY = 8
 _BIT = 40
 
 
-class Searched:
-    """A text in which many things are looked for."""
+class Effort:
+    """Counts what was compared with secrets so far, in all views of one stretch of output."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self) -> None:
+        self.spent = 0
+
+
+class Searched:
+    """A text in which many things are looked for, a view of what has taken some *effort* already."""
+
+    def __init__(self, text: str, effort: Effort | None = None) -> None:
         self.text = text
+        self.effort = effort or Effort()
         self._made: dict[object, object] = {}
 
     def once(self, make: Callable[[str], _Made]) -> _Made:
