@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +27,8 @@ _SIZES = (4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48)
 # So many places that look like words are read in all views of a stretch of output; from then on, the longest
 # is taken to stand at each.
 _MOST_READ = 1024
+# Characters of words; to number a text takes 32 bytes for each of its own.
+_NUMBERED_AT_ONCE = 32 * 1024
 _NONE = -1
 _BEFORE, _AFTER = 1, 2
 
@@ -97,6 +99,8 @@ def _size(length: int, least: int) -> int:
 def _beginnings(words: Collection[str], size: int) -> Maybe:
     """Return what words begin with, *size* characters of each, which all have them."""
     maybe = Maybe(len(words))
-    text = Numbered("".join([word[:size] for word in words]))
-    maybe.add(text.at(np.arange(0, len(text), size), size))
+    left = iter(words)
+    while some := [word[:size] for word in islice(left, _NUMBERED_AT_ONCE // size)]:
+        text = Numbered("".join(some))
+        maybe.add(text.at(np.arange(0, len(text), size), size))
     return maybe

@@ -136,8 +136,8 @@ class Pieces:
             if (found := known.get(beside)) is None:
                 if effort.spent >= most:
                     return reach, reach, False, False, _NO_PLACE
-                effort.spent += 1
                 found = self._around(beside, left, numbers[at], postponing=postponing)
+                effort.spent += found is not _COMMON
                 known[beside] = found
             return found
 

@@ -16,7 +16,7 @@ from function.redaction.encoded import hexadecimal
 from function.redaction.index import MIN_FORM, Index
 from function.redaction.many_words import ManyWords
 from function.redaction.pieces import Form
-from function.redaction.sieve import Searched
+from function.redaction.sieve import Effort, Searched
 from function.redaction.words import Words
 
 LETTERS = string.ascii_letters + string.digits
@@ -198,6 +198,9 @@ def test_a_text_full_of_what_stands_at_many_places_is_compared_with_few_of_them(
 
     assert covered(made, f"is {text}!") >= set(range(3, 3 + len(text)))
     assert compared < 1000
+    effort = Effort()
+    assert list(made.find(text, effort))
+    assert effort.spent <= pieces._MOST_COMMON, "what is put off is not compared"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from function.redaction import many_words
+from function.redaction import many_words, numbered
 from function.redaction.many_words import ManyWords
 from function.redaction.sieve import Searched
 from function.redaction.words import Words
@@ -48,3 +48,9 @@ def test_of_a_text_full_of_words_few_are_read_and_the_longest_is_taken_to_stand_
     found = list(words.find(Searched("abcd----" * 5)))
 
     assert [match[:2] for match in found] == [(0, 4), (8, 12), (16, 20), (24, 40)]
+
+
+def test_very_many_words_are_not_numbered_at_once() -> None:
+    ManyWords({f"{number:08}": (False, False) for number in range(20_000)}, 8)
+
+    assert len(numbered._powers._known[0]) < 20_000 * 8
