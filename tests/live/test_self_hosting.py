@@ -52,9 +52,8 @@ SECRETS = {
 }
 
 COMPILER = re.compile(r"(.+-)?(gcc|g\+\+|cc|c\+\+|clang|ld|as|make|rustc|go|git)(-[\d.]+)?")
-# What it adds to the base image, unpacked,
-# of which grpcio has 20 MiB.
-MOST_OWN_MIB = 80
+# Added to the base image, unpacked: numpy, which finds large secrets in output, is 70 MiB of it, grpcio 20, of-watchdog 16.
+MOST_OWN_MIB = 130
 
 
 @pytest.fixture(scope="module")
