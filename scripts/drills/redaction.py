@@ -6,6 +6,7 @@ Runs in a process of its own, which has the function's packages: scripts/drill r
 from __future__ import annotations
 
 import base64
+import gc
 import random
 import string
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MIB = 1 << 20
+_OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE = 10_000
 
 
 def _rows() -> Iterator[str]:
@@ -155,6 +157,9 @@ def _measure(values: list[bytes], text: str) -> tuple[float, float, float, float
             waits.append(now - last)
             last = now
 
+    # As the function does it (template/python3-http/index.py, handler.start).
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE)
     other = threading.Thread(target=wait)
     other.start()
     redactor = Redactor(values)

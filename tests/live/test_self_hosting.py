@@ -52,7 +52,8 @@ SECRETS = {
 }
 
 COMPILER = re.compile(r"(.+-)?(gcc|g\+\+|cc|c\+\+|clang|ld|as|make|rustc|go|git)(-[\d.]+)?")
-# Added to the base image, unpacked: numpy, which finds large secrets in output, is 70 MiB of it, grpcio 20, of-watchdog 16.
+# Added to the base image, unpacked: 70 MiB of it are numpy, which finds large secrets in output, 20 grpcio
+# and 16 of-watchdog.
 MOST_OWN_MIB = 130
 
 
