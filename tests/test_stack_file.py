@@ -18,7 +18,7 @@ from . import stack_file
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# of-watchdog 0.11.6, config/config.go; GOMEMLIMIT is of Go's runtime.
+# of-watchdog 0.11.6, config/config.go; GOGC and GOMEMLIMIT are of Go's runtime.
 WATCHDOG = {
     "exec_timeout",
     "read_timeout",
@@ -26,6 +26,7 @@ WATCHDOG = {
     "healthcheck_interval",
     "prefix_logs",
     "max_inflight",
+    "GOGC",
     "GOMEMLIMIT",
 }
 TLS = {"buildkit_tls_ca", "buildkit_tls_cert", "buildkit_tls_key", "buildkit_server_name"}

@@ -297,7 +297,7 @@ def test_a_sender_that_left_while_it_waited_holds_no_memory(start: Start) -> Non
 
 
 def test_large_heads_are_refused_and_take_no_memory(start_either: Start) -> None:
-    served = start_either(GOMEMLIMIT="128MiB")
+    served = start_either(GOGC="50", GOMEMLIMIT="128MiB")
     idle = served.memory()
     served.forget_peak()
 

@@ -30,7 +30,12 @@ MIB = 1 << 20
 
 # As in stack.yml: a quarter of 2 GiB, and what it tells of-watchdog.
 BUDGET = 512 * MIB
-SETTINGS = {"body_budget": str(BUDGET), "GOMEMLIMIT": "128MiB", "max_inflight": "4096"}
+SETTINGS = {
+    "body_budget": str(BUDGET),
+    "GOGC": "50",
+    "GOMEMLIMIT": "128MiB",
+    "max_inflight": "4096",
+}
 
 # What may come on top of the budget: connections, of-watchdog's buffers, and the allocators' rest.
 _BESIDES = 128 * MIB
