@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SIZES = (4, 5, 6, 7, 8, 10, 12, 16, 24, 32, 48)
 # So many places that look like words are read in all views of a stretch of output; from then on, the longest
 # is taken to stand at each.
-_MOST_READ = 1024
+_MOST_READ = 512
 # Characters of words; to number a text takes 32 bytes for each of its own.
 _NUMBERED_AT_ONCE = 32 * 1024
 _NONE = -1

@@ -52,8 +52,8 @@ _COMPARED = 3
 # So many seeds are compared in all views of a stretch of output, so many more of those that stand at many
 # places, and so many together; from then on, what begins or ends as any of them do is taken for a piece. An
 # output full of pieces of secrets is, or one of a large secret that is full of one long text.
-_MOST_COMPARED = {"few": 2048, "many": 512}
-_MOST_COMMON, _MOST_OF_ALL = 64, 2560
+_MOST_COMPARED = {"few": 1024, "many": 256}
+_MOST_COMMON, _MOST_OF_ALL = 64, 1280
 # Seeds with the same text around are one, if so few others were between them: rows of one character.
 _RECENT = 4096
 
