@@ -86,8 +86,7 @@ class ManyWords:
         places = self._beginnings.among(numbered.every(self._least))
         looks = np.zeros(len(places), np.bool_)
         for size, beginnings in self._by_size:
-            within = numbered.within(places, size)
-            looks[within[beginnings.among(numbered.at(places[within], size))]] = True
+            looks[numbered.begins_any(places, size, beginnings)] = True
         at: list[int] = places[looks].tolist()
         return at
 

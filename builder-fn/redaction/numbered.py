@@ -96,6 +96,11 @@ class Numbered:
         within: Places = ((places >= 0) & (places + size <= len(self))).nonzero()[0]
         return within
 
+    def begins_any(self, places: Places, size: int, known: Maybe) -> Places:
+        """Return which of *places* begin a stretch of so many characters that may be in *known*."""
+        within = self.within(places, size)
+        return within[known.among(self.at(places[within], size))]
+
 
 class Maybe:
     """A set of numbers, and of some others: quick to ask for many at once."""
@@ -158,6 +163,5 @@ class NumberedSieve:
     def _goes_far(self, numbered: Numbered, at: Places) -> NDArray[np.bool_]:
         goes = np.zeros(len(at), np.bool_)
         for moved, known in self._sides:
-            within = numbered.within(at + moved, self._far)
-            goes[within[known.among(numbered.at(at[within] + moved, self._far))]] = True
+            goes[numbered.begins_any(at + moved, self._far, known)] = True
         return goes

@@ -183,15 +183,15 @@ class Pieces:
                 return reached - start, source[reached : reached + 1] == _END
             block = min(4 * block, _BLOCK)
 
-    def _around(self, text: str, left: int, number: int, *, postponing: bool = True) -> _Around:
+    def _around(self, text: str, left: int, number: int, *, postponing: bool) -> _Around:
         """Return how far forms go on around the seed that stands in *text* at *left*, if it is in a run."""
         size, seeds = self._size, self._seeds
         first, last = seeds.among(number)
+        if postponing and last - first > _COMPARED:
+            return _COMMON
         on = text[left:]
         if last - first > _COMPARED:
             back = text[left : left + size] + text[:left][::-1]
-            if postponing:
-                return _COMMON
             after, bits_after, place = _farthest_in_order(seeds.on[first:last], self._read_on, on)
             before, bits_before, _ = _farthest_in_order(seeds.back[first], self._read_back, back)
         else:
